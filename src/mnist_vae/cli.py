@@ -1,0 +1,154 @@
+"""The front door's manners: every error is one sentence on stderr and a non-zero exit code."""
+
+import functools
+import os
+import re
+import sys
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from hydra import compose, initialize_config_dir
+from hydra.core.hydra_config import HydraConfig
+from hydra.errors import ConfigCompositionException, HydraException, MissingConfigException
+from hydra.types import RunMode
+from omegaconf import DictConfig
+from omegaconf.errors import OmegaConfBaseException
+
+from mnist_vae import settings
+from mnist_vae.errors import UserError, unknown_key
+
+CONFIGS = Path(__file__).parents[2] / "configs"
+FULL_ERROR = "HYDRA_FULL_ERROR"
+SENTENCES = "MNIST_VAE_SENTENCES"  # set for this process and its workers while errors are told in one sentence
+
+settings.register()
+
+
+def run(main: Callable[[], Any]) -> None:
+    """Call a function decorated by hydra.main; end the process with a sentence if it fails.
+
+    With HYDRA_FULL_ERROR=1 in the environment the error is raised as it is.
+    """
+    if os.environ.get(FULL_ERROR) != "1":
+        # Hydra prints errors in its own way unless its variable is set; then they come here instead.
+        os.environ |= {FULL_ERROR: "1", SENTENCES: "1"}
+    try:
+        main()
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except Exception as error:
+        if not _in_sentences():
+            raise
+        reported = getattr(error, "reported", False)
+        sys.exit("error: some jobs failed, as said above" if reported else f"error: {sentence(error)}")
+
+
+def job(task: Callable[[DictConfig], Any]) -> Callable[[DictConfig], Any]:
+    """Make a task report its own failure: at once, and without the traceback that nobody asked for.
+
+    A failing job of a multirun passes its error on to Hydra, which goes on with the other jobs.
+    """
+
+    @functools.wraps(task)
+    def reporting(cfg: DictConfig) -> Any:
+        folder, multirun = Path(HydraConfig.get().runtime.output_dir), HydraConfig.get().mode == RunMode.MULTIRUN
+        try:
+            return task(cfg)
+        except KeyboardInterrupt:
+            if not multirun:
+                print(f"\nstopped; the same command with hydra.run.dir={folder} continues", file=sys.stderr)
+            raise
+        except Exception as error:
+            if multirun or any(folder.iterdir()):
+                _remember(folder, error)
+            else:
+                _leave_no_trace(folder)
+            if not _in_sentences():
+                raise
+            if not multirun:
+                sys.exit(f"error: {sentence(error)}")
+            name = f"job {HydraConfig.get().job.num} ({' '.join(HydraConfig.get().overrides.task)})"
+            print(f"error in {name}: {sentence(error)}", file=sys.stderr)
+            error.reported = True  # type: ignore[attr-defined]
+            raise
+
+    return reporting
+
+
+def _in_sentences() -> bool:
+    return os.environ.get(SENTENCES) == "1"
+
+
+def sentence(error: BaseException) -> str:
+    """What to tell the user about an error: which key, what is wrong, what would be right."""
+    if isinstance(error, UserError):
+        return str(error)
+    if isinstance(error, MissingConfigException) and error.missing_cfg_file and error.options:
+        return _no_such_choice(error.missing_cfg_file, list(error.options))
+    if isinstance(error, OSError) and error.filename and not isinstance(error, HydraException):
+        return f"{error.filename}: {error.strerror}; choose an output folder that can be written by hydra.run.dir=…"
+    if isinstance(error, ConfigCompositionException | OmegaConfBaseException):
+        return _composition_sentence(error)
+    if isinstance(error, HydraException) or "override" in str(error):
+        return _one_line(error)
+    return f"{_one_line(error)} ({type(error).__name__}; this was not expected: set {FULL_ERROR}=1 to see where)"
+
+
+def _composition_sentence(error: Exception) -> str:
+    unknown = re.match(r"Could not override '([^']+)'", str(error))
+    if unknown:
+        return unknown_key(unknown[1], _known_keys())
+    several = re.match(r"Ambiguous value for argument '([^']+)'", str(error))
+    if several:
+        return f"{several[1]}: several values make a sweep; add -m to the command, or write a list as [a,b]."
+    value = re.match(r"Error merging override (.+)", str(error))
+    if value and error.__cause__:
+        return f"{value[1]}: {str(error.__cause__).splitlines()[0]}."
+    return _one_line(error)
+
+
+def _no_such_choice(file: str, options: list[str]) -> str:
+    group, _, name = file.rpartition("/")
+    return f"{group}={name}: there is no such choice; {group} can be {', '.join(sorted(options))}."
+
+
+def _known_keys() -> list[str]:
+    """Every key and group of the config, under the choices of groups made on the command line."""
+    groups = [path.name for path in CONFIGS.iterdir() if path.is_dir()]
+    choices = [word for word in sys.argv[1:] if word.partition("=")[0] in groups and "," not in word]
+    with initialize_config_dir(str(CONFIGS), version_base="1.3"):
+        cfg = compose("train", overrides=choices)
+    return [*groups, *_keys(cfg)]
+
+
+def _keys(node: DictConfig, prefix: str = "") -> list[str]:
+    keys = []
+    for name in node:
+        keys.append(f"{prefix}{name}")
+        child = node._get_node(name)
+        if isinstance(child, DictConfig) and not child._is_none():
+            keys += _keys(child, f"{prefix}{name}.")
+    return keys
+
+
+def _one_line(error: BaseException) -> str:
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+def _remember(folder: Path, error: BaseException) -> None:
+    """Keep the reason in the run's log; all of the traceback where the error is not the user's to mend."""
+    with (folder / "train.log").open("a") as file:
+        if isinstance(error, UserError):
+            print(f"error: {error}", file=file)
+        else:
+            traceback.print_exception(error, file=file)
+
+
+def _leave_no_trace(folder: Path) -> None:
+    """Remove the folder that Hydra made for a run that never started, and the day's folder if it was the first."""
+    for path in (folder, folder.parent):
+        if any(path.iterdir()):
+            return
+        path.rmdir()

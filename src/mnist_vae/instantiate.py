@@ -1,0 +1,101 @@
+"""Building the object that a config node names: `_target_` and its arguments, checked before they are used."""
+
+import dataclasses
+import importlib
+import inspect
+import typing
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException, ValidationError
+
+from mnist_vae.errors import SettingsError, unknown_key
+
+# The classes that a saved run may name. A run folder can come from anyone; see runs.load_run.
+SAFE_PACKAGES = ("mnist_vae.networks", "mnist_vae.likelihoods", "mnist_vae.priors", "torch.nn.modules")
+
+
+def instantiate(key: str, node: DictConfig, **given: Any) -> Any:
+    """The object that `node` describes: its `_target_` called with its other entries and with `given`.
+
+    Args:
+        key: where the node stands in the config, for messages.
+        given: arguments that the program, not the config, supplies. Those that the target does not take are
+            left out, so that e.g. a prior need not accept what only another prior needs.
+
+    Raises:
+        SettingsError: there is no such target, an argument is unknown, missing, of the wrong type, or refused
+            by the target itself (by a ValueError).
+    """
+    return _call(key, locate(key, node), node, given)
+
+
+def instantiate_safely(key: str, node: DictConfig, **given: Any) -> Any:
+    """As `instantiate`, but only for torch modules defined in SAFE_PACKAGES: nothing else is imported or called.
+
+    Raises:
+        SettingsError: the target is anything else; otherwise as for `instantiate`.
+    """
+    import torch
+
+    name = str(node.get("_target_"))
+    refusal = SettingsError(
+        f"{key}._target_={name}: only torch modules from {', '.join(SAFE_PACKAGES)} may be loaded from a run."
+    )
+    if not any(name.startswith(package + ".") for package in SAFE_PACKAGES):
+        raise refusal
+    target = locate(key, node)
+    module = getattr(target, "__module__", None) or ""
+    # A name in a safe module can be an import from an unsafe one, so look at where the class was written.
+    written_here = any(module == package or module.startswith(package + ".") for package in SAFE_PACKAGES)
+    if not (inspect.isclass(target) and issubclass(target, torch.nn.Module) and written_here):
+        raise refusal
+    return _call(key, target, node, given)
+
+
+def locate(key: str, node: DictConfig) -> Any:
+    """The class or function that a node's `_target_` names.
+
+    Raises:
+        SettingsError: there is none.
+    """
+    name = str(node.get("_target_"))
+    module, _, attribute = name.rpartition(".")
+    try:
+        return getattr(importlib.import_module(module), attribute)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise SettingsError(f"{key}._target_={name}: nothing can be imported under that name ({error}).") from error
+
+
+def _call(key: str, target: Any, node: DictConfig, given: dict[str, Any]) -> Any:
+    accepted = inspect.signature(target).parameters
+    entries = OmegaConf.to_container(node, resolve=True)
+    assert isinstance(entries, dict)
+    arguments = {str(name): value for name, value in entries.items() if name != "_target_"}
+    configurable = [name for name in accepted if name not in given and name != "params"]
+    for name in arguments:
+        if name not in configurable:
+            raise SettingsError(unknown_key(f"{key}.{name}", [f"{key}.{other}" for other in configurable]))
+    arguments = {name: _typed(key, target, name, value) for name, value in arguments.items()}
+    arguments |= {name: value for name, value in given.items() if name in accepted}
+    required = [n for n, p in accepted.items() if p.default is p.empty and p.kind is p.POSITIONAL_OR_KEYWORD]
+    missing = [f"{key}.{name}" for name in required if name not in arguments]
+    if missing:
+        raise SettingsError(f"{', '.join(missing)}: not given, and {node.get('_target_')} needs it.")
+    try:
+        return target(**arguments)
+    except ValueError as error:
+        raise SettingsError(f"{key}: {error}.") from error
+
+
+def _typed(key: str, target: Any, name: str, value: Any) -> Any:
+    """`value` as the type that the target's signature gives it, by OmegaConf's own rules of conversion."""
+    hints = typing.get_type_hints(target if not inspect.isclass(target) else target.__init__)
+    try:
+        schema = OmegaConf.structured(dataclasses.make_dataclass("Argument", [(name, hints.get(name, Any))]))
+    except OmegaConfBaseException:
+        return value  # a type that OmegaConf has no word for, like torch's Union[float, Tensor]
+    try:
+        return OmegaConf.to_container(OmegaConf.merge(schema, {name: value}))[name]  # type: ignore[index,call-overload]
+    except ValidationError as error:
+        raise SettingsError(f"{key}.{name}={value}: {str(error).splitlines()[0]}.") from error
