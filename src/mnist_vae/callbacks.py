@@ -1,0 +1,169 @@
+"""When to record, draw and show progress."""
+
+import csv
+import io
+import logging
+import time
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.utilities import rank_zero_only
+from tqdm import tqdm
+
+from mnist_vae import figures
+from mnist_vae.files import write_atomically
+from mnist_vae.gallery import Gallery
+from mnist_vae.loggers import TensorBoard
+from mnist_vae.module import VAEModule
+
+log = logging.getLogger(__name__)
+
+
+class Recorder(pl.callbacks.Checkpoint):
+    """Commits an epoch: its row in metrics.csv, its scalars to the loggers, best.ckpt, and last.ckpt at the end.
+
+    A run is resumed from last.ckpt, so everything of an epoch is written before it; a run killed in between
+    does that epoch again and overwrites. Being a Checkpoint, it runs after all other callbacks.
+
+    Args:
+        folder: the run's folder.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.rows: list[dict[str, float]] = []
+
+    @property
+    def best(self) -> dict[str, float]:
+        """The row of the epoch in best.ckpt: the highest val/elbo, or the last epoch if nothing is held out."""
+        scored = [row for row in self.rows if "val/elbo" in row]
+        return max(scored, key=lambda row: row["val/elbo"]) if scored else self.rows[-1]
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"rows": self.rows}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.rows = state_dict["rows"]
+
+    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._started = time.perf_counter()
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        values = {name: float(value) for name, value in sorted(trainer.callback_metrics.items())}
+        seconds = time.perf_counter() - self._started
+        self.rows.append({"epoch": trainer.current_epoch + 1, "step": trainer.global_step, "seconds": seconds, **values})
+        if trainer.is_global_zero:
+            self._write_csv()
+            for logger in trainer.loggers:
+                logger.log_metrics(values, step=trainer.global_step)
+                logger.save()
+            log.info(self._line(trainer.max_epochs))
+        # Every process must take part in saving.
+        if self.best is self.rows[-1]:
+            trainer.save_checkpoint(self.folder / "checkpoints" / "best.ckpt")
+        trainer.save_checkpoint(self.folder / "checkpoints" / "last.ckpt")
+
+    def _line(self, max_epochs: int | None) -> str:
+        row = self.rows[-1]
+        val = f"   val elbo {row['val/elbo']:9.3f}" if "val/elbo" in row else ""
+        epoch = f"epoch {row['epoch']:{len(str(max_epochs))}d}/{max_epochs}"
+        return f"{epoch}   train loss {row['train/loss']:9.3f}{val}   {row['seconds']:5.1f} s"
+
+    def _write_csv(self) -> None:
+        text = io.StringIO()
+        writer = csv.DictWriter(text, fieldnames=list(self.rows[0]), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(self.rows)
+        write_atomically(self.folder / "metrics.csv", text.getvalue().encode())
+
+
+class EpochImages(pl.Callback):
+    """Originals over reconstructions, and samples from fixed noise, as PNG and in TensorBoard.
+
+    Args:
+        every_n_epochs: epochs from one drawing to the next; the last epoch is always drawn.
+    """
+
+    def __init__(self, every_n_epochs: int = 1) -> None:
+        if every_n_epochs < 1:
+            raise ValueError(f"every_n_epochs is {every_n_epochs}; it must be 1 or more")
+        self.every_n_epochs = every_n_epochs
+
+    @rank_zero_only
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        epoch = trainer.current_epoch + 1
+        if epoch % self.every_n_epochs and epoch != trainer.max_epochs:
+            return
+        assert isinstance(pl_module, VAEModule) and trainer.datamodule is not None  # type: ignore[attr-defined]
+        folder = Path(trainer.default_root_dir) / "figures" / "epochs"
+        gallery = Gallery.of(pl_module.vae, trainer.datamodule.test_split)  # type: ignore[attr-defined]
+        pairs = torch.cat([gallery.originals, gallery.reconstructions]).numpy()
+        for name, images in {"reconstructions": pairs, "samples": gallery.samples.numpy()}.items():
+            grid = figures.image_grid(images, columns=10)
+            write_png(folder / f"{name}_{epoch:04d}.png", grid)
+            for logger in trainer.loggers:
+                if isinstance(logger, TensorBoard):
+                    logger.experiment.add_image(f"images/{name}", grid, trainer.global_step, dataformats="HWC")
+
+
+def write_png(path: Path, pixels: Any) -> None:
+    """Write uint8 pixels (height, width, channels) as PNG, atomically."""
+    from PIL import Image
+
+    image = Image.fromarray(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels)
+    write_atomically(path, lambda file: image.save(file, format="png"))
+
+
+class Progress(pl.callbacks.ProgressBar):
+    """One bar over all the epochs of a run."""
+
+    REFRESH = 10  # steps; drawing the bar at every step would cost more than it tells
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._bar: tqdm | None = None
+
+    def disable(self) -> None:
+        """Lightning calls it on all processes but the first; on_train_start knows already."""
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if trainer.is_global_zero:
+            steps = int(trainer.num_training_batches)
+            self._bar = tqdm(
+                total=steps * (trainer.max_epochs or 1),
+                initial=trainer.global_step,
+                unit="step",
+                leave=False,
+                disable=None,
+                dynamic_ncols=True,
+                bar_format="{l_bar}{bar}| {n_fmt}/{total_fmt} steps, {remaining} left{postfix}",
+            )
+
+    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if self._bar is not None:
+            self._bar.set_description(f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}", refresh=False)
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        if self._bar is not None and (batch_idx + 1) % self.REFRESH == 0:
+            assert isinstance(pl_module, VAEModule)
+            self._bar.set_postfix_str(f"loss {pl_module.latest_loss:.2f}", refresh=False)
+            self._bar.update(trainer.global_step - self._bar.n)
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if self._bar is not None:
+            self._bar.update(trainer.global_step - self._bar.n)
+
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._close()
+
+    def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
+        self._close()
+
+    def _close(self) -> None:
+        if self._bar is not None:
+            self._bar.close()
+            self._bar = None

@@ -1,0 +1,46 @@
+"""Checkpoints that are whole, and that can't run code when they are read."""
+
+import pickle
+from pathlib import Path
+from typing import Any
+
+import torch
+from pytorch_lightning.plugins.io import TorchCheckpointIO
+
+from mnist_vae.errors import RunFolderError
+from mnist_vae.files import write_atomically
+
+
+class AtomicCheckpointIO(TorchCheckpointIO):
+    """Lightning's checkpoints, written beside their place and moved into it, and read as tensors and plain values.
+
+    Lightning's own writer moves a file from the system's temporary folder, which may be another disk, so that a
+    kill could leave half a checkpoint.
+    """
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
+        write_atomically(Path(path), lambda file: torch.save(checkpoint, file))
+
+    def load_checkpoint(self, path: Any, *args: Any, **kwargs: Any) -> dict[str, Any]:
+        return read_checkpoint(Path(path))
+
+
+def read_checkpoint(path: Path) -> dict[str, Any]:
+    """A checkpoint's content, on the CPU. Weights-only loading: no code in the file is ever run.
+
+    Raises:
+        RunFolderError: there is no such file, it is damaged, or it holds more than tensors and plain values.
+    """
+    if not path.exists():
+        raise RunFolderError(f"{path} does not exist: the run has not finished its first epoch.")
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise RunFolderError(
+            f"{path} is damaged, or holds more than tensors and plain values; it was not loaded."
+        ) from error
+    except (RuntimeError, EOFError, OSError, KeyError, ValueError) as error:
+        raise RunFolderError(f"{path} is damaged ({str(error).splitlines()[0]}); it was not loaded.") from error
+    if not isinstance(content, dict):
+        raise RunFolderError(f"{path} is not a checkpoint of this project.")
+    return content

@@ -1,0 +1,190 @@
+"""Images in memory, and whole batches of them to the model."""
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple, Protocol
+
+import pytorch_lightning as pl
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+from mnist_vae.errors import SettingsError
+from mnist_vae.noise import Noise, derived_seed
+from mnist_vae.settings import Binarize, check_batch_size
+from mnist_vae.sources import ImageArrays
+
+EVALUATION_SEED = 20140414  # of the held-out split and the evaluation bits: not the run's, so that runs compare
+EVALUATION_BATCH = 1000
+ORDER = 1  # the key that sets the seed of the data order apart from that of the noise
+
+
+class Source(Protocol):
+    """Where images come from; see sources.py."""
+
+    def load(self) -> ImageArrays:
+        """Both splits, as uint8 images (n, channels, height, width) and int64 labels (n,)."""
+        ...
+
+
+class Batch(NamedTuple):
+    """What a step sees.
+
+    Attributes:
+        images: (n, channels, height, width); uint8 until they are on the device, then float32 in [0, 1].
+        labels: (n,), int64.
+        total: images in the whole batch, of which this process holds n.
+    """
+
+    images: Tensor
+    labels: Tensor
+    total: int
+
+
+class ImageDataset(Dataset):
+    """uint8 images (n, channels, height, width) and labels (n,), indexed by a tensor of indices at a time.
+
+    Of every index tensor this process keeps each `world_size`-th entry, from `rank` on.
+    """
+
+    def __init__(self, images: Tensor, labels: Tensor, rank: int = 0, world_size: int = 1) -> None:
+        self.images, self.labels = images, labels
+        self.rank, self.world_size = rank, world_size
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def __getitem__(self, indices: Tensor) -> Batch:
+        mine = indices[self.rank :: self.world_size]
+        return Batch(self.images[mine], self.labels[mine], len(indices))
+
+
+class BatchOrder(Sampler[Tensor]):
+    """The index tensors of an epoch's batches: in order, or shuffled as a function of (seed, epoch) alone."""
+
+    def __init__(self, size: int, batch_size: int, seed: int | None = None) -> None:
+        self.size, self.batch_size, self.seed = size, batch_size, seed
+        self.epoch = 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Called by Lightning at the start of each epoch."""
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        return -(-self.size // self.batch_size)
+
+    def __iter__(self) -> Iterator[Tensor]:
+        if self.seed is None:
+            order = torch.arange(self.size)
+        else:
+            generator = torch.Generator().manual_seed(derived_seed(self.seed, self.epoch, ORDER))
+            order = torch.randperm(self.size, generator=generator)
+        return iter(order.split(self.batch_size))
+
+
+class ImageDataModule(pl.LightningDataModule):
+    """Training, validation and test images, each one uint8 tensor in memory.
+
+    Args:
+        source: where the images come from.
+        name: the dataset's name, for messages.
+        val_size: training images held out for validation, the same ones for every seed; 0 for none.
+        binarize: see settings.Binarize. Validation and test images are binarised once, with a fixed seed.
+        batch_size: images per step, over all processes.
+        seed: of the order of the training images.
+
+    Raises:
+        DataError: the images can't be had.
+        SettingsError: val_size or batch_size does not fit the number of images.
+    """
+
+    def __init__(
+        self, source: Source, name: str, val_size: int, binarize: Binarize, batch_size: int, seed: int
+    ) -> None:
+        super().__init__()
+        self.batch_size, self.seed, self.binarize = batch_size, seed, binarize
+        arrays = source.load()
+        self.image_shape = (arrays.train_images.shape[1], *arrays.train_images.shape[2:])
+        train, val = _held_out(arrays, val_size, name)
+        check_batch_size(batch_size, len(train[0]), name)
+        self.train_split = train
+        self.val_split = _evaluation_bits(*val, binarize)
+        self.test_split = _evaluation_bits(arrays.test_images, arrays.test_labels, binarize)
+
+    def train_dataloader(self) -> DataLoader:
+        return self._loader(self.train_split, BatchOrder(len(self.train_split[0]), self.batch_size, self.seed))
+
+    def val_dataloader(self) -> DataLoader | list:
+        return self._evaluation_loader(self.val_split) if len(self.val_split[0]) else []
+
+    def test_dataloader(self) -> DataLoader:
+        return self._evaluation_loader(self.test_split)
+
+    def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
+        """Pixels for the model, computed on its device: (n, channels, height, width) float32 in [0, 1]."""
+        assert self.trainer is not None
+        x = to_unit(batch.images)
+        if self.trainer.training and self.binarize is not Binarize.none:
+            noise = Noise(batch.total, self.trainer.global_rank, self.trainer.world_size)
+            x = binarize(x, self.binarize, noise)
+        return batch._replace(images=x)
+
+    def _evaluation_loader(self, split: tuple[Tensor, Tensor]) -> DataLoader:
+        return self._loader(split, BatchOrder(len(split[0]), EVALUATION_BATCH))
+
+    def _loader(self, split: tuple[Tensor, Tensor], order: BatchOrder) -> DataLoader:
+        rank = self.trainer.global_rank if self.trainer else 0
+        world_size = self.trainer.world_size if self.trainer else 1
+        # A loader draws a seed whenever it is iterated; from its own generator, the global one stays as it was.
+        return DataLoader(
+            ImageDataset(*split, rank, world_size),
+            sampler=order,
+            batch_size=None,
+            collate_fn=_as_it_is,
+            generator=torch.Generator(),
+        )
+
+
+def to_unit(images: Tensor) -> Tensor:
+    """uint8 grey levels as float32 in [0, 1], of the same shape."""
+    return images.to(torch.float32).div_(255)
+
+
+def binarize(x: Tensor, how: Binarize, noise: Noise) -> Tensor:
+    """Pixels in [0, 1] as pixels in {0, 1} (or as they are), of the same shape (n, channels, height, width).
+
+    `dynamic` draws each pixel with its grey level as probability: Salakhutdinov & Murray (2008), section 5.
+    """
+    if how is Binarize.none:
+        return x
+    if how is Binarize.threshold:
+        return (x > 0.5).to(x.dtype)
+    return (noise.uniform(*x.shape[1:], device=x.device) < x).to(x.dtype)
+
+
+def _held_out(
+    arrays: ImageArrays, val_size: int, name: str
+) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
+    images, labels = arrays.train_images, arrays.train_labels
+    if val_size >= len(images):
+        raise SettingsError(
+            f"data.val_size={val_size}: {name} has {len(images)} training images, and some must be left to train "
+            f"on; data.val_size must be below {len(images)}."
+        )
+    if val_size == 0:
+        return (images, labels), (images[:0], labels[:0])
+    order = torch.randperm(len(images), generator=torch.Generator().manual_seed(EVALUATION_SEED))
+    # Sorted, so that a split reads memory in order and the training images keep the order they came in.
+    val, train = order[:val_size].sort().values, order[val_size:].sort().values
+    return (images[train], labels[train]), (images[val], labels[val])
+
+
+def _evaluation_bits(images: Tensor, labels: Tensor, how: Binarize) -> tuple[Tensor, Tensor]:
+    if how is Binarize.none or not len(images):
+        return images, labels
+    generator = torch.Generator().manual_seed(EVALUATION_SEED)
+    bits = binarize(to_unit(images), how, Noise(len(images), generator=generator))
+    return bits.to(torch.uint8).mul_(255), labels
+
+
+def _as_it_is(batch: Any) -> Any:
+    return batch

@@ -1,0 +1,184 @@
+"""The LightningModule: one training step, its bookkeeping, and evaluation."""
+
+from collections.abc import Callable, Iterable
+
+import pytorch_lightning as pl
+import torch
+from torch import Tensor
+
+from mnist_vae import metrics
+from mnist_vae.data import EVALUATION_SEED, Batch
+from mnist_vae.errors import TrainingDiverged
+from mnist_vae.noise import Noise, seed_everything
+from mnist_vae.objectives import Terms
+from mnist_vae.vae import VAE
+
+Objective = Callable[[VAE, Tensor, float, Noise], Terms]
+
+
+class VAEModule(pl.LightningModule):
+    """Trains a VAE by an objective, and reports `loss`, `elbo`, `reconstruction`, `kl` in nats per image.
+
+    Args:
+        vae: the model.
+        objective: what is minimised; see objectives.py.
+        make_optimizer: parameters -> optimiser.
+        seed: of the noise of training.
+        log_every_n_steps: steps between two looks at the losses, which cost a wait for the device.
+    """
+
+    def __init__(
+        self,
+        vae: VAE,
+        objective: Objective,
+        make_optimizer: Callable[[Iterable[Tensor]], torch.optim.Optimizer],
+        seed: int,
+        log_every_n_steps: int,
+    ) -> None:
+        super().__init__()
+        self.vae = vae
+        self.objective = objective
+        self.make_optimizer = make_optimizer
+        self.seed = seed
+        self.log_every_n_steps = log_every_n_steps
+        self.steps_in_epoch = 1
+        self.latest_loss = float("nan")
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        return self.make_optimizer(self.parameters())
+
+    # Training
+
+    def on_train_epoch_start(self) -> None:
+        seed_everything(self.seed, self.current_epoch)
+        self.steps_in_epoch = int(self.trainer.num_training_batches)
+        self._window = TermSums(self.log_every_n_steps, self.device)
+        self._epoch_sums = torch.zeros(3, dtype=torch.float64)
+        self._epoch_images = 0
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        terms = self.objective(self.vae, batch.images, self._epochs_done(batch_idx), self._noise(batch))
+        self._window.add(terms, batch.total)
+        if self._window.full or batch_idx + 1 == self.steps_in_epoch:
+            self._close_window(batch_idx)
+        # DDP averages gradients over processes; this weight makes that the mean over the images of all of them.
+        return terms.loss.sum() * (self.trainer.world_size / batch.total)
+
+    def on_train_epoch_end(self) -> None:
+        self._report("train", self._epoch_sums / self._epoch_images)
+
+    def _close_window(self, batch_idx: int) -> None:
+        """Look at the losses since the last look: add them to the epoch's, log their mean, stop if one is NaN."""
+        rows, images = self._window.take(self.trainer.strategy)
+        bad = (~rows[:, 0].isfinite()).nonzero()
+        if len(bad):
+            step = batch_idx + 1 - len(rows) + int(bad[0])
+            raise TrainingDiverged(
+                f"the loss was not a finite number at epoch {self.current_epoch + 1}, step {step + 1} of "
+                f"{self.steps_in_epoch}; training stopped there. A lower lr (now {self._lr():g}) usually helps."
+            )
+        self._epoch_sums += rows.sum(dim=0)
+        self._epoch_images += images
+        loss, reconstruction, kl = (rows.sum(dim=0) / images).tolist()
+        self.latest_loss = loss
+        self._to_loggers(
+            {"train/loss_step": loss, "train/reconstruction_step": reconstruction, "train/kl_step": kl},
+            step=self.trainer.global_step,
+        )
+
+    # Evaluation
+
+    def on_validation_epoch_start(self) -> None:
+        self._start_evaluation()
+
+    def on_test_epoch_start(self) -> None:
+        self._start_evaluation()
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+        self._evaluate(batch)
+
+    def test_step(self, batch: Batch, batch_idx: int) -> None:
+        self._evaluate(batch)
+        noise, means = self._noise(batch), self.vae.encode(batch.images).mean
+        rows = means.new_zeros(batch.total, means.shape[1])  # zero where other processes have their images
+        rows[noise.rank :: noise.world_size] = means
+        self._means.append(rows)
+
+    def on_validation_epoch_end(self) -> None:
+        self._report("val", self._evaluated())
+
+    def on_test_epoch_end(self) -> None:
+        self._report("test", self._evaluated())
+        means = self.trainer.strategy.reduce(torch.cat(self._means), reduce_op="sum")
+        self._publish({"test/active_units": float(metrics.active_units(means.cpu()))})
+
+    def _start_evaluation(self) -> None:
+        # The same draws at every evaluation of every run, on whatever device: differences are the model's.
+        self._generator = torch.Generator().manual_seed(EVALUATION_SEED)
+        self._sums = torch.zeros(3, dtype=torch.float64)
+        self._images = 0
+        self._means: list[Tensor] = []
+
+    def _evaluate(self, batch: Batch) -> None:
+        terms = self.objective(self.vae, batch.images, self._epochs_done(), self._noise(batch, self._generator))
+        self._sums += torch.stack([term.sum() for term in terms]).cpu().double()
+        self._images += batch.total
+
+    def _evaluated(self) -> Tensor:
+        sums = self._sums.to(self.device, torch.float32 if self.device.type == "mps" else torch.float64)
+        return self.trainer.strategy.reduce(sums, reduce_op="sum").cpu() / self._images
+
+    # Both
+
+    def _epochs_done(self, batch_idx: int | None = None) -> float:
+        """Epochs trained so far, as a fraction while one is under way."""
+        if batch_idx is None:
+            return self.trainer.global_step / self.steps_in_epoch
+        return self.current_epoch + batch_idx / self.steps_in_epoch
+
+    def _noise(self, batch: Batch, generator: torch.Generator | None = None) -> Noise:
+        return Noise(batch.total, self.trainer.global_rank, self.trainer.world_size, generator)
+
+    def _report(self, split: str, means: Tensor) -> None:
+        loss, reconstruction, kl = means.tolist()
+        values = {"loss": loss, "elbo": metrics.elbo(reconstruction, kl), "reconstruction": reconstruction, "kl": kl}
+        self._publish({f"{split}/{name}": value for name, value in values.items()})
+
+    def _publish(self, values: dict[str, float]) -> None:
+        # To callbacks only: the Recorder passes them on to the loggers, with the checkpoint they belong to. All
+        # processes hold the same values already; sync_dist is how Lightning wants to be told that this is meant.
+        self.log_dict(values, logger=False, sync_dist=self.trainer.world_size > 1)
+
+    def _lr(self) -> float:
+        return self.trainer.optimizers[0].param_groups[0]["lr"]
+
+    def _to_loggers(self, values: dict[str, float], step: int) -> None:
+        for logger in self.trainer.loggers:
+            logger.log_metrics(values, step=step)
+
+
+class TermSums:
+    """Sums of the terms of up to `size` steps, kept on the device until they are looked at."""
+
+    def __init__(self, size: int, device: torch.device) -> None:
+        self.rows = torch.zeros(size, 3, device=device)
+        self.filled = 0
+        self.images = 0
+
+    @property
+    def full(self) -> bool:
+        return self.filled == len(self.rows)
+
+    def add(self, terms: Terms, images: int) -> None:
+        """Take in one step's terms; `images` is the size of the whole batch."""
+        torch.stack([term.detach().sum() for term in terms], out=self.rows[self.filled])
+        self.filled += 1
+        self.images += images
+
+    def take(self, strategy: pl.strategies.Strategy) -> tuple[Tensor, int]:
+        """The sums of each step over all processes, (steps, 3) float64 on the CPU, and the images; then empty."""
+        rows = strategy.reduce(self.rows[: self.filled], reduce_op="sum").cpu().double()
+        images = self.images
+        self.filled = self.images = 0
+        return rows, images
+

@@ -1,0 +1,200 @@
+"""train(cfg): assemble one experiment, run it, and leave a complete run folder."""
+
+import logging
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from omegaconf import DictConfig
+from pytorch_lightning.strategies import DDPStrategy
+from tqdm.contrib.logging import logging_redirect_tqdm
+
+from mnist_vae import figures, hardware, settings
+from mnist_vae.building import build_callbacks, build_vae, optimizer_maker
+from mnist_vae.callbacks import Progress, Recorder
+from mnist_vae.checkpoints import AtomicCheckpointIO, read_checkpoint
+from mnist_vae.console import opening, summary
+from mnist_vae.data import ImageDataModule
+from mnist_vae.distributed import run_on_processes
+from mnist_vae.files import write_atomically, write_json
+from mnist_vae.gallery import Gallery
+from mnist_vae.instantiate import instantiate
+from mnist_vae.module import VAEModule
+from mnist_vae.noise import seed_everything
+from mnist_vae.runs import RunFolder
+from mnist_vae.settings import Device
+
+log = logging.getLogger(__name__)
+
+
+def train(cfg: DictConfig, folder: str | Path, hydra: DictConfig | None = None) -> dict[str, float | str]:
+    """Run the experiment that `cfg` describes in `folder`, or finish it there; return its final metrics.
+
+    A folder in which the same experiment was interrupted is taken up at the end of its last complete epoch, and
+    ends as if there had been no interruption. A complete one is left as it is.
+
+    Args:
+        cfg: a config of the schema settings.Config.
+        folder: the run's folder, the contents of which the README describes.
+        hydra: Hydra's own config, kept beside `cfg` when there is one.
+
+    Raises:
+        UserError: a value, the data or the folder is not right; nothing was started.
+        TrainingDiverged: the loss stopped being a finite number.
+    """
+    settings.check(cfg)
+    device = hardware.resolve_device(cfg.accelerator.accelerator)
+    processes = hardware.resolve_processes(cfg.accelerator.devices, device)
+    run = RunFolder(folder)
+    parts = Parts(cfg)  # every other mistake in the config shows here, before the folder is touched
+    with run.claimed(cfg):
+        if run.complete:
+            log.info(f"{run.path} is complete already; nothing is left to do.")
+        else:
+            if hydra is not None:
+                run.write_hydra(list(hydra.overrides.task), hydra)
+            write_json(run.path / "environment.json", hardware.describe() | {"device": hardware.device_name(device)})
+            log.info(opening(cfg, parts.vae, parts.data, hardware.device_name(device), processes))
+            if processes > 1:
+                run_on_processes(run_rank, processes, cfg, str(run.path), device, processes)
+            else:
+                _experiment(parts, cfg, run, device, processes)
+        metrics = run.read_metrics()
+        log.info(summary(metrics, run.path))
+    return metrics
+
+
+def run_rank(cfg: DictConfig, folder: str, device: Device, processes: int) -> None:
+    """One process's share of an experiment in several processes."""
+    _experiment(Parts(cfg), cfg, RunFolder(folder), device, processes)
+
+
+class Parts:
+    """The objects that a config names, built and so checked."""
+
+    def __init__(self, cfg: DictConfig) -> None:
+        self.data = ImageDataModule(
+            instantiate("data.source", cfg.data.source),
+            cfg.data.name,
+            cfg.data.val_size,
+            cfg.data.binarize,
+            cfg.batch_size,
+            cfg.seed,
+        )
+        seed_everything(cfg.seed)  # so that the weights to start from depend on the seed alone
+        self.vae = build_vae(cfg, self.data.image_shape)
+        make_optimizer = optimizer_maker(cfg)
+        make_optimizer(self.vae.parameters())
+        objective = instantiate("objective", cfg.objective)
+        self.module = VAEModule(self.vae, objective, make_optimizer, cfg.seed, cfg.logger.log_every_n_steps)
+        self.callbacks = build_callbacks(cfg)
+
+
+def _experiment(parts: Parts, cfg: DictConfig, run: RunFolder, device: Device, processes: int) -> None:
+    module, data = parts.module, parts.data
+    last_step = read_checkpoint(run.last)["global_step"] if run.last.exists() else -1
+    if last_step >= 0:
+        log.info(f"continuing after step {last_step}")
+    recorder = Recorder(run.path)
+    with _quiet_lightning(), logging_redirect_tqdm():
+        trainer = _trainer(cfg, run, device, processes, [*parts.callbacks, Progress(), recorder], last_step)
+        trainer.fit(module, data, ckpt_path=str(run.last) if last_step >= 0 else None)
+        # The weights to report are those of best.ckpt, and so are the validation metrics.
+        tested = trainer.test(module, data, ckpt_path=str(run.best), verbose=False)
+    if not trainer.is_global_zero:
+        return
+    test = {name: float(value) for name, value in trainer.callback_metrics.items() if name.startswith("test/")}
+    assert tested is not None
+    for logger in trainer.loggers:
+        logger.log_metrics(test, step=trainer.global_step + 1)  # after the last epoch's, so that it is never doubled
+        logger.save()
+    _draw_results(cfg, run, module, data, test["test/elbo"])
+    run.write_metrics(_final_metrics(cfg, recorder, module, data, test))
+
+
+def _trainer(
+    cfg: DictConfig, run: RunFolder, device: Device, processes: int, callbacks: list[Any], last_step: int
+) -> pl.Trainer:
+    logger: Any = False
+    if cfg.logger.backend is not None:
+        logger = instantiate("logger.backend", cfg.logger.backend, folder=str(run.path), last_step=last_step)
+    return pl.Trainer(
+        default_root_dir=run.path,
+        accelerator=device.value,
+        devices=processes,
+        strategy=DDPStrategy() if processes > 1 else "auto",
+        precision=cfg.accelerator.precision,
+        max_epochs=cfg.max_epochs,
+        logger=logger,
+        callbacks=callbacks,
+        plugins=[AtomicCheckpointIO()],
+        use_distributed_sampler=False,  # our batches are shared out in data.ImageDataset
+        num_sanity_val_steps=0,
+        enable_model_summary=False,
+        log_every_n_steps=1,  # modules log by themselves, every logger.log_every_n_steps
+    )
+
+
+def _draw_results(cfg: DictConfig, run: RunFolder, module: VAEModule, data: ImageDataModule, elbo: float) -> None:
+    gallery = Gallery.of(module.vae, data.test_split)
+    title = f"{_choice(cfg.model)}, {cfg.latent_dim} latent dimensions, beta {cfg.beta:g}, on {cfg.data.name}: "
+    figure = figures.results_figure(
+        gallery.originals.numpy(),
+        gallery.reconstructions.numpy(),
+        gallery.samples.numpy(),
+        [str(label) for label in gallery.labels],
+        f"{title}test ELBO {elbo:.2f} nats",
+    )
+    write_atomically(run.path / "figures" / "results.png", lambda file: figure.savefig(file, format="png"))
+
+
+def _final_metrics(
+    cfg: DictConfig, recorder: Recorder, module: VAEModule, data: ImageDataModule, test: dict[str, float]
+) -> dict[str, float | str]:
+    rows = recorder.rows
+    seconds = sum(row["seconds"] for row in rows)
+    values: dict[str, float | str] = dict(test)
+    values |= {name: value for name, value in recorder.best.items() if name.startswith("val/")}
+    values |= {
+        "train/loss": rows[-1]["train/loss"],
+        "epochs": len(rows),
+        "best_epoch": recorder.best["epoch"],
+        "parameters": module.vae.count_parameters(),
+        "train_seconds": round(seconds, 3),
+        "images_per_second": round(len(rows) * len(data.train_split[0]) / seconds, 1),
+        "dataset": cfg.data.name,
+        "binarize": cfg.data.binarize.name,
+    }
+    return values
+
+
+def _choice(node: DictConfig) -> str:
+    return str(node["_target_"]).rpartition(".")[2]
+
+
+@contextmanager
+def _quiet_lightning() -> Iterator[None]:
+    """Keep what Lightning tells its own developers, and advice that does not hold here, off the console."""
+    names = ("pytorch_lightning", "lightning_fabric", "pytorch_lightning.utilities.rank_zero")
+    names += ("lightning_fabric.utilities.rank_zero", "lightning.pytorch", "lightning.fabric")
+    loggers = [logging.getLogger(name) for name in names]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
+    with warnings.catch_warnings():
+        for message in (
+            ".*does not have many workers.*",  # batches are slices of a tensor; workers would only slow them down
+            ".*have no `val_dataloader`.*",
+            ".*You defined a `validation_step` but have no.*",
+            ".*isinstance\\(treespec, LeafSpec\\).*",
+        ):
+            warnings.filterwarnings("ignore", message=message)
+        try:
+            yield
+        finally:
+            for logger, level in zip(loggers, levels, strict=True):
+                logger.setLevel(level)
