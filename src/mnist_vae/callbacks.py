@@ -34,6 +34,7 @@ class Recorder(pl.callbacks.Checkpoint):
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.rows: list[dict[str, float]] = []
+        self.stopped_early = False
 
     @property
     def best(self) -> dict[str, float]:
@@ -42,10 +43,14 @@ class Recorder(pl.callbacks.Checkpoint):
         return max(scored, key=lambda row: row["val/elbo"]) if scored else self.rows[-1]
 
     def state_dict(self) -> dict[str, Any]:
-        return {"rows": self.rows}
+        return {"rows": self.rows, "stopped_early": self.stopped_early}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        self.rows = state_dict["rows"]
+        self.rows, self.stopped_early = state_dict["rows"], state_dict["stopped_early"]
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        # Lightning forgets that a resumed run had been told to stop, and would train one more epoch.
+        trainer.should_stop = trainer.should_stop or self.stopped_early
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self._started = time.perf_counter()
@@ -53,13 +58,16 @@ class Recorder(pl.callbacks.Checkpoint):
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         values = {name: float(value) for name, value in sorted(trainer.callback_metrics.items())}
         seconds = time.perf_counter() - self._started
-        self.rows.append({"epoch": trainer.current_epoch + 1, "step": trainer.global_step, "seconds": seconds, **values})
+        self.rows.append(
+            {"epoch": trainer.current_epoch + 1, "step": trainer.global_step, "seconds": seconds, **values}
+        )
         if trainer.is_global_zero:
             self._write_csv()
             for logger in trainer.loggers:
                 logger.log_metrics(values, step=trainer.global_step)
                 logger.save()
             log.info(self._line(trainer.max_epochs))
+        self.stopped_early = bool(trainer.should_stop)
         # Every process must take part in saving.
         if self.best is self.rows[-1]:
             trainer.save_checkpoint(self.folder / "checkpoints" / "best.ckpt")

@@ -53,7 +53,10 @@ def job(task: Callable[[DictConfig], Any]) -> Callable[[DictConfig], Any]:
 
     @functools.wraps(task)
     def reporting(cfg: DictConfig) -> Any:
-        folder, multirun = Path(HydraConfig.get().runtime.output_dir), HydraConfig.get().mode == RunMode.MULTIRUN
+        folder, multirun = (
+            Path(HydraConfig.get().runtime.output_dir),
+            HydraConfig.get().mode == RunMode.MULTIRUN,
+        )
         try:
             return task(cfg)
         except KeyboardInterrupt:
@@ -125,7 +128,7 @@ def _known_keys() -> list[str]:
 
 def _keys(node: DictConfig, prefix: str = "") -> list[str]:
     keys = []
-    for name in node:
+    for name in map(str, node):
         keys.append(f"{prefix}{name}")
         child = node._get_node(name)
         if isinstance(child, DictConfig) and not child._is_none():

@@ -2,21 +2,21 @@
 
 from pathlib import Path
 
+import torch
 from omegaconf import DictConfig
 
+from mnist_vae import settings
 from mnist_vae.data import ImageDataModule
 from mnist_vae.vae import VAE
 
 
 def opening(cfg: DictConfig, vae: VAE, data: ImageDataModule, device: str, processes: int) -> str:
     """Two lines on what is about to be trained, on what."""
-    import torch
-
-    model = str(cfg.model["_target_"]).rpartition(".")[2]
     where = f"{processes} processes on {device}" if processes > 1 else device
     threads = f", {torch.get_num_threads()} threads" if device == "cpu" else ""
     return (
-        f"{model} VAE: {cfg.latent_dim} latent dimensions, {vae.count_parameters():,} parameters, beta {cfg.beta:g}\n"
+        f"{settings.choice(cfg.model)} VAE: {cfg.latent_dim} latent dimensions, "
+        f"{vae.count_parameters():,} parameters, beta {cfg.beta:g}\n"
         f"{cfg.data.name}: {len(data.train_split[0]):,} training, {len(data.val_split[0]):,} validation, "
         f"{len(data.test_split[0]):,} test images; on {where}{threads}"
     )

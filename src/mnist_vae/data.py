@@ -111,7 +111,10 @@ class ImageDataModule(pl.LightningDataModule):
         self.test_split = _evaluation_bits(arrays.test_images, arrays.test_labels, binarize)
 
     def train_dataloader(self) -> DataLoader:
-        return self._loader(self.train_split, BatchOrder(len(self.train_split[0]), self.batch_size, self.seed))
+        order = BatchOrder(len(self.train_split[0]), self.batch_size, self.seed)
+        # Lightning tells a sampler its epoch only after it has begun to iterate, which is too late on resuming.
+        order.set_epoch(self.trainer.current_epoch if self.trainer else 0)
+        return self._loader(self.train_split, order)
 
     def val_dataloader(self) -> DataLoader | list:
         return self._evaluation_loader(self.val_split) if len(self.val_split[0]) else []
@@ -161,9 +164,7 @@ def binarize(x: Tensor, how: Binarize, noise: Noise) -> Tensor:
     return (noise.uniform(*x.shape[1:], device=x.device) < x).to(x.dtype)
 
 
-def _held_out(
-    arrays: ImageArrays, val_size: int, name: str
-) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
+def _held_out(arrays: ImageArrays, val_size: int, name: str) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
     images, labels = arrays.train_images, arrays.train_labels
     if val_size >= len(images):
         raise SettingsError(

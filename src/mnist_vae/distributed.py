@@ -3,7 +3,7 @@
 import os
 import socket
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import torch
@@ -40,15 +40,19 @@ def run_on_processes(function: Callable[..., Any], processes: int, *args: Any) -
 
 def _run_rank(index: int, function: Callable[..., Any], processes: int, port: int, args: tuple[Any, ...]) -> None:
     with _rank(index + 1, processes, port):
-        try:
+        with suppress(UserError):  # rank 0 meets the same one and tells the user
             function(*args)
-        except UserError:
-            pass  # rank 0 meets the same one and tells the user
 
 
 @contextmanager
 def _rank(rank: int, processes: int, port: int) -> Iterator[None]:
-    names = {"LOCAL_RANK": rank, "RANK": rank, "WORLD_SIZE": processes, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
+    names = {
+        "LOCAL_RANK": rank,
+        "RANK": rank,
+        "WORLD_SIZE": processes,
+        "MASTER_ADDR": "127.0.0.1",
+        "MASTER_PORT": port,
+    }
     before = {name: os.environ.get(name) for name in names}
     threads = torch.get_num_threads()
     os.environ.update({name: str(value) for name, value in names.items()})

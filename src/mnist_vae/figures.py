@@ -52,8 +52,8 @@ def results_figure(
 
     rows = {"originals": originals, "reconstructions": reconstructions, "samples": samples}
     columns = len(labels)
-    figure = Figure(figsize=(0.75 * columns + 1.3, 0.75 * len(rows) + 0.75), dpi=200)
-    left, top = 1.2 / figure.get_figwidth(), 1 - 0.62 / figure.get_figheight()
+    figure = Figure(figsize=(0.75 * columns + 1.3, 0.75 * len(rows) + 0.5), dpi=200)
+    left, top = 1.2 / figure.get_figwidth(), 1 - 0.47 / figure.get_figheight()
     axes = figure.subplots(
         len(rows),
         columns,

@@ -12,9 +12,17 @@ import torch
 from mnist_vae.errors import SettingsError
 from mnist_vae.settings import Device
 
-PACKAGES = (
-    "mnist-vae torch torchvision pytorch-lightning hydra-core omegaconf numpy tensorboard scikit-learn".split()
-)
+PACKAGES = [
+    "mnist-vae",
+    "torch",
+    "torchvision",
+    "pytorch-lightning",
+    "hydra-core",
+    "omegaconf",
+    "numpy",
+    "tensorboard",
+    "scikit-learn",
+]
 
 
 def resolve_device(wanted: Device) -> Device:
@@ -91,7 +99,11 @@ def _version(package: str) -> str | None:
 def _git(*command: str) -> str | None:
     try:
         done = subprocess.run(
-            ["git", "-C", str(Path(__file__).parent), *command], capture_output=True, text=True, timeout=10, check=True
+            ["git", "-C", str(Path(__file__).parent), *command],
+            capture_output=True,
+            text=True,
+            timeout=10,
+            check=True,
         )
     except (OSError, subprocess.SubprocessError):
         return None

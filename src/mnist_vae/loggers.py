@@ -22,14 +22,12 @@ class TensorBoard(TensorBoardLogger):
 
     def __init__(self, folder: str, last_step: int = -1) -> None:
         # purge_step is TensorBoard's own way of dropping what an interrupted process had logged.
-        super().__init__(
-            folder, name="", version="tensorboard", default_hp_metric=False, purge_step=last_step + 1
-        )
+        super().__init__(folder, name="", version="tensorboard", default_hp_metric=False, purge_step=last_step + 1)
 
+    @rank_zero_only
     def save(self) -> None:
         """Hand everything logged so far to the operating system."""
-        if rank_zero_only.rank == 0:
-            self.experiment.flush()
+        self.experiment.flush()
 
     def finalize(self, status: str) -> None:
         """Lightning calls it after fitting and again after testing, and more is to be logged after both."""

@@ -1,6 +1,7 @@
 """The LightningModule: one training step, its bookkeeping, and evaluation."""
 
 from collections.abc import Callable, Iterable
+from typing import Any
 
 import pytorch_lightning as pl
 import torch
@@ -46,6 +47,9 @@ class VAEModule(pl.LightningModule):
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         return self.make_optimizer(self.parameters())
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        checkpoint["image_shape"] = list(self.vae.image_shape)  # what runs.load_run needs beside the config
 
     # Training
 
@@ -141,7 +145,12 @@ class VAEModule(pl.LightningModule):
 
     def _report(self, split: str, means: Tensor) -> None:
         loss, reconstruction, kl = means.tolist()
-        values = {"loss": loss, "elbo": metrics.elbo(reconstruction, kl), "reconstruction": reconstruction, "kl": kl}
+        values = {
+            "loss": loss,
+            "elbo": metrics.elbo(reconstruction, kl),
+            "reconstruction": reconstruction,
+            "kl": kl,
+        }
         self._publish({f"{split}/{name}": value for name, value in values.items()})
 
     def _publish(self, values: dict[str, float]) -> None:
@@ -181,4 +190,3 @@ class TermSums:
         images = self.images
         self.filled = self.images = 0
         return rows, images
-

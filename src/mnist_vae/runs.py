@@ -57,7 +57,7 @@ class RunFolder:
         try:
             self.config.parent.mkdir(parents=True, exist_ok=True)
             with _locked(self.path):
-                self._refuse_other_configuration(cfg)
+                self.refuse_other_configuration(cfg)
                 if not self.config.exists():
                     write_atomically(self.config, OmegaConf.to_yaml(cfg, resolve=True).encode())
                 yield
@@ -68,7 +68,7 @@ class RunFolder:
                 f"{self.path} can't be written ({error.strerror}); choose another folder by hydra.run.dir=…"
             ) from error
 
-    def write_hydra(self, overrides: list[str], hydra: DictConfig) -> None:
+    def write_hydra(self, overrides: list[str], hydra: Any) -> None:
         """Keep what was typed and how Hydra was set, beside the config."""
         write_atomically(self.config.with_name("overrides.yaml"), OmegaConf.to_yaml(overrides).encode())
         write_atomically(self.config.with_name("hydra.yaml"), OmegaConf.to_yaml(hydra).encode())
@@ -77,12 +77,16 @@ class RunFolder:
         """Write metrics.json, which makes the run complete."""
         write_json(self.metrics, values)
 
-    def _refuse_other_configuration(self, cfg: DictConfig) -> None:
+    def refuse_other_configuration(self, cfg: DictConfig) -> None:
+        """Raise RunFolderError, naming the keys that differ, if the folder belongs to another configuration."""
         if not self.config.exists():
             if self.last.exists():
                 raise RunFolderError(f"{self.path} has checkpoints but no .hydra/config.yaml; choose another folder.")
             return
-        mine, theirs = _flat(OmegaConf.create(OmegaConf.to_yaml(cfg, resolve=True))), _flat(_load_config(self.config))
+        mine, theirs = (
+            _flat(OmegaConf.create(OmegaConf.to_yaml(cfg, resolve=True))),
+            _flat(_load_config(self.config)),
+        )
         differing = [
             f"{key} (there {theirs.get(key, 'absent')}, now {mine.get(key, 'absent')})"
             for key in sorted(mine.keys() | theirs.keys())
@@ -152,7 +156,7 @@ def _flat(node: Any, prefix: str = "") -> dict[str, Any]:
         return {prefix: OmegaConf.to_container(node) if OmegaConf.is_config(node) else node}
     items: dict[str, Any] = {}
     for name, value in node.items():
-        items |= _flat(value, f"{prefix}.{name}" if prefix else str(name))
+        items |= _flat(value, f"{prefix}.{name!s}" if prefix else str(name))
     return items
 
 
@@ -165,7 +169,9 @@ def _locked(folder: Path) -> Iterator[None]:
     try:
         lock.acquire()
     except Timeout as error:
-        raise RunFolderError(f"{folder} is in use by another process; wait for it, or choose another folder.") from error
+        raise RunFolderError(
+            f"{folder} is in use by another process; wait for it, or choose another folder."
+        ) from error
     try:
         yield
     finally:

@@ -10,6 +10,8 @@ from omegaconf import MISSING, DictConfig, OmegaConf
 
 from mnist_vae.errors import SettingsError, unknown_key
 
+PRECISIONS = ("32-true", "bf16-mixed", "16-mixed")
+
 
 class Binarize(Enum):
     """How grey levels become the pixels that the model sees."""
@@ -77,9 +79,19 @@ def register() -> None:
     ConfigStore.instance().store(name="schema", node=Config)
 
 
+def choice(node: DictConfig) -> str:
+    """The short name of what a node's `_target_` names, such as mlp for mnist_vae.networks.mlp.MLP."""
+    return str(node["_target_"]).rpartition(".")[2].lower()
+
+
 def check(cfg: DictConfig) -> None:
     """Raise SettingsError unless every value is in range. What only a device or the data can tell comes later."""
-    for group, node in (("", cfg), ("data.", cfg.data), ("accelerator.", cfg.accelerator), ("logger.", cfg.logger)):
+    for group, node in (
+        ("", cfg),
+        ("data.", cfg.data),
+        ("accelerator.", cfg.accelerator),
+        ("logger.", cfg.logger),
+    ):
         _check_names(node, group)
     for key, lowest in (
         ("latent_dim", 1),
@@ -100,6 +112,10 @@ def check(cfg: DictConfig) -> None:
         raise SettingsError(
             f"accelerator.devices={cfg.accelerator.devices}: it must be 1 or more, or -1 for all devices."
         )
+    if cfg.accelerator.precision not in PRECISIONS:
+        raise SettingsError(
+            f"accelerator.precision={cfg.accelerator.precision}: it must be one of {', '.join(PRECISIONS)}."
+        )
 
 
 def _check_names(node: DictConfig, prefix: str) -> None:
@@ -107,7 +123,7 @@ def _check_names(node: DictConfig, prefix: str) -> None:
     schema = OmegaConf.get_type(node)
     assert schema is not None
     known = [field.name for field in dataclasses.fields(schema)]
-    for name in node:
+    for name in map(str, node):
         if name not in known:
             raise SettingsError(unknown_key(f"{prefix}{name}", [f"{prefix}{other}" for other in known]))
     for name in known:

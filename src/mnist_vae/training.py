@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
-import torch
 from omegaconf import DictConfig
 from pytorch_lightning.strategies import DDPStrategy
 from tqdm.contrib.logging import logging_redirect_tqdm
@@ -20,6 +19,7 @@ from mnist_vae.checkpoints import AtomicCheckpointIO, read_checkpoint
 from mnist_vae.console import opening, summary
 from mnist_vae.data import ImageDataModule
 from mnist_vae.distributed import run_on_processes
+from mnist_vae.errors import SettingsError
 from mnist_vae.files import write_atomically, write_json
 from mnist_vae.gallery import Gallery
 from mnist_vae.instantiate import instantiate
@@ -31,7 +31,7 @@ from mnist_vae.settings import Device
 log = logging.getLogger(__name__)
 
 
-def train(cfg: DictConfig, folder: str | Path, hydra: DictConfig | None = None) -> dict[str, float | str]:
+def train(cfg: DictConfig, folder: str | Path, hydra: Any = None) -> dict[str, float | str]:
     """Run the experiment that `cfg` describes in `folder`, or finish it there; return its final metrics.
 
     A folder in which the same experiment was interrupted is taken up at the end of its last complete epoch, and
@@ -40,32 +40,38 @@ def train(cfg: DictConfig, folder: str | Path, hydra: DictConfig | None = None) 
     Args:
         cfg: a config of the schema settings.Config.
         folder: the run's folder, the contents of which the README describes.
-        hydra: Hydra's own config, kept beside `cfg` when there is one.
+        hydra: Hydra's own config (HydraConfig.get()), kept beside `cfg` when there is one.
 
     Raises:
         UserError: a value, the data or the folder is not right; nothing was started.
         TrainingDiverged: the loss stopped being a finite number.
     """
     settings.check(cfg)
+    run = RunFolder(folder)
+    if run.complete:
+        run.refuse_other_configuration(cfg)
+        log.info(f"{run.path} is complete already; nothing is left to do.")
+    else:
+        _finish(cfg, run, hydra)
+    metrics = run.read_metrics()
+    log.info(summary(metrics, run.path))
+    return metrics
+
+
+def _finish(cfg: DictConfig, run: RunFolder, hydra: Any) -> None:
     device = hardware.resolve_device(cfg.accelerator.accelerator)
     processes = hardware.resolve_processes(cfg.accelerator.devices, device)
-    run = RunFolder(folder)
     parts = Parts(cfg)  # every other mistake in the config shows here, before the folder is touched
+    name = hardware.device_name(device)
     with run.claimed(cfg):
-        if run.complete:
-            log.info(f"{run.path} is complete already; nothing is left to do.")
+        if hydra is not None:
+            run.write_hydra(list(hydra.overrides.task), hydra)
+        write_json(run.path / "environment.json", hardware.describe() | {"device": name, "processes": processes})
+        log.info(opening(cfg, parts.vae, parts.data, name, processes))
+        if processes > 1:
+            run_on_processes(run_rank, processes, cfg, str(run.path), device, processes)
         else:
-            if hydra is not None:
-                run.write_hydra(list(hydra.overrides.task), hydra)
-            write_json(run.path / "environment.json", hardware.describe() | {"device": hardware.device_name(device)})
-            log.info(opening(cfg, parts.vae, parts.data, hardware.device_name(device), processes))
-            if processes > 1:
-                run_on_processes(run_rank, processes, cfg, str(run.path), device, processes)
-            else:
-                _experiment(parts, cfg, run, device, processes)
-        metrics = run.read_metrics()
-        log.info(summary(metrics, run.path))
-    return metrics
+            _experiment(parts, cfg, run, device, processes)
 
 
 def run_rank(cfg: DictConfig, folder: str, device: Device, processes: int) -> None:
@@ -92,6 +98,12 @@ class Parts:
         objective = instantiate("objective", cfg.objective)
         self.module = VAEModule(self.vae, objective, make_optimizer, cfg.seed, cfg.logger.log_every_n_steps)
         self.callbacks = build_callbacks(cfg)
+        for callback in self.callbacks:
+            if str(getattr(callback, "monitor", "")).startswith("val/") and cfg.data.val_size == 0:
+                raise SettingsError(
+                    f"callbacks: {type(callback).__name__} watches {callback.monitor}, and data.val_size=0 leaves "
+                    "nothing to validate on; hold images out, or choose callbacks=default."
+                )
 
 
 def _experiment(parts: Parts, cfg: DictConfig, run: RunFolder, device: Device, processes: int) -> None:
@@ -141,7 +153,7 @@ def _trainer(
 
 def _draw_results(cfg: DictConfig, run: RunFolder, module: VAEModule, data: ImageDataModule, elbo: float) -> None:
     gallery = Gallery.of(module.vae, data.test_split)
-    title = f"{_choice(cfg.model)}, {cfg.latent_dim} latent dimensions, beta {cfg.beta:g}, on {cfg.data.name}: "
+    title = f"{settings.choice(cfg.model)}, {cfg.latent_dim} latent dimensions, beta {cfg.beta:g}, on {cfg.data.name}: "
     figure = figures.results_figure(
         gallery.originals.numpy(),
         gallery.reconstructions.numpy(),
@@ -172,16 +184,10 @@ def _final_metrics(
     return values
 
 
-def _choice(node: DictConfig) -> str:
-    return str(node["_target_"]).rpartition(".")[2]
-
-
 @contextmanager
 def _quiet_lightning() -> Iterator[None]:
     """Keep what Lightning tells its own developers, and advice that does not hold here, off the console."""
-    names = ("pytorch_lightning", "lightning_fabric", "pytorch_lightning.utilities.rank_zero")
-    names += ("lightning_fabric.utilities.rank_zero", "lightning.pytorch", "lightning.fabric")
-    loggers = [logging.getLogger(name) for name in names]
+    loggers = [logging.getLogger(name) for name in ("pytorch_lightning", "lightning_fabric")]
     levels = [logger.level for logger in loggers]
     for logger in loggers:
         logger.setLevel(logging.ERROR)
@@ -195,6 +201,8 @@ def _quiet_lightning() -> Iterator[None]:
             warnings.filterwarnings("ignore", message=message)
         try:
             yield
+        except SystemExit as stopped:  # how Lightning ends on Ctrl-C
+            raise KeyboardInterrupt from stopped
         finally:
             for logger, level in zip(loggers, levels, strict=True):
                 logger.setLevel(level)

@@ -31,11 +31,12 @@ class VAE(nn.Module):
 
     def encode(self, x: Tensor) -> DiagonalGaussian:
         """q(z|x). Images (n, channels, height, width) in [0, 1] give `mean, log_var`, each (n, latent_dim)."""
-        return DiagonalGaussian.from_parameters(self.to_posterior(self.encoder(x)))
+        # Back to the images' precision: under mixed precision, terms summed in half precision would be useless.
+        return DiagonalGaussian.from_parameters(self.to_posterior(self.encoder(x)).to(x.dtype))
 
     def decode_parameters(self, z: Tensor) -> Tensor:
         """The parameters of p(x|z): codes (n, latent_dim) give (n, channels, height, width) logits."""
-        return self.decoder(z)
+        return self.decoder(z).to(z.dtype)
 
     def decode(self, z: Tensor) -> Tensor:
         """E[x|z]: codes (n, latent_dim) give images (n, channels, height, width) in [0, 1]."""
