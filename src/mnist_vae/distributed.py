@@ -39,9 +39,8 @@ def run_on_processes(function: Callable[..., Any], processes: int, *args: Any) -
 
 
 def _run_rank(index: int, function: Callable[..., Any], processes: int, port: int, args: tuple[Any, ...]) -> None:
-    with _rank(index + 1, processes, port):
-        with suppress(UserError):  # rank 0 meets the same one and tells the user
-            function(*args)
+    with _rank(index + 1, processes, port), suppress(UserError):  # rank 0 meets the same one and tells the user
+        function(*args)
 
 
 @contextmanager

@@ -10,7 +10,8 @@ from torch import Tensor
 
 def derived_seed(seed: int, *keys: int) -> int:
     """A 32-bit seed for one purpose, independent of the seeds for other `keys` (numpy's SeedSequence)."""
-    return int(np.random.SeedSequence((seed, *keys)).generate_state(1)[0])
+    # The number of keys comes first, since SeedSequence takes trailing zeros for nothing.
+    return int(np.random.SeedSequence((len(keys), seed, *keys)).generate_state(1)[0])
 
 
 def seed_everything(seed: int, *keys: int) -> None:

@@ -42,16 +42,17 @@ class Conv(Network):
         down: list[nn.Module] = []
         for width_in, width_out in zip([image_shape[0], *channels], channels, strict=False):
             down += [nn.Conv2d(width_in, width_out, KERNEL, STRIDE, PADDING), nonlinearity()]
-        self.encoder = nn.Sequential(
-            ChannelsLast(), *down, nn.Flatten(), nn.Linear(flat, hidden_dim), nonlinearity()
-        )
+        self.encoder = nn.Sequential(ChannelsLast(), *down, nn.Flatten(), nn.Linear(flat, hidden_dim), nonlinearity())
 
         up: list[nn.Module] = [nn.Linear(latent_dim, hidden_dim), nonlinearity()]
         up += [nn.Linear(hidden_dim, flat), nonlinearity(), nn.Unflatten(1, inner), ChannelsLast()]
         outputs = [self.output_shape[0], *channels]
         for i in reversed(range(len(channels))):
             odd = (sizes[i][0] - 2 * sizes[i + 1][0], sizes[i][1] - 2 * sizes[i + 1][1])
-            up += [nn.ConvTranspose2d(outputs[i + 1], outputs[i], KERNEL, STRIDE, PADDING, odd), nonlinearity()]
+            up += [
+                nn.ConvTranspose2d(outputs[i + 1], outputs[i], KERNEL, STRIDE, PADDING, odd),
+                nonlinearity(),
+            ]
         self.decoder = nn.Sequential(*up[:-1])
         self.to(memory_format=torch.channels_last)
 

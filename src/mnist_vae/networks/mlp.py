@@ -1,5 +1,6 @@
 """Fully connected encoder and decoder."""
 
+import itertools
 import math
 
 from torch import nn
@@ -43,6 +44,6 @@ class MLP(Network):
 def _layers(widths: list[int], activation: str) -> list[nn.Module]:
     nonlinearity = activation_class(activation)
     layers: list[nn.Module] = []
-    for width_in, width_out in zip(widths, widths[1:], strict=False):
+    for width_in, width_out in itertools.pairwise(widths):
         layers += [nn.Linear(width_in, width_out), nonlinearity()]
     return layers

@@ -1,0 +1,60 @@
+import pytest
+import torch
+from torch import nn
+
+from mnist_vae.networks.base import Network
+from mnist_vae.networks.conv import Conv
+from mnist_vae.networks.mlp import MLP
+
+SIZES = {MLP: {"hidden_dims": [12, 8]}, Conv: {"channels": [4, 6], "hidden_dim": 10}}
+
+
+@pytest.mark.parametrize("network", [MLP, Conv])
+@pytest.mark.parametrize("shape", [(1, 28, 28), (3, 32, 32), (1, 13, 9), (2, 4, 5)])
+@pytest.mark.parametrize("parameters_per_value", [1, 2])
+def test_shapes_follow_the_images(network: type[Network], shape: tuple[int, int, int], parameters_per_value: int):
+    net = network(shape, 5, parameters_per_value, **SIZES[network])
+    assert net.encoder(torch.rand(3, *shape)).shape == (3, net.features)
+    assert net.decoder(torch.rand(3, 5)).shape == (3, parameters_per_value * shape[0], *shape[1:])
+
+
+@pytest.mark.parametrize("network", [MLP, Conv])
+def test_an_empty_share_of_a_batch_passes(network: type[Network]) -> None:
+    net = network((1, 8, 8), 5, 1, **SIZES[network])
+    out = net.decoder(torch.rand(0, 5))
+    out.sum().backward()
+    assert out.shape == (0, 1, 8, 8)
+
+
+def test_the_notebooks_mlp() -> None:
+    net = MLP((1, 28, 28), 20, 1, [400])
+    linear = [(m.in_features, m.out_features) for m in net.modules() if isinstance(m, nn.Linear)]
+    assert linear == [(784, 400), (20, 400), (400, 784)]
+    assert sum(isinstance(m, nn.ReLU) for m in net.modules()) == 2
+
+
+def test_hidden_layers_are_mirrored() -> None:
+    net = MLP((1, 4, 4), 3, 1, [12, 8])
+    widths = [(m.in_features, m.out_features) for m in net.modules() if isinstance(m, nn.Linear)]
+    assert widths == [(16, 12), (12, 8), (3, 8), (8, 12), (12, 16)]
+
+
+def test_conv_computes_with_channels_last() -> None:
+    net = Conv((1, 28, 28), 5, 1, [4, 6], 10)
+    weights = [m.weight for m in net.modules() if isinstance(m, nn.Conv2d | nn.ConvTranspose2d) and m.in_channels > 1]
+    assert weights and all(w.is_contiguous(memory_format=torch.channels_last) for w in weights)
+
+
+@pytest.mark.parametrize(
+    ("network", "sizes", "message"),
+    [
+        (MLP, {"hidden_dims": []}, "hidden_dims is \\[\\]"),
+        (MLP, {"hidden_dims": [4, 0]}, "hidden_dims is \\[4, 0\\]"),
+        (MLP, {"hidden_dims": [4], "activation": "rleu"}, "activation is 'rleu'; choose one of .*relu"),
+        (Conv, {"channels": [4], "hidden_dim": 0}, "hidden_dim is 0"),
+        (Conv, {"channels": [1] * 6, "hidden_dim": 4}, "6 layers"),
+    ],
+)
+def test_bad_sizes_are_named(network: type[Network], sizes: dict, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        network((1, 28, 28), 5, 1, **sizes)
