@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from pytorch_lightning.plugins.io import TorchCheckpointIO
 
-from mnist_vae.errors import RunFolderError
+from mnist_vae.errors import RunFolderError, first_line
 from mnist_vae.files import write_atomically
 
 
@@ -40,7 +40,7 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
             f"{path} is damaged, or holds more than tensors and plain values; it was not loaded."
         ) from error
     except (RuntimeError, EOFError, OSError, KeyError, ValueError) as error:
-        raise RunFolderError(f"{path} is damaged ({str(error).splitlines()[0]}); it was not loaded.") from error
+        raise RunFolderError(f"{path} is damaged ({first_line(error)}); it was not loaded.") from error
     if not isinstance(content, dict):
         raise RunFolderError(f"{path} is not a checkpoint of this project.")
     return content

@@ -17,7 +17,7 @@ from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
 from mnist_vae import settings
-from mnist_vae.errors import UserError, unknown_key
+from mnist_vae.errors import UserError, first_line, unknown_key
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 FULL_ERROR = "HYDRA_FULL_ERROR"
@@ -108,7 +108,7 @@ def _composition_sentence(error: Exception) -> str:
         return f"{several[1]}: several values make a sweep; add -m to the command, or write a list as [a,b]."
     value = re.match(r"Error merging override (.+)", str(error))
     if value and error.__cause__:
-        return f"{value[1]}: {str(error.__cause__).splitlines()[0]}."
+        return f"{value[1]}: {first_line(error.__cause__)}."
     return _one_line(error)
 
 

@@ -29,3 +29,8 @@ def unknown_key(key: str, known: list[str]) -> str:
     if near:
         return f"{key}: there is no such key; did you mean {near[0]}?"
     return f"{key}: there is no such key; there are {', '.join(known) or 'none here'}."
+
+
+def first_line(error: BaseException) -> str:
+    """What an exception from elsewhere says, short enough to be quoted in a sentence."""
+    return next(iter(str(error).splitlines()), "") or type(error).__name__

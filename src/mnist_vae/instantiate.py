@@ -9,7 +9,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException, ValidationError
 
-from mnist_vae.errors import SettingsError, unknown_key
+from mnist_vae.errors import SettingsError, first_line, unknown_key
 
 # The classes that a saved run may name. A run folder can come from anyone; see runs.load_run.
 SAFE_PACKAGES = ("mnist_vae.networks", "mnist_vae.likelihoods", "mnist_vae.priors", "torch.nn.modules")
@@ -25,7 +25,7 @@ def instantiate(key: str, node: DictConfig, **given: Any) -> Any:
 
     Raises:
         SettingsError: there is no such target, an argument is unknown, missing, of the wrong type, or refused
-            by the target itself (by a ValueError).
+            by the target itself.
     """
     return _call(key, locate(key, node), node, given)
 
@@ -84,7 +84,7 @@ def _call(key: str, target: Any, node: DictConfig, given: dict[str, Any]) -> Any
         raise SettingsError(f"{', '.join(missing)}: not given, and {node.get('_target_')} needs it.")
     try:
         return target(**arguments)
-    except ValueError as error:
+    except (ValueError, TypeError, IndexError) as error:
         raise SettingsError(f"{key}: {error}.") from error
 
 
@@ -98,4 +98,4 @@ def _typed(key: str, target: Any, name: str, value: Any) -> Any:
     try:
         return OmegaConf.to_container(OmegaConf.merge(schema, {name: value}))[name]  # type: ignore[index,call-overload]
     except ValidationError as error:
-        raise SettingsError(f"{key}.{name}={value}: {str(error).splitlines()[0]}.") from error
+        raise SettingsError(f"{key}.{name}={value}: {first_line(error)}.") from error

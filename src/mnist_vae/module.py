@@ -87,7 +87,7 @@ class VAEModule(pl.LightningModule):
         self.latest_loss = loss
         self._to_loggers(
             {"train/loss_step": loss, "train/reconstruction_step": reconstruction, "train/kl_step": kl},
-            step=self.trainer.global_step,
+            step=self.trainer.global_step + 1,  # the step under way is counted once it is done
         )
 
     # Evaluation

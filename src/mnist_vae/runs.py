@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from mnist_vae.errors import RunFolderError, UserError
+from mnist_vae.errors import RunFolderError, UserError, first_line
 from mnist_vae.files import write_atomically, write_json
 
 if TYPE_CHECKING:
@@ -132,8 +132,7 @@ def load_run(folder: str | Path, checkpoint: str = "best") -> "VAE":
     except UserError:
         raise
     except Exception as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise RunFolderError(f"{run.path}: the checkpoint does not fit the config ({reason}).") from error
+        raise RunFolderError(f"{run.path}: the checkpoint does not fit the config ({first_line(error)}).") from error
     return vae.eval()
 
 
@@ -146,7 +145,7 @@ def _load_config(path: Path) -> DictConfig:
         if "${" in str(OmegaConf.to_container(cfg, resolve=False)):
             raise ValueError("it holds an interpolation, and a run's config is saved without any")
     except Exception as error:
-        raise RunFolderError(f"{path} can't be read as a run's config ({error}).") from error
+        raise RunFolderError(f"{path} can't be read as a run's config ({first_line(error)}).") from error
     return cfg
 
 

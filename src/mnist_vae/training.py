@@ -115,12 +115,13 @@ def _experiment(parts: Parts, cfg: DictConfig, run: RunFolder, device: Device, p
     with _quiet_lightning(), logging_redirect_tqdm():
         trainer = _trainer(cfg, run, device, processes, [*parts.callbacks, Progress(), recorder], last_step)
         trainer.fit(module, data, ckpt_path=str(run.last) if last_step >= 0 else None)
-        # The weights to report are those of best.ckpt, and so are the validation metrics.
-        tested = trainer.test(module, data, ckpt_path=str(run.best), verbose=False)
+        # The weights to report are those of best.ckpt. Given its path, Lightning would also put the callbacks back
+        # to where they were then, and the epochs since would be forgotten.
+        module.load_state_dict(read_checkpoint(run.best)["state_dict"])
+        trainer.test(module, data, verbose=False)
     if not trainer.is_global_zero:
         return
     test = {name: float(value) for name, value in trainer.callback_metrics.items() if name.startswith("test/")}
-    assert tested is not None
     for logger in trainer.loggers:
         logger.log_metrics(test, step=trainer.global_step + 1)  # after the last epoch's, so that it is never doubled
         logger.save()
@@ -141,6 +142,7 @@ def _trainer(
         strategy=DDPStrategy() if processes > 1 else "auto",
         precision=cfg.accelerator.precision,
         max_epochs=cfg.max_epochs,
+        limit_val_batches=None if cfg.data.val_size else 0,
         logger=logger,
         callbacks=callbacks,
         plugins=[AtomicCheckpointIO()],
@@ -194,8 +196,6 @@ def _quiet_lightning() -> Iterator[None]:
     with warnings.catch_warnings():
         for message in (
             ".*does not have many workers.*",  # batches are slices of a tensor; workers would only slow them down
-            ".*have no `val_dataloader`.*",
-            ".*You defined a `validation_step` but have no.*",
             ".*isinstance\\(treespec, LeafSpec\\).*",
         ):
             warnings.filterwarnings("ignore", message=message)

@@ -1,0 +1,131 @@
+"""The step's bookkeeping, on a trainer without loggers or files."""
+
+from collections.abc import Iterable
+from typing import Any
+
+import pytest
+import pytorch_lightning as pl
+import torch
+from torch import Tensor
+
+from mnist_vae.errors import TrainingDiverged
+from mnist_vae.likelihoods import Bernoulli
+from mnist_vae.module import VAEModule
+from mnist_vae.networks.mlp import MLP
+from mnist_vae.noise import Noise
+from mnist_vae.objectives import ELBO, Terms
+from mnist_vae.priors import StandardNormal
+from mnist_vae.settings import Binarize
+from mnist_vae.vae import VAE
+from tests.test_data import module
+
+
+class Known:
+    """An objective with known values: the loss of image i is its number, its reconstruction 2i, its kl 3i.
+
+    Args:
+        nan_at: (epoch, step) at which the loss is NaN, counted from 0.
+    """
+
+    def __init__(self, nan_at: tuple[int, int] | None = None) -> None:
+        self.nan_at = nan_at
+        self.epochs: list[float] = []
+
+    def __call__(self, vae: VAE, x: Tensor, epoch: float, noise: Noise) -> Terms:
+        self.epochs.append(epoch)
+        number = (x[:, 0, 0, 0] * 255).round() + 0 * sum(p.sum() for p in vae.parameters())
+        if self.nan_at is not None and epoch >= self.nan_at[0] + self.nan_at[1] / 5 - 1e-9:
+            number = number * float("nan")
+        return Terms(number, 2 * number, 3 * number)
+
+
+class Rows(pl.Callback):
+    def __init__(self) -> None:
+        self.epochs: list[dict[str, float]] = []
+
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self.epochs.append({name: float(value) for name, value in trainer.callback_metrics.items()})
+
+
+def fit(objective: Any, log_every: int = 2, max_epochs: int = 1, **options: Any) -> tuple[pl.Trainer, VAEModule, Rows]:
+    data, rows = module(**options), Rows()
+    vae = small_for(data.image_shape)
+
+    def make(parameters: Iterable[Tensor]) -> torch.optim.Optimizer:
+        return torch.optim.Adam(parameters, 1e-3)
+
+    net = VAEModule(vae, objective, make, seed=0, log_every_n_steps=log_every)
+    trainer = pl.Trainer(
+        accelerator="cpu",
+        max_epochs=max_epochs,
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        num_sanity_val_steps=0,
+        use_distributed_sampler=False,
+        callbacks=[rows],
+    )
+    trainer.fit(net, data)
+    return trainer, net, rows
+
+
+def small_for(shape: tuple[int, ...]) -> VAE:
+    return VAE(MLP(shape, 2, 1, [4]), Bernoulli(), StandardNormal(2))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("log_every", [1, 2, 5, 50])
+def test_epoch_means_are_means_over_images_however_steps_are_grouped(log_every: int) -> None:
+    data = module()  # 32 training images in batches of 7, 7, 7, 7, 4
+    _, _, rows = fit(Known(), log_every)
+    for split, numbers in (("train", data.train_split[1]), ("val", data.val_split[1])):
+        mean = numbers.double().mean().item()
+        assert rows.epochs[-1][f"{split}/loss"] == pytest.approx(mean, rel=1e-6)
+        assert rows.epochs[-1][f"{split}/reconstruction"] == pytest.approx(2 * mean, rel=1e-6)
+        assert rows.epochs[-1][f"{split}/kl"] == pytest.approx(3 * mean, rel=1e-6)
+        assert rows.epochs[-1][f"{split}/elbo"] == pytest.approx(-5 * mean, rel=1e-6)
+
+
+def test_test_metrics_are_means_over_the_test_images() -> None:
+    trainer, net, _ = fit(Known())
+    trainer.test(net, module(), verbose=False)
+    assert float(trainer.callback_metrics["test/loss"]) == pytest.approx(4.5)
+    assert 0 <= float(trainer.callback_metrics["test/active_units"]) <= 2
+
+
+def test_the_objective_hears_how_far_training_has_come() -> None:
+    objective = Known()
+    fit(objective, max_epochs=2, val_size=8)
+    training = [0, 0.2, 0.4, 0.6, 0.8]
+    assert objective.epochs == pytest.approx([*training, 1, *(1 + e for e in training), 2])
+
+
+@pytest.mark.parametrize(("epoch", "step"), [(0, 0), (0, 3), (1, 4)])
+@pytest.mark.parametrize("log_every", [1, 2, 50])
+def test_a_loss_that_is_not_finite_stops_the_run_and_names_the_step(epoch: int, step: int, log_every: int) -> None:
+    with pytest.raises(TrainingDiverged, match=f"epoch {epoch + 1}, step {step + 1} of 5"):
+        fit(Known(nan_at=(epoch, step)), log_every, max_epochs=3)
+
+
+def test_training_binarises_anew_and_evaluation_does_not() -> None:
+    seen: dict[bool, list[Tensor]] = {True: [], False: []}
+
+    class Watching(ELBO):
+        def __call__(self, vae: VAE, x: Tensor, epoch: float, noise: Noise) -> Terms:
+            seen[vae.training].append(x)
+            return super().__call__(vae, x, epoch, noise)
+
+    fit(Watching(), max_epochs=2, how=Binarize.dynamic, batch_size=32)
+    assert all(set(x.unique().tolist()) == {0, 1} for xs in seen.values() for x in xs)
+    first, second = (x.sum(dim=(1, 2, 3)).sort().values for x in seen[True])
+    assert not torch.equal(first, second)
+    assert torch.equal(*seen[False])
+
+
+def test_two_runs_of_one_seed_are_equal() -> None:
+    def weights() -> dict[str, Tensor]:
+        torch.manual_seed(7)
+        return fit(ELBO(), max_epochs=2)[1].vae.state_dict()
+
+    one, two = weights(), weights()
+    assert all(torch.equal(one[name], two[name]) for name in one)

@@ -1,0 +1,249 @@
+"""train(cfg) and the folder it leaves, which other tools rely on."""
+
+import csv
+import json
+import logging
+import math
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from omegaconf import DictConfig, OmegaConf
+from PIL import Image
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+import mnist_vae
+from mnist_vae.errors import RunFolderError, SettingsError, TrainingDiverged
+from mnist_vae.training import train
+from tests.conftest import composed
+
+Tiny = Callable[..., DictConfig]
+TERMS = ("loss", "elbo", "reconstruction", "kl")
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A complete run of three epochs of 11 steps."""
+    folder = tmp_path_factory.mktemp("run") / "a run"
+    train(composed(*TINY_RUN), folder)
+    return folder
+
+
+TINY_RUN = ("data=digits", "model.hidden_dims=[16]", "latent_dim=3", "max_epochs=3", "accelerator=cpu")
+TINY_RUN += ("logger.log_every_n_steps=4", "beta=2", "objective.warmup_epochs=2")
+
+
+def events(folder: Path) -> EventAccumulator:
+    accumulator = EventAccumulator(str(folder / "tensorboard"), size_guidance={"images": 0, "scalars": 0})
+    accumulator.Reload()
+    return accumulator
+
+
+def rows(folder: Path) -> list[dict[str, str]]:
+    with (folder / "metrics.csv").open() as file:
+        return list(csv.DictReader(file))
+
+
+def test_the_folder_holds_what_the_contract_says(finished: Path) -> None:
+    files = {str(path.relative_to(finished)) for path in finished.rglob("*") if path.is_file()}
+    assert {".hydra/config.yaml", "metrics.csv", "metrics.json", "environment.json"} <= files
+    assert {"checkpoints/best.ckpt", "checkpoints/last.ckpt", "figures/results.png"} <= files
+    pictures = {f"figures/epochs/{kind}_{n:04d}.png" for kind in ("reconstructions", "samples") for n in (1, 2, 3)}
+    assert pictures <= files
+    assert not [name for name in files if ".tmp" in name or "hparams" in name]
+
+
+def test_metrics_json_is_flat_and_has_what_the_contract_names(finished: Path) -> None:
+    metrics = json.loads((finished / "metrics.json").read_text())
+    assert all(isinstance(value, int | float | str) for value in metrics.values())
+    names = {"test/elbo", "test/reconstruction", "test/kl", "test/active_units", "val/elbo", "train/loss"}
+    assert names | {"epochs", "parameters", "train_seconds", "images_per_second", "dataset"} <= metrics.keys()
+    assert metrics["dataset"] == "digits" and metrics["epochs"] == 3
+    assert metrics["parameters"] == 784 * 16 + 16 + 16 * 6 + 6 + 3 * 16 + 16 + 16 * 784 + 784
+    assert metrics["test/elbo"] == pytest.approx(-(metrics["test/reconstruction"] + metrics["test/kl"]), abs=1e-3)
+    assert metrics["test/loss"] == pytest.approx(metrics["test/reconstruction"] + 2 * metrics["test/kl"], abs=1e-3)
+    assert metrics["images_per_second"] == pytest.approx(3 * 1300 / metrics["train_seconds"], rel=0.01)
+
+
+def test_metrics_csv_has_a_row_per_epoch(finished: Path) -> None:
+    table = rows(finished)
+    assert [(row["epoch"], row["step"]) for row in table] == [("1", "11"), ("2", "22"), ("3", "33")]
+    for row in table:
+        for split in ("train", "val"):
+            values = {name: float(row[f"{split}/{name}"]) for name in TERMS}
+            assert values["elbo"] == pytest.approx(-(values["reconstruction"] + values["kl"]), abs=1e-3)
+    # beta warms up from 0 to 2 within two epochs, so the first epoch's loss is not the last one's mixture
+    first, last = ({n: float(r[f"train/{n}"]) for n in TERMS} for r in (table[0], table[-1]))
+    assert first["loss"] < first["reconstruction"] + first["kl"]
+    assert last["loss"] == pytest.approx(last["reconstruction"] + 2 * last["kl"], abs=1e-3)
+
+
+def test_tensorboard_has_clear_curves_and_pictures(finished: Path) -> None:
+    log = events(finished)
+    for split, steps in (("train", [11, 22, 33]), ("val", [11, 22, 33]), ("test", [34])):
+        for name in TERMS:
+            assert [event.step for event in log.Scalars(f"{split}/{name}")] == steps
+    assert [event.step for event in log.Scalars("train/loss_step")] == [4, 8, 11, 15, 19, 22, 26, 30, 33]
+    table = rows(finished)
+    assert [e.value for e in log.Scalars("val/elbo")] == pytest.approx([float(r["val/elbo"]) for r in table])
+    for kind, (width, height) in {"reconstructions": (858, 170), "samples": (858, 428)}.items():
+        images = log.Images(f"images/{kind}")
+        assert [event.step for event in images] == [11, 22, 33]
+        assert {(event.width, event.height) for event in images} == {(width, height)}
+        with Image.open(finished / "figures" / "epochs" / f"{kind}_0003.png") as png:
+            assert png.size == (width, height) and png.mode == "L"
+
+
+def test_results_is_large_enough_for_paper(finished: Path) -> None:
+    with Image.open(finished / "figures" / "results.png") as png:
+        assert png.width > 1500
+
+
+def test_the_config_is_kept_resolved(finished: Path) -> None:
+    cfg = OmegaConf.load(finished / ".hydra" / "config.yaml")
+    assert cfg.objective.beta == 2.0 and "${" not in (finished / ".hydra" / "config.yaml").read_text()
+
+
+def test_environment_names_versions_and_machine(finished: Path) -> None:
+    environment = json.loads((finished / "environment.json").read_text())
+    assert environment["packages"]["torch"] == str(torch.__version__).partition("+")[0]
+    assert environment["device"] == "cpu" and environment["threads"] >= 1 and environment["processor"]
+    assert "git_commit" in environment
+
+
+def test_a_complete_run_says_so_and_is_left_alone(finished: Path, caplog: pytest.LogCaptureFixture) -> None:
+    before = {path: path.stat().st_mtime_ns for path in finished.rglob("*") if path.is_file()}
+    with caplog.at_level(logging.INFO):
+        metrics = train(composed(*TINY_RUN), finished)
+    assert "is complete already" in caplog.text
+    assert metrics == json.loads((finished / "metrics.json").read_text())
+    assert {path: path.stat().st_mtime_ns for path in finished.rglob("*") if path.is_file()} == before
+
+
+def test_another_configuration_is_refused_by_its_keys(finished: Path) -> None:
+    before = {path: path.read_bytes() for path in finished.rglob("*") if path.is_file()}
+    with pytest.raises(RunFolderError) as caught:
+        train(composed(*TINY_RUN, "latent_dim=4", "optimizer=adamw"), finished)
+    message = str(caught.value)
+    assert "latent_dim (there 3, now 4)" in message and "optimizer._target_" in message
+    assert "optimizer.weight_decay (there absent, now 0.01)" in message
+    assert "batch_size" not in message
+    assert {path: path.read_bytes() for path in finished.rglob("*") if path.is_file()} == before
+
+
+def test_where_the_data_lie_does_not_make_another_configuration(finished: Path) -> None:
+    train(composed(*TINY_RUN, "data.root=/elsewhere"), finished)
+
+
+def test_load_run_gives_the_trained_vae(finished: Path) -> None:
+    vae = mnist_vae.load_run(finished)
+    assert not vae.training and vae.sample(16).shape == (16, 1, 28, 28)
+    best = torch.load(finished / "checkpoints" / "best.ckpt", weights_only=True)["state_dict"]
+    assert all(torch.equal(value, best[f"vae.{name}"]) for name, value in vae.state_dict().items())
+
+
+def test_the_test_metrics_are_those_of_the_best_epoch(tiny: Tiny, tmp_path: Path) -> None:
+    # A learning rate so high that the best epoch is not the last.
+    cfg = tiny("callbacks=early_stopping", "callbacks.early_stopping.patience=3", "max_epochs=60", "lr=0.03")
+    metrics = train(cfg, tmp_path)
+    table = rows(tmp_path)
+    best = max(table, key=lambda row: float(row["val/elbo"]))
+    assert metrics["epochs"] == len(table) < 60
+    assert metrics["best_epoch"] == int(best["epoch"]) == len(table) - 3
+    assert metrics["val/elbo"] == pytest.approx(float(best["val/elbo"]))
+    best_weights, last_weights = (
+        torch.load(tmp_path / "checkpoints" / f"{name}.ckpt", weights_only=True) for name in ("best", "last")
+    )
+    assert best_weights["global_step"] == int(best["step"]) < last_weights["global_step"]
+    # Started again without its end, an early-stopped run does not train any further.
+    (tmp_path / "metrics.json").unlink()
+    assert train(cfg, tmp_path) == metrics
+    assert len(rows(tmp_path)) == len(table)
+
+
+def test_without_validation_the_last_epoch_is_the_one_reported(tiny: Tiny, tmp_path: Path) -> None:
+    metrics = train(tiny("data.val_size=0"), tmp_path)
+    assert metrics["best_epoch"] == 2 and not [name for name in metrics if name.startswith("val/")]
+    best, last = (tmp_path / "checkpoints" / f"{name}.ckpt" for name in ("best", "last"))
+    assert torch.load(best, weights_only=True)["global_step"] == torch.load(last, weights_only=True)["global_step"]
+
+
+def test_the_seed_decides_everything(tiny: Tiny, tmp_path: Path) -> None:
+    def elbo(name: str, *overrides: str) -> float | str:
+        return train(tiny("data.binarize=dynamic", *overrides), tmp_path / name)["test/elbo"]
+
+    assert elbo("a") == elbo("b") != elbo("c", "seed=1")
+
+
+@pytest.mark.parametrize(
+    ("override", "expected"),
+    [
+        ("logger=none", set()),
+        ("logger=csv", {"steps.csv"}),
+        ("callbacks=none", {"tensorboard"}),
+        ("optimizer=adamw", {"tensorboard"}),
+        ("model=conv model.channels=[4] model.hidden_dim=8", {"tensorboard"}),
+        ("data.binarize=threshold", {"tensorboard"}),
+        ("accelerator.precision=bf16-mixed", {"tensorboard"}),
+    ],
+)
+def test_other_choices_run_too(override: str, expected: set[str], tmp_path: Path) -> None:
+    base = [o for o in TINY_RUN if "hidden_dims" not in o or "conv" not in override]
+    metrics = train(composed(*base, *override.split(), "max_epochs=1"), tmp_path)
+    assert math.isfinite(float(metrics["test/elbo"]))
+    there = {name for name in ("tensorboard", "steps.csv") if (tmp_path / name).exists()}
+    assert there == expected
+    assert len(rows(tmp_path)) == 1
+    assert bool(list(tmp_path.glob("figures/epochs/*"))) == (override != "callbacks=none")
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["latent_dim=0"], "latent_dim=0"),
+        (["batch_size=2000"], "batch_size=2000"),
+        (["+model.depth=3"], "model.depth"),
+        (["optimizer.betas=[0.9]"], "optimizer"),
+        (["callbacks=early_stopping", "data.val_size=0"], "val/elbo"),
+        (["callbacks.epoch_images.every_n_epochs=0"], "every_n_epochs is 0"),
+        (["objective.warmup_epochs=-1"], "warmup_epochs is -1"),
+        (["data=mnist", "data.root=/nowhere/at/all"], "data=digits"),
+    ],
+)
+def test_mistakes_are_told_before_the_folder_is_touched(overrides: list[str], message: str, tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    with pytest.raises(Exception, match=message) as caught:
+        train(composed(*TINY_RUN, *overrides), folder)
+    assert type(caught.value).__module__ == "mnist_vae.errors"
+    assert not folder.exists()
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+@pytest.mark.parametrize("accelerator", ["gpu", "ddp", "mps"])
+def test_a_missing_device_is_told(accelerator: str, tmp_path: Path) -> None:
+    if accelerator == "mps" and torch.backends.mps.is_available():
+        pytest.skip("there is an MPS device")
+    with pytest.raises(SettingsError, match=r"was found on this machine.*accelerator=auto"):
+        train(composed(*TINY_RUN, f"accelerator={accelerator}"), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_diverging_run_keeps_what_it_had(tiny: Tiny, tmp_path: Path) -> None:
+    with pytest.raises(TrainingDiverged, match="epoch 1, step"):
+        train(tiny("lr=1e9"), tmp_path)
+    assert not (tmp_path / "metrics.json").exists()
+
+
+def test_a_folder_in_use_is_refused(tiny: Tiny, tmp_path: Path) -> None:
+    from mnist_vae.runs import RunFolder
+
+    with RunFolder(tmp_path).claimed(tiny()), pytest.raises(RunFolderError, match="in use by another process"):
+        train(tiny(), tmp_path)
+    train(tiny(), tmp_path)
+
+
+def test_a_folder_that_cannot_be_written_is_told(tiny: Tiny, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(RunFolderError, match=r"can't be written.*hydra.run.dir"):
+        train(tiny(), tmp_path / "file" / "run")
