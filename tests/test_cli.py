@@ -1,0 +1,165 @@
+"""The command line, run as a user runs it: a process of its own, and what it prints."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from mnist_vae import cli
+from mnist_vae.settings import Config
+from tests.conftest import ROOT, TINY, command
+from tests.test_settings import CHOICES
+
+
+def quickest(*arguments: str) -> tuple[float, str]:
+    """The best of three timings, since the machine may be busy, and what was printed."""
+    times = []
+    for _ in range(3):
+        start = time.perf_counter()
+        done = command(*arguments)
+        times.append(time.perf_counter() - start)
+        assert done.returncode == 0, done.stderr
+    return min(times), done.stdout
+
+
+def test_help_lists_every_key_group_and_choice_within_a_second() -> None:
+    seconds, text = quickest("--help")
+    assert seconds < 1
+    scalars = [name for name, kind in Config.__annotations__.items() if kind in (int, float)]
+    assert len(scalars) == 6
+    for name in scalars:
+        assert len(re.findall(rf"^ +{name} +\S.*$", text, re.MULTILINE)) == 1, f"--help needs one line for {name}"
+    for choice in CHOICES:
+        group, _, name = choice.partition("=")
+        assert re.search(rf"^ *{group}: .*\b{name}\b", text, re.MULTILINE), f"--help does not list {choice}"
+
+
+def test_the_config_is_shown_within_a_second() -> None:
+    seconds, text = quickest("model=conv", "latent_dim=16", "--cfg", "job")
+    assert seconds < 1
+    assert "latent_dim: 16" in text and "mnist_vae.networks.conv.Conv" in text
+
+
+@pytest.mark.parametrize(("typed", "expected"), [("model=", "model=conv"), ("latent", "latent_dim="), ("da", "data=")])
+def test_shell_completion(typed: str, expected: str) -> None:
+    assert "complete" in command("-sc", "install=bash").stdout
+    line = f"python train.py {typed}"
+    done = command("-sc", "query=bash", COMP_LINE=line, COMP_POINT=str(len(line)))
+    assert expected in done.stdout, done.stderr
+
+
+MISTAKES = [
+    (["latent_dmi=3"], "latent_dmi: there is no such key; did you mean latent_dim?"),
+    (["modle=conv"], "modle: there is no such key; did you mean model?"),
+    (["model=conv", "model.chanels=[3]"], "did you mean model.channels?"),
+    (["data.val_sise=3"], "did you mean data.val_size?"),
+    (["+latent_dmi=3"], "did you mean latent_dim?"),
+    (["model=cnov"], "model=cnov: there is no such choice; model can be conv, mlp."),
+    (["experiment=nope"], "experiment can be notebook, quickstart."),
+    (["latent_dim=abc"], "latent_dim=abc: Value 'abc' of type 'str' could not be converted to Integer."),
+    (["latent_dim=2,4"], "add -m"),
+    (["beta=-1"], "beta=-1.0: it must be 0 or more"),
+    (["data.binarize=maybe"], "expected one of [none, dynamic, threshold]"),
+    (["model.hidden_dims=[0]"], "hidden_dims is [0]"),
+    (["model.hidden_dims=big"], "model.hidden_dims=big"),
+    (["batch_size=5000"], "batch_size=5000: the training split of digits has 1300 images"),
+    (["callbacks=none", "accelerator.accelerator=tpu"], "expected one of [auto, cpu, gpu, mps]"),
+]
+
+
+@pytest.mark.parametrize(("overrides", "message"), MISTAKES, ids=[" ".join(m[0]) for m in MISTAKES])
+def test_a_mistake_gets_one_sentence_and_leaves_nothing(overrides: list[str], message: str, tmp_path: Path) -> None:
+    folder = tmp_path / "runs" / "today"
+    done = command("data=digits", *overrides, f"hydra.run.dir={folder}")
+    assert done.returncode != 0
+    assert message in done.stderr
+    assert len(done.stderr.splitlines()) == 1 and "Traceback" not in done.stderr
+    assert not folder.exists()
+
+
+def test_the_whole_error_on_demand(tmp_path: Path) -> None:
+    done = command("latent_dim=0", f"hydra.run.dir={tmp_path}/run", HYDRA_FULL_ERROR="1")
+    assert done.returncode != 0 and "Traceback" in done.stderr and "SettingsError" in done.stderr
+
+
+def test_an_unwritable_output_folder(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    done = command(*TINY, f"hydra.run.dir={tmp_path}/file/run")
+    assert done.returncode != 0 and "hydra.run.dir" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_an_unexpected_error_is_kept_in_the_log(tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    done = command(
+        *TINY, "accelerator.devices=1", f"hydra.run.dir={folder}", "+callbacks.broken._target_=tests.broken.Broken"
+    )
+    assert done.returncode != 0
+    assert "HYDRA_FULL_ERROR=1" in done.stderr and "this one is broken" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+    assert "Traceback" in (folder / "train.log").read_text()
+
+
+def test_a_run_prints_what_is_needed_and_nothing_else(tmp_path: Path) -> None:
+    done = command(*TINY, f"hydra.run.dir={tmp_path}/run")
+    assert done.returncode == 0 and done.stderr == ""
+    lines = done.stdout.splitlines()
+    assert lines[0].startswith("mlp VAE: 3 latent dimensions, ") and "1,300 training" in lines[1]
+    assert [line for line in lines if line.startswith("epoch ")] == lines[2:4]
+    closing = "\n".join(lines[4:])
+    for word in ("test ELBO", "reconstruction", "KL", "active units", " s, ", "folder", "tensorboard --logdir"):
+        assert word in closing
+    log = (tmp_path / "run" / "train.log").read_text()
+    assert all(line in log for line in lines[:4])
+    assert {p.name for p in (tmp_path / "run" / ".hydra").iterdir()} >= {"config.yaml", "hydra.yaml", "overrides.yaml"}
+    assert "- latent_dim=3" in (tmp_path / "run" / ".hydra" / "overrides.yaml").read_text()
+
+
+def test_a_failing_job_does_not_take_the_others_with_it(tmp_path: Path) -> None:
+    done = command("-m", *TINY, "latent_dim=2,0,4", f"hydra.sweep.dir={tmp_path}")
+    assert done.returncode != 0
+    assert "error in job 1" in done.stderr and "latent_dim=0: it must be 1 or more" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert [(tmp_path / job / "metrics.json").exists() for job in "012"] == [True, False, True]
+    assert "latent_dim=0" in (tmp_path / "1" / "train.log").read_text()
+
+
+@pytest.mark.slow
+def test_a_multirun_over_architectures(tmp_path: Path) -> None:
+    sweep = ("model=mlp,conv", "latent_dim=2,16", "beta=1,4")
+    done = command("-m", "data=digits", "max_epochs=1", "accelerator=cpu", *sweep, f"hydra.sweep.dir={tmp_path}")
+    assert done.returncode == 0 and done.stderr == ""
+    metrics = [json.loads((tmp_path / str(job) / "metrics.json").read_text()) for job in range(8)]
+    assert len({m["test/elbo"] for m in metrics}) == 8
+    assert len({m["parameters"] for m in metrics}) == 4
+
+
+@pytest.mark.slow
+def test_the_quickstart(tmp_path: Path) -> None:
+    start = time.perf_counter()
+    done = command("experiment=quickstart", f"hydra.run.dir={tmp_path}/run")
+    assert done.returncode == 0 and time.perf_counter() - start < 60
+    assert json.loads((tmp_path / "run" / "metrics.json").read_text())["test/elbo"] > -95
+
+
+@pytest.mark.slow
+def test_ctrl_c_says_how_to_go_on(tmp_path: Path) -> None:
+    arguments = [sys.executable, "train.py", *TINY, "max_epochs=2000", f"hydra.run.dir={tmp_path}/run"]
+    process = subprocess.Popen(arguments, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    while not (tmp_path / "run" / "checkpoints" / "last.ckpt").exists():
+        assert process.poll() is None
+        time.sleep(0.1)
+    process.send_signal(signal.SIGINT)
+    _, stderr = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert f"hydra.run.dir={tmp_path}/run" in stderr and "Traceback" not in stderr
+
+
+def test_the_configs_folder_is_the_projects() -> None:
+    assert cli.CONFIGS == ROOT / "configs" and os.path.isdir(cli.CONFIGS)
