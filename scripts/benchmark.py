@@ -3,8 +3,8 @@
     python scripts/benchmark.py [key=value …]
 
 Takes the keys of train.py. Before every epoch of the run, as train.py runs it (Lightning, validation, logging,
-pictures, checkpoints), one epoch of the bare loop is timed on the same training images: the same networks' sizes, the
-images as one tensor in memory, fused Adam, and nothing else.
+pictures, checkpoints), one epoch of the bare loop of notebook.py is timed on the same training images: networks of the
+same size, the images as one tensor in memory, fused Adam, and nothing else.
 """
 
 import csv
@@ -18,31 +18,12 @@ import pytorch_lightning as pl
 import torch
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
-from torch import Tensor, nn
-from torch.nn import functional as F
 
 from mnist_vae import cli
 from mnist_vae.training import train
+from notebook import Notebook, train_epoch
 
 WARM_UP = 1  # epochs that are not counted
-
-
-class Notebook(nn.Module):
-    """The notebook's VAE, 784-400-20, written out: no class of this project is used."""
-
-    def __init__(self, latent_dim: int, hidden_dim: int) -> None:
-        super().__init__()
-        self.hidden = nn.Linear(784, hidden_dim)
-        self.mean, self.log_var = nn.Linear(hidden_dim, latent_dim), nn.Linear(hidden_dim, latent_dim)
-        self.decoder = nn.Sequential(nn.Linear(latent_dim, hidden_dim), nn.ReLU(), nn.Linear(hidden_dim, 784))
-
-    def loss(self, x: Tensor) -> Tensor:
-        """The negative ELBO, summed over images (n, 784)."""
-        hidden = torch.relu(self.hidden(x))
-        mean, log_var = self.mean(hidden), self.log_var(hidden)
-        z = mean + torch.randn_like(mean) * torch.exp(0.5 * log_var)
-        reconstruction = F.binary_cross_entropy_with_logits(self.decoder(z), x, reduction="sum")
-        return reconstruction - 0.5 * (1 + log_var - mean.square() - log_var.exp()).sum()
 
 
 class BareLoop(pl.Callback):
@@ -52,22 +33,14 @@ class BareLoop(pl.Callback):
     losses: list[float] = []  # noqa: RUF012
 
     def __init__(self, latent_dim: int, hidden_dim: int, batch_size: int, lr: float) -> None:
-        self.model = Notebook(latent_dim, hidden_dim)
+        self.model = Notebook(hidden_dim, latent_dim)
         self.optimizer = torch.optim.Adam(self.model.parameters(), lr=lr, fused=True)
         self.batch_size = batch_size
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         images = trainer.datamodule.train_split[0].flatten(1)  # type: ignore[attr-defined]
         start = time.perf_counter()
-        total = torch.zeros(())
-        for indices in torch.randperm(len(images)).split(self.batch_size):
-            x = images[indices].float().div_(255)
-            self.optimizer.zero_grad()
-            loss = self.model.loss(x) / len(x)
-            loss.backward()
-            self.optimizer.step()
-            total += loss.detach() * len(x)
-        BareLoop.losses.append(float(total) / len(images))
+        BareLoop.losses.append(train_epoch(self.model, self.optimizer, images, self.batch_size))
         BareLoop.seconds.append(time.perf_counter() - start)
 
 

@@ -141,3 +141,11 @@ def test_nothing_held_out_means_no_validation() -> None:
 def test_sizes_that_do_not_fit_are_refused(arguments: dict[str, int], message: str) -> None:
     with pytest.raises(SettingsError, match=message):
         module(**arguments)  # type: ignore[arg-type]
+
+
+def test_the_epoch_told_after_the_iterator_was_made_counts() -> None:
+    order = BatchOrder(40, 7, seed=0)
+    batches = iter(order)
+    order.set_epoch(5)
+    late = torch.cat(list(batches))
+    assert torch.equal(late, torch.cat(list(order)))

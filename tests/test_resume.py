@@ -47,9 +47,8 @@ sys.argv[0] = "train.py"
 def die(*_): os.kill(os.getpid(), signal.SIGKILL)
 """
 MAIN = """
-import train
-from mnist_vae import cli
-cli.run(train.main)
+import runpy
+runpy.run_path("train.py", run_name="__main__")
 """
 # Each patches one function, to die at the given moment of the run.
 MOMENTS = {
@@ -65,7 +64,8 @@ m.VAEModule.training_step = lambda s, b, i: die() if (s.current_epoch, i) == (4,
 """,
     "in validation": """
 import mnist_vae.module as m
-m.VAEModule.validation_step, step = (lambda s, b, i: die() if s.current_epoch == 3 else step(s, b, i)), m.VAEModule.validation_step
+step = m.VAEModule.validation_step
+m.VAEModule.validation_step = lambda s, b, i: die() if s.current_epoch == 3 else step(s, b, i)
 """,
     "between epochs": """
 import mnist_vae.module as m
@@ -90,8 +90,8 @@ c.torch.save = half
     "between the best and the last checkpoint": """
 import mnist_vae.checkpoints as c
 save = c.AtomicCheckpointIO.save_checkpoint
-def after(self, checkpoint, path, *rest):
-    save(self, checkpoint, path, *rest)
+def after(self, checkpoint, path, *rest, **more):
+    save(self, checkpoint, path, *rest, **more)
     if checkpoint["epoch"] == 4 and "best" in str(path): die()
 c.AtomicCheckpointIO.save_checkpoint = after
 """,

@@ -58,6 +58,7 @@ def job(task: Callable[[DictConfig], Any]) -> Callable[[DictConfig], Any]:
             HydraConfig.get().mode == RunMode.MULTIRUN,
         )
         try:
+            settings.check(cfg)  # before the task imports torch: a wrong number is told at once
             return task(cfg)
         except KeyboardInterrupt:
             if not multirun:

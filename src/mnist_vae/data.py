@@ -73,12 +73,14 @@ class BatchOrder(Sampler[Tensor]):
         return -(-self.size // self.batch_size)
 
     def __iter__(self) -> Iterator[Tensor]:
+        # A generator, so that the epoch is looked up when the first batch is asked for: on resuming, Lightning
+        # creates the iterator first and tells the epoch afterwards.
         if self.seed is None:
             order = torch.arange(self.size)
         else:
             generator = torch.Generator().manual_seed(derived_seed(self.seed, self.epoch, ORDER))
             order = torch.randperm(self.size, generator=generator)
-        return iter(order.split(self.batch_size))
+        yield from order.split(self.batch_size)
 
 
 class ImageDataModule(pl.LightningDataModule):
@@ -111,10 +113,7 @@ class ImageDataModule(pl.LightningDataModule):
         self.test_split = _evaluation_bits(arrays.test_images, arrays.test_labels, binarize)
 
     def train_dataloader(self) -> DataLoader:
-        order = BatchOrder(len(self.train_split[0]), self.batch_size, self.seed)
-        # Lightning tells a sampler its epoch only after it has begun to iterate, which is too late on resuming.
-        order.set_epoch(self.trainer.current_epoch if self.trainer else 0)
-        return self._loader(self.train_split, order)
+        return self._loader(self.train_split, BatchOrder(len(self.train_split[0]), self.batch_size, self.seed))
 
     def val_dataloader(self) -> DataLoader | list:
         return self._evaluation_loader(self.val_split) if len(self.val_split[0]) else []

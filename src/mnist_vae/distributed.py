@@ -30,8 +30,8 @@ def run_on_processes(function: Callable[..., Any], processes: int, *args: Any) -
     try:
         with _rank(0, processes, port):
             result = function(*args)
-        for process in others.processes:
-            process.join()
+        while not others.join():  # raises what another process died of
+            pass
         return result
     finally:
         for process in others.processes:
