@@ -158,7 +158,8 @@ class Progress(pl.callbacks.ProgressBar):
     ) -> None:
         if self._bar is not None and (batch_idx + 1) % self.REFRESH == 0:
             assert isinstance(pl_module, VAEModule)
-            self._bar.set_postfix_str(f"loss {pl_module.latest_loss:.2f}", refresh=False)
+            if pl_module.latest_loss is not None:
+                self._bar.set_postfix_str(f"loss {pl_module.latest_loss:.2f}", refresh=False)
             self._bar.update(trainer.global_step - self._bar.n)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:

@@ -43,7 +43,7 @@ class VAEModule(pl.LightningModule):
         self.seed = seed
         self.log_every_n_steps = log_every_n_steps
         self.steps_in_epoch = 1
-        self.latest_loss = float("nan")
+        self.latest_loss: float | None = None  # mean over the last window, for the progress bar
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         return self.make_optimizer(self.parameters())

@@ -1,0 +1,64 @@
+"""The README's commands, tables and code are true."""
+
+import re
+import shlex
+import sys
+import types
+from pathlib import Path
+
+import pytest
+from omegaconf import OmegaConf
+
+from mnist_vae import settings
+from mnist_vae.training import train
+from tests.conftest import ROOT, composed
+from tests.test_settings import CHOICES
+
+README = (ROOT / "README.md").read_text()
+COMMANDS = sorted(set(re.findall(r"^(?:\$ )?python train\.py ([^#\n]*?) *(?:#.*)?$", README, re.MULTILINE)))
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
+
+
+@pytest.mark.parametrize("command", [c for c in COMMANDS if "latent_dmi" not in c and "resnet" not in c])
+def test_every_command_composes(command: str) -> None:
+    overrides = [word for word in shlex.split(command) if not word.startswith("-")]
+    # A sweep composes if each of its values does.
+    swept = [[f"{o.partition('=')[0]}={value}" for value in o.partition("=")[2].split(",")] for o in overrides]
+    for position in range(max(map(len, swept), default=1)):
+        chosen = [values[min(position, len(values) - 1)] for values in swept if not values[0].startswith("hydra.")]
+        settings.check(composed(*chosen))
+
+
+def test_the_table_of_groups_lists_every_choice_and_no_other() -> None:
+    table = dict(re.findall(r"^\| `(\w+)` \| ((?:`\w+`(?:, )?)+) \|", README, re.MULTILINE))
+    listed = {f"{group}={choice}" for group, choices in table.items() for choice in re.findall(r"`(\w+)`", choices)}
+    assert listed == set(CHOICES)
+
+
+def test_the_two_commands_for_a_fresh_machine() -> None:
+    installing = [line for block in blocks("bash") for line in block.splitlines() if line.startswith("pip install")]
+    assert len(installing) == 2
+    assert installing[0].endswith("python train.py experiment=quickstart") and installing[1].endswith("pytest")
+
+
+def test_links_and_pictures_are_there() -> None:
+    for target in re.findall(r"\]\((?!https?:)([^)#]+)\)", README):
+        assert (ROOT / target).exists(), target
+
+
+def test_a_model_can_be_added_as_it_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    code = next(block for block in blocks("python") if "class Wide" in block)
+    node = OmegaConf.create(next(block for block in blocks("yaml") if "Wide" in block))
+    name = node["_target_"].rpartition(".")[0]
+    module = types.ModuleType(name)
+    monkeypatch.setitem(sys.modules, name, module)
+    exec(code.replace("class Wide(Network):", f"__name__ = {name!r}\nclass Wide(Network):"), module.__dict__)
+    cfg = composed("data=digits", "max_epochs=1", "accelerator=cpu", "callbacks=none")
+    cfg.model = OmegaConf.merge(node, {"width": 30})
+    assert train(cfg, tmp_path)["parameters"] == 784 * 30 + 30 + 30 * 40 + 40 + 20 * 30 + 30 + 30 * 784 + 784
+    cfg.model.width = "abc"
+    with pytest.raises(Exception, match=r"model.width=abc"):
+        train(cfg, tmp_path / "other")
