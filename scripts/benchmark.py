@@ -2,9 +2,9 @@
 
     python scripts/benchmark.py [key=value …]
 
-Takes the keys of train.py. Before every epoch of the run, as train.py runs it (Lightning, validation, logging,
-pictures, checkpoints), one epoch of the bare loop of notebook.py is timed on the same training images: networks of the
-same size, the images as one tensor in memory, fused Adam, and nothing else.
+Takes the keys of train.py, with model=mlp and one hidden layer. Before every epoch of the run, as train.py runs it
+(Lightning, validation, logging, pictures, checkpoints), one epoch of the bare loop of notebook.py is timed on the same
+training images: networks of the same size, the images as one tensor in memory, fused Adam, and nothing else.
 """
 
 import csv

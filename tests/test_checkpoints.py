@@ -61,5 +61,5 @@ def test_a_truncated_checkpoint_is_named(tmp_path: Path, keep: int) -> None:
 
 
 def test_a_missing_checkpoint_is_named(tmp_path: Path) -> None:
-    with pytest.raises(RunFolderError, match="has not finished its first epoch"):
+    with pytest.raises(RunFolderError, match="from the end of its first epoch"):
         read_checkpoint(tmp_path / "last.ckpt")

@@ -69,6 +69,13 @@ MISTAKES = [
     (["model.hidden_dims=[0]"], "hidden_dims is [0]"),
     (["model.hidden_dims=big"], "model.hidden_dims=big"),
     (["batch_size=5000"], "batch_size=5000: the training split of digits has 1300 images"),
+    (["model={a:1}"], "model"),
+    (["model=null"], "a group is given the name of a choice, as in model=conv"),
+    (["objective.beta=nan"], "beta is nan; it must be 0 or more, and finite"),
+    (["latent_dim=99999999999999999999999"], "model: "),
+    (["optimizer.wd=3"], "optimizer.wd: there is no such key; there are optimizer._target_"),
+    (["callbacks.epoch_images=null"], "callbacks.epoch_images: it must be a mapping with a _target_"),
+    (["accelerator.precision=16-mixed"], "16-mixed: it needs a GPU"),
     (["callbacks=none", "accelerator.accelerator=tpu"], "expected one of [auto, cpu, gpu, mps]"),
 ]
 
@@ -148,14 +155,35 @@ def test_the_quickstart(tmp_path: Path) -> None:
     assert json.loads((tmp_path / "run" / "metrics.json").read_text())["test/elbo"] > -95
 
 
+def test_the_users_own_folders_and_files_are_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "mine").mkdir()
+    command(*TINY, "latent_dim=0", f"hydra.run.dir={tmp_path}/mine/run")
+    assert (tmp_path / "mine").is_dir()
+    (tmp_path / "mine" / "thesis.tex").write_text("important")
+    for overrides, message in (("latent_dim=0", "must be 1 or more"), ("latent_dim=2", "holds something else")):
+        done = command(*TINY, overrides, f"hydra.run.dir={tmp_path}/mine")
+        assert done.returncode != 0 and message in done.stderr
+        assert [path.name for path in (tmp_path / "mine").rglob("*")] == ["thesis.tex"]
+
+
+def test_the_current_folder_as_the_runs_folder(tmp_path: Path) -> None:
+    arguments = [sys.executable, str(ROOT / "train.py"), *TINY, "logger=none", "hydra.run.dir=."]
+    done = subprocess.run(arguments, cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0 and done.stderr == ""
+    assert (tmp_path / "metrics.json").exists() and "tensorboard" not in done.stdout
+
+
 @pytest.mark.slow
-def test_ctrl_c_says_how_to_go_on(tmp_path: Path) -> None:
-    arguments = [sys.executable, "train.py", *TINY, "max_epochs=2000", f"hydra.run.dir={tmp_path}/run"]
+@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("accelerator", ["cpu", "ddp_cpu"])
+def test_a_stopped_run_says_how_to_go_on(stop: signal.Signals, accelerator: str, tmp_path: Path) -> None:
+    run = (*TINY, f"accelerator={accelerator}", "max_epochs=2000", f"hydra.run.dir={tmp_path}/run")
+    arguments = [sys.executable, "train.py", *run]
     process = subprocess.Popen(arguments, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     while not (tmp_path / "run" / "checkpoints" / "last.ckpt").exists():
         assert process.poll() is None
         time.sleep(0.1)
-    process.send_signal(signal.SIGINT)
+    process.send_signal(stop)
     _, stderr = process.communicate(timeout=60)
     assert process.returncode == 130
     assert f"hydra.run.dir={tmp_path}/run" in stderr and "Traceback" not in stderr

@@ -118,5 +118,23 @@ def test_what_is_not_there_is_told(folder: Path, tmp_path: Path) -> None:
     with pytest.raises(RunFolderError, match="must be 'best' or 'last'"):
         mnist_vae.load_run(folder, "worst")
     (folder / "checkpoints" / "best.ckpt").unlink()
-    with pytest.raises(RunFolderError, match="has not finished its first epoch"):
+    with pytest.raises(RunFolderError, match="from the end of its first epoch"):
+        mnist_vae.load_run(folder)
+
+
+def test_a_config_that_would_expand_without_end_is_refused(folder: Path) -> None:
+    levels = "".join(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]\n" for n in range(1, 8))
+    path = folder / ".hydra" / "config.yaml"
+    path.write_text(path.read_text() + "a0: &a0 [1]\n" + levels)
+    with pytest.raises(RunFolderError, match="alias"):
+        mnist_vae.load_run(folder)
+
+
+def test_changed_weights_are_noticed(folder: Path) -> None:
+    path = folder / "checkpoints" / "best.ckpt"
+    weight = torch.load(path, weights_only=True)["state_dict"]["vae.to_posterior.weight"].numpy().tobytes()
+    content = path.read_bytes()
+    assert content.count(weight) == 1
+    path.write_bytes(content.replace(weight, bytes(255 - byte for byte in weight)))
+    with pytest.raises(RunFolderError, match="damaged"):
         mnist_vae.load_run(folder)

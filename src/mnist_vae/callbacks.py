@@ -3,6 +3,9 @@
 import csv
 import io
 import logging
+import math
+import signal
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -39,7 +42,7 @@ class Recorder(pl.callbacks.Checkpoint):
     @property
     def best(self) -> dict[str, float]:
         """The row of the epoch in best.ckpt: the highest val/elbo, or the last epoch if nothing is held out."""
-        scored = [row for row in self.rows if "val/elbo" in row]
+        scored = [row for row in self.rows if math.isfinite(row.get("val/elbo", math.nan))]
         return max(scored, key=lambda row: row["val/elbo"]) if scored else self.rows[-1]
 
     def state_dict(self) -> dict[str, Any]:
@@ -56,7 +59,9 @@ class Recorder(pl.callbacks.Checkpoint):
         self._started = time.perf_counter()
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        values = {name: float(value) for name, value in sorted(trainer.callback_metrics.items())}
+        assert isinstance(pl_module, VAEModule)
+        logged = {name: float(value) for name, value in trainer.callback_metrics.items()}
+        values = dict(sorted((logged | pl_module.results).items()))  # what others logged, then ours in full precision
         seconds = time.perf_counter() - self._started
         self.rows.append(
             {"epoch": trainer.current_epoch + 1, "step": trainer.global_step, "seconds": seconds, **values}
@@ -66,12 +71,20 @@ class Recorder(pl.callbacks.Checkpoint):
             for logger in trainer.loggers:
                 logger.log_metrics(values, step=trainer.global_step)
                 logger.save()
-            log.info(self._line(trainer.max_epochs))
         self.stopped_early = bool(trainer.should_stop)
         # Every process must take part in saving.
         if self.best is self.rows[-1]:
             trainer.save_checkpoint(self.folder / "checkpoints" / "best.ckpt")
         trainer.save_checkpoint(self.folder / "checkpoints" / "last.ckpt")
+        # The checkpoints are part of what an epoch costs; metrics.csv gets to know with the next row, or at the end.
+        self.rows[-1]["seconds"] = time.perf_counter() - self._started
+        if trainer.is_global_zero:
+            log.info(self._line(trainer.max_epochs))
+
+    @rank_zero_only
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if self.rows:
+            self._write_csv()
 
     def _line(self, max_epochs: int | None) -> str:
         row = self.rows[-1]
@@ -81,17 +94,32 @@ class Recorder(pl.callbacks.Checkpoint):
 
     def _write_csv(self) -> None:
         text = io.StringIO()
-        writer = csv.DictWriter(text, fieldnames=list(self.rows[0]), lineterminator="\n")
+        names = dict.fromkeys(name for row in self.rows for name in row)
+        writer = csv.DictWriter(text, fieldnames=list(names), lineterminator="\n")
         writer.writeheader()
         writer.writerows(self.rows)
         write_atomically(self.folder / "metrics.csv", text.getvalue().encode())
+
+
+class StopOnTerminate(pl.Callback):
+    """SIGTERM stops a run as Ctrl-C does.
+
+    Lightning's own handler starts a collective operation from inside the signal, which hangs when the processes are
+    in the middle of another one. It is registered before these hooks are called, and put back after them.
+    """
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, signal.default_int_handler)
+
+    on_test_start = on_train_start
 
 
 class EpochImages(pl.Callback):
     """Originals over reconstructions, and samples from fixed noise, as PNG and in TensorBoard.
 
     Args:
-        every_n_epochs: epochs from one drawing to the next; the last epoch is always drawn.
+        every_n_epochs: epochs from one drawing to the next; the last of max_epochs is always drawn.
     """
 
     def __init__(self, every_n_epochs: int = 1) -> None:

@@ -1,6 +1,7 @@
 """The front door's manners: every error is one sentence on stderr and a non-zero exit code."""
 
 import functools
+import logging
 import os
 import re
 import sys
@@ -17,7 +18,7 @@ from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
 from mnist_vae import settings
-from mnist_vae.errors import UserError, first_line, unknown_key
+from mnist_vae.errors import DataError, RunFolderError, SettingsError, UserError, first_line, unknown_key
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 FULL_ERROR = "HYDRA_FULL_ERROR"
@@ -34,6 +35,7 @@ def run(main: Callable[[], Any]) -> None:
     if os.environ.get(FULL_ERROR) != "1":
         # Hydra prints errors in its own way unless its variable is set; then they come here instead.
         os.environ |= {FULL_ERROR: "1", SENTENCES: "1"}
+        logging.raiseExceptions = False  # `python train.py | head` must not end in tracebacks of the logging module
     try:
         main()
     except KeyboardInterrupt:
@@ -65,9 +67,11 @@ def job(task: Callable[[DictConfig], Any]) -> Callable[[DictConfig], Any]:
                 print(f"\nstopped; the same command with hydra.run.dir={folder} continues", file=sys.stderr)
             raise
         except Exception as error:
-            if multirun or any(folder.iterdir()):
+            # An error of these kinds comes before the run begins: then the folder may be another run's.
+            begun = not isinstance(error, SettingsError | DataError | RunFolderError)
+            if begun or (multirun and not any(folder.iterdir())):
                 _remember(folder, error)
-            else:
+            elif not multirun:
                 _leave_no_trace(folder)
             if not _in_sentences():
                 raise
@@ -92,9 +96,11 @@ def sentence(error: BaseException) -> str:
     if isinstance(error, MissingConfigException) and error.missing_cfg_file and error.options:
         return _no_such_choice(error.missing_cfg_file, list(error.options))
     if isinstance(error, OSError) and error.filename and not isinstance(error, HydraException):
-        return f"{error.filename}: {error.strerror}; choose an output folder that can be written by hydra.run.dir=…"
+        return f"{error.filename}: {error.strerror}; hydra.run.dir=… or hydra.sweep.dir=… chooses another output folder"
     if isinstance(error, ConfigCompositionException | OmegaConfBaseException):
         return _composition_sentence(error)
+    if "Config group override must be" in str(error):
+        return "a group is given the name of a choice, as in model=conv; --help lists the choices."
     if isinstance(error, HydraException) or "override" in str(error):
         return _one_line(error)
     return f"{_one_line(error)} ({type(error).__name__}; this was not expected: set {FULL_ERROR}=1 to see where)"
@@ -103,7 +109,7 @@ def sentence(error: BaseException) -> str:
 def _composition_sentence(error: Exception) -> str:
     unknown = re.match(r"Could not override '([^']+)'", str(error))
     if unknown:
-        return unknown_key(unknown[1], _known_keys())
+        return _no_such_key(unknown[1])
     several = re.match(r"Ambiguous value for argument '([^']+)'", str(error))
     if several:
         return f"{several[1]}: several values make a sweep; add -m to the command, or write a list as [a,b]."
@@ -111,6 +117,14 @@ def _composition_sentence(error: Exception) -> str:
     if value and error.__cause__:
         return f"{value[1]}: {first_line(error.__cause__)}."
     return _one_line(error)
+
+
+def _no_such_key(key: str) -> str:
+    parent = key.rpartition(".")[0]
+    siblings = [other for other in _known_keys() if other.rpartition(".")[0] == parent]
+    if key in siblings:
+        return f"{key}: not every choice made here has such a key; give it only where it belongs."
+    return unknown_key(key, siblings)
 
 
 def _no_such_choice(file: str, options: list[str]) -> str:
@@ -123,8 +137,11 @@ def _known_keys() -> list[str]:
     groups = [path.name for path in CONFIGS.iterdir() if path.is_dir()]
     choices = [word for word in sys.argv[1:] if word.partition("=")[0] in groups and "," not in word]
     with initialize_config_dir(str(CONFIGS), version_base="1.3"):
-        cfg = compose("train", overrides=choices)
-    return [*groups, *_keys(cfg)]
+        try:
+            cfg = compose("train", overrides=choices)
+        except Exception:  # the choices may be what is wrong
+            cfg = compose("train")
+    return sorted({*groups, *_keys(cfg)})
 
 
 def _keys(node: DictConfig, prefix: str = "") -> list[str]:
@@ -152,7 +169,8 @@ def _remember(folder: Path, error: BaseException) -> None:
 
 def _leave_no_trace(folder: Path) -> None:
     """Remove the folder that Hydra made for a run that never started, and the day's folder if it was the first."""
+    runs = Path("outputs", "runs").resolve()
     for path in (folder, folder.parent):
-        if any(path.iterdir()):
+        if any(path.iterdir()) or path == Path.cwd() or (path != folder and path.parent != runs):
             return
         path.rmdir()

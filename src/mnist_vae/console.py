@@ -1,5 +1,6 @@
 """What a run tells the person at the console."""
 
+import shlex
 from pathlib import Path
 
 import torch
@@ -33,8 +34,10 @@ def summary(metrics: dict[str, float | str], folder: Path) -> str:
         ("training", f"{metrics['train_seconds']:.1f} s, {metrics['images_per_second']:,.0f} images per second"),
         ("pictures", str(shown / "figures" / "results.png")),
         ("folder", str(shown)),
-        ("curves", f"tensorboard --logdir {shown.parts[0] if not shown.is_absolute() else shown}"),
     ]
+    if (folder / "tensorboard").exists():
+        top = shown if shown.is_absolute() else Path(*shown.parts[:1])
+        rows.append(("curves", f"tensorboard --logdir {shlex.quote(str(top))}"))
     rule = "─" * 72
     return "\n".join([rule, *(f"{name:<17} {value}" for name, value in rows), rule])
 

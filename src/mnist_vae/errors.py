@@ -25,9 +25,11 @@ class TrainingDiverged(UserError):
 
 def unknown_key(key: str, known: list[str]) -> str:
     """The sentence for a key that does not exist: the nearest ones that do, or all of its siblings."""
-    near = difflib.get_close_matches(key, known, n=1, cutoff=0.6)
+    # Compared without what they share, or every sibling in a group with a long name would look alike.
+    leaves = {other.rpartition(".")[2]: other for other in known}
+    near = difflib.get_close_matches(key.rpartition(".")[2], leaves, n=1, cutoff=0.6)
     if near:
-        return f"{key}: there is no such key; did you mean {near[0]}?"
+        return f"{key}: there is no such key; did you mean {leaves[near[0]]}?"
     return f"{key}: there is no such key; there are {', '.join(known) or 'none here'}."
 
 

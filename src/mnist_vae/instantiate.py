@@ -1,6 +1,7 @@
 """Building the object that a config node names: `_target_` and its arguments, checked before they are used."""
 
 import dataclasses
+import functools
 import importlib
 import inspect
 import typing
@@ -13,6 +14,19 @@ from mnist_vae.errors import SettingsError, first_line, unknown_key
 
 # The classes that a saved run may name. A run folder can come from anyone; see runs.load_run.
 SAFE_PACKAGES = ("mnist_vae.networks", "mnist_vae.likelihoods", "mnist_vae.priors", "torch.nn.modules")
+
+
+def instantiate_callable(key: str, node: DictConfig, *later: str) -> Any:
+    """What `node` describes, to be called with the arguments `later`: an instance of its class, or its function
+    with the other arguments filled in.
+
+    Raises:
+        SettingsError: as for `instantiate`.
+    """
+    target = locate(key, node)
+    if inspect.isclass(target):
+        return _call(key, target, node, {})
+    return functools.partial(target, **_arguments(key, target, node, dict.fromkeys(later)))
 
 
 def instantiate(key: str, node: DictConfig, **given: Any) -> Any:
@@ -38,9 +52,9 @@ def instantiate_safely(key: str, node: DictConfig, **given: Any) -> Any:
     """
     import torch
 
-    name = str(node.get("_target_"))
+    name = _target(key, node)
     refusal = SettingsError(
-        f"{key}._target_={name}: only torch modules from {', '.join(SAFE_PACKAGES)} may be loaded from a run."
+        f"{key}._target_={name}: here only torch modules from {', '.join(SAFE_PACKAGES)} are allowed."
     )
     if not any(name.startswith(package + ".") for package in SAFE_PACKAGES):
         raise refusal
@@ -59,7 +73,7 @@ def locate(key: str, node: DictConfig) -> Any:
     Raises:
         SettingsError: there is none.
     """
-    name = str(node.get("_target_"))
+    name = _target(key, node)
     module, _, attribute = name.rpartition(".")
     try:
         return getattr(importlib.import_module(module), attribute)
@@ -67,7 +81,23 @@ def locate(key: str, node: DictConfig) -> Any:
         raise SettingsError(f"{key}._target_={name}: nothing can be imported under that name ({error}).") from error
 
 
+def _target(key: str, node: Any) -> str:
+    if not isinstance(node, DictConfig) or not isinstance(node.get("_target_"), str):
+        raise SettingsError(f"{key}: it must be a mapping with a _target_, the name of a class, and its arguments.")
+    return node["_target_"]
+
+
 def _call(key: str, target: Any, node: DictConfig, given: dict[str, Any]) -> Any:
+    arguments = _arguments(key, target, node, given)
+    accepted = inspect.signature(target).parameters
+    try:
+        return target(**arguments, **{name: value for name, value in given.items() if name in accepted})
+    except Exception as error:
+        raise SettingsError(f"{key}: {first_line(error)}.") from error
+
+
+def _arguments(key: str, target: Any, node: DictConfig, given: dict[str, Any]) -> dict[str, Any]:
+    """The node's entries, checked against the target's signature, which `given` completes."""
     accepted = inspect.signature(target).parameters
     entries = OmegaConf.to_container(node, resolve=True)
     assert isinstance(entries, dict)
@@ -77,15 +107,11 @@ def _call(key: str, target: Any, node: DictConfig, given: dict[str, Any]) -> Any
         if name not in configurable:
             raise SettingsError(unknown_key(f"{key}.{name}", [f"{key}.{other}" for other in configurable]))
     arguments = {name: _typed(key, target, name, value) for name, value in arguments.items()}
-    arguments |= {name: value for name, value in given.items() if name in accepted}
     required = [n for n, p in accepted.items() if p.default is p.empty and p.kind is p.POSITIONAL_OR_KEYWORD]
-    missing = [f"{key}.{name}" for name in required if name not in arguments]
+    missing = [f"{key}.{name}" for name in required if name not in arguments and name not in given]
     if missing:
         raise SettingsError(f"{', '.join(missing)}: not given, and {node.get('_target_')} needs it.")
-    try:
-        return target(**arguments)
-    except (ValueError, TypeError, IndexError) as error:
-        raise SettingsError(f"{key}: {error}.") from error
+    return arguments
 
 
 def _typed(key: str, target: Any, name: str, value: Any) -> Any:

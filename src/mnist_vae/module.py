@@ -43,6 +43,7 @@ class VAEModule(pl.LightningModule):
         self.seed = seed
         self.log_every_n_steps = log_every_n_steps
         self.steps_in_epoch = 1
+        self.results: dict[str, float] = {}  # the latest of each metric, before Lightning makes it a float32
         self.latest_loss: float | None = None  # mean over the last window, for the progress bar
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
@@ -156,6 +157,7 @@ class VAEModule(pl.LightningModule):
     def _publish(self, values: dict[str, float]) -> None:
         # To callbacks only: the Recorder passes them on to the loggers, with the checkpoint they belong to. All
         # processes hold the same values already; sync_dist is how Lightning wants to be told that this is meant.
+        self.results |= values
         self.log_dict(values, logger=False, sync_dist=self.trainer.world_size > 1)
 
     def _lr(self) -> float:

@@ -1,5 +1,6 @@
 """What is minimised. An objective is a callable (vae, x, epoch, noise) -> Terms."""
 
+import math
 from typing import NamedTuple
 
 from torch import Tensor
@@ -28,14 +29,14 @@ class ELBO:
             Bowman et al. (2016), section 3.1; Sønderby et al. (2016).
 
     Raises:
-        ValueError: an argument is negative.
+        ValueError: an argument is negative, infinite or NaN.
     """
 
     def __init__(self, beta: float = 1.0, warmup_epochs: float = 0.0) -> None:
-        if beta < 0:
-            raise ValueError(f"beta is {beta}; it must be 0 or more")
-        if warmup_epochs < 0:
-            raise ValueError(f"warmup_epochs is {warmup_epochs}; it must be 0 or more")
+        if not 0 <= beta < math.inf:
+            raise ValueError(f"beta is {beta}; it must be 0 or more, and finite")
+        if not 0 <= warmup_epochs < math.inf:
+            raise ValueError(f"warmup_epochs is {warmup_epochs}; it must be 0 or more, and finite")
         self.beta = beta
         self.warmup_epochs = warmup_epochs
 

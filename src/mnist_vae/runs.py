@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import yaml
 from omegaconf import DictConfig, OmegaConf
 
 from mnist_vae.errors import RunFolderError, UserError, first_line
@@ -41,11 +42,18 @@ class RunFolder:
         """The final metrics.
 
         Raises:
-            RunFolderError: the run is not complete.
+            RunFolderError: the run is not complete, or its metrics.json is damaged.
         """
         if not self.complete:
             raise RunFolderError(f"{self.path} is not a complete run: it has no metrics.json.")
-        return json.loads(self.metrics.read_text())
+        try:
+            metrics = json.loads(self.metrics.read_text())
+            metrics["test/elbo"]
+        except (ValueError, KeyError, TypeError) as error:
+            raise RunFolderError(
+                f"{self.metrics} is damaged; delete it, and the run's own command writes it again."
+            ) from error
+        return metrics
 
     @contextmanager
     def claimed(self, cfg: DictConfig) -> Iterator[None]:
@@ -80,8 +88,8 @@ class RunFolder:
     def refuse_other_configuration(self, cfg: DictConfig) -> None:
         """Raise RunFolderError, naming the keys that differ, if the folder belongs to another configuration."""
         if not self.config.exists():
-            if self.last.exists():
-                raise RunFolderError(f"{self.path} has checkpoints but no .hydra/config.yaml; choose another folder.")
+            if self.path.is_dir() and {path.name for path in self.path.iterdir()} - {".hydra", "train.log"}:
+                raise RunFolderError(f"{self.path} holds something else than a run; choose a new or empty folder.")
             return
         mine, theirs = (
             _flat(OmegaConf.create(OmegaConf.to_yaml(cfg, resolve=True))),
@@ -139,11 +147,14 @@ def load_run(folder: str | Path, checkpoint: str = "best") -> "VAE":
 def _load_config(path: Path) -> DictConfig:
     """A saved config as plain data: it was saved resolved, so what looks like an interpolation is refused."""
     try:
-        cfg = OmegaConf.load(path)
-        if not isinstance(cfg, DictConfig):
-            raise ValueError("not a mapping")
-        if "${" in str(OmegaConf.to_container(cfg, resolve=False)):
+        text = path.read_text()
+        if "${" in text:
             raise ValueError("it holds an interpolation, and a run's config is saved without any")
+        if any(isinstance(token, yaml.AliasToken) for token in yaml.scan(text)):
+            raise ValueError("it holds an alias, and a run's config is saved without any")  # a few can expand to GBs
+        cfg = OmegaConf.create(text)
+        if not isinstance(cfg, DictConfig) or not cfg:
+            raise ValueError("it is empty, or not a mapping")
     except Exception as error:
         raise RunFolderError(f"{path} can't be read as a run's config ({first_line(error)}).") from error
     return cfg

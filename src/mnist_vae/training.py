@@ -14,15 +14,15 @@ from tqdm.contrib.logging import logging_redirect_tqdm
 
 from mnist_vae import figures, hardware, settings
 from mnist_vae.building import build_callbacks, build_vae, optimizer_maker
-from mnist_vae.callbacks import Progress, Recorder
+from mnist_vae.callbacks import Progress, Recorder, StopOnTerminate
 from mnist_vae.checkpoints import AtomicCheckpointIO, read_checkpoint
 from mnist_vae.console import opening, summary
 from mnist_vae.data import ImageDataModule
 from mnist_vae.distributed import run_on_processes
-from mnist_vae.errors import SettingsError
+from mnist_vae.errors import RunFolderError, SettingsError, first_line
 from mnist_vae.files import write_atomically, write_json
 from mnist_vae.gallery import Gallery
-from mnist_vae.instantiate import instantiate
+from mnist_vae.instantiate import instantiate, instantiate_callable
 from mnist_vae.module import VAEModule
 from mnist_vae.noise import seed_everything
 from mnist_vae.runs import RunFolder
@@ -48,8 +48,8 @@ def train(cfg: DictConfig, folder: str | Path, hydra: Any = None) -> dict[str, f
     """
     settings.check(cfg)
     run = RunFolder(folder)
+    run.refuse_other_configuration(cfg)
     if run.complete:
-        run.refuse_other_configuration(cfg)
         log.info(f"{run.path} is complete already; nothing is left to do.")
     else:
         _finish(cfg, run, hydra)
@@ -61,6 +61,8 @@ def train(cfg: DictConfig, folder: str | Path, hydra: Any = None) -> dict[str, f
 def _finish(cfg: DictConfig, run: RunFolder, hydra: Any) -> None:
     device = hardware.resolve_device(cfg.accelerator.accelerator)
     processes = hardware.resolve_processes(cfg.accelerator.devices, device)
+    if cfg.accelerator.precision == "16-mixed" and device is Device.cpu:
+        raise SettingsError("accelerator.precision=16-mixed: it needs a GPU; on the CPU use bf16-mixed or 32-true.")
     parts = Parts(cfg)  # every other mistake in the config shows here, before the folder is touched
     name = hardware.device_name(device)
     with run.claimed(cfg):
@@ -95,7 +97,7 @@ class Parts:
         self.vae = build_vae(cfg, self.data.image_shape)
         make_optimizer = optimizer_maker(cfg)
         make_optimizer(self.vae.parameters())
-        objective = instantiate("objective", cfg.objective)
+        objective = instantiate_callable("objective", cfg.objective, "vae", "x", "epoch", "noise")
         self.module = VAEModule(self.vae, objective, make_optimizer, cfg.seed, cfg.logger.log_every_n_steps)
         self.callbacks = build_callbacks(cfg)
         for callback in self.callbacks:
@@ -108,12 +110,13 @@ class Parts:
 
 def _experiment(parts: Parts, cfg: DictConfig, run: RunFolder, device: Device, processes: int) -> None:
     module, data = parts.module, parts.data
-    last_step = read_checkpoint(run.last)["global_step"] if run.last.exists() else -1
+    last_step = _last_step(run)
     if last_step >= 0:
         log.info(f"continuing after step {last_step}")
     recorder = Recorder(run.path)
     with _quiet_lightning(), logging_redirect_tqdm():
-        trainer = _trainer(cfg, run, device, processes, [*parts.callbacks, Progress(), recorder], last_step)
+        callbacks = [*parts.callbacks, StopOnTerminate(), Progress(), recorder]
+        trainer = _trainer(cfg, run, device, processes, callbacks, last_step)
         trainer.fit(module, data, ckpt_path=str(run.last) if last_step >= 0 else None)
         # The weights to report are those of best.ckpt. Given its path, Lightning would also put the callbacks back
         # to where they were then, and the epochs since would be forgotten.
@@ -121,12 +124,25 @@ def _experiment(parts: Parts, cfg: DictConfig, run: RunFolder, device: Device, p
         trainer.test(module, data, verbose=False)
     if not trainer.is_global_zero:
         return
-    test = {name: float(value) for name, value in trainer.callback_metrics.items() if name.startswith("test/")}
+    test = {name: value for name, value in module.results.items() if name.startswith("test/")}
     for logger in trainer.loggers:
         logger.log_metrics(test, step=trainer.global_step + 1)  # after the last epoch's, so that it is never doubled
         logger.save()
     _draw_results(cfg, run, module, data, test["test/elbo"])
     run.write_metrics(_final_metrics(cfg, recorder, module, data, test))
+
+
+def _last_step(run: RunFolder) -> int:
+    """The step to resume from, -1 for none. Both checkpoints are read, so that damage shows before training does."""
+    if not run.last.exists():
+        return -1
+    try:
+        read_checkpoint(run.best)
+        return int(read_checkpoint(run.last)["global_step"])
+    except (RunFolderError, KeyError) as error:
+        raise RunFolderError(
+            f"{run.path} can't be resumed: {first_line(error)} Delete its folder checkpoints to begin again."
+        ) from error
 
 
 def _trainer(
