@@ -165,7 +165,7 @@ def _trainer(
         use_distributed_sampler=False,  # our batches are shared out in data.ImageDataset
         num_sanity_val_steps=0,
         enable_model_summary=False,
-        log_every_n_steps=1,  # modules log by themselves, every logger.log_every_n_steps
+        log_every_n_steps=0,  # the module logs by itself, every logger.log_every_n_steps
     )
 
 
