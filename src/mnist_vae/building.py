@@ -5,7 +5,8 @@ from typing import Any
 
 from omegaconf import DictConfig
 
-from mnist_vae.instantiate import instantiate, instantiate_safely
+from mnist_vae.data import ImageDataModule
+from mnist_vae.instantiate import instantiate, instantiate_safely, instantiate_source_safely
 from mnist_vae.vae import VAE
 
 
@@ -31,6 +32,22 @@ def build_vae(cfg: DictConfig, image_shape: tuple[int, int, int]) -> VAE:
         parameters_per_value=likelihood.parameters_per_value,
     )
     return VAE(network, likelihood, prior)
+
+
+def build_data(cfg: DictConfig, safely: bool = False) -> ImageDataModule:
+    """The images that a config names, in memory.
+
+    Args:
+        safely: accept only this project's own sources; for a config that somebody else may have written.
+
+    Raises:
+        DataError: the images can't be had.
+        SettingsError: a value of the group data, or batch_size, is wrong.
+    """
+    make = instantiate_source_safely if safely else instantiate
+    source = make("data.source", cfg.data.source)
+    data = cfg.data
+    return ImageDataModule(source, data.name, data.val_size, data.binarize, cfg.batch_size, cfg.seed)
 
 
 def optimizer_maker(cfg: DictConfig) -> Callable[[Any], Any]:

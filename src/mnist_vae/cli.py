@@ -96,7 +96,7 @@ def sentence(error: BaseException) -> str:
     if isinstance(error, MissingConfigException) and error.missing_cfg_file and error.options:
         return _no_such_choice(error.missing_cfg_file, list(error.options))
     if isinstance(error, OSError) and error.filename and not isinstance(error, HydraException):
-        return f"{error.filename}: {error.strerror}; hydra.run.dir=… or hydra.sweep.dir=… chooses another output folder"
+        return f"{error.filename}: {error.strerror}; choose another output folder (of a run: hydra.run.dir=…)."
     if isinstance(error, ConfigCompositionException | OmegaConfBaseException):
         return _composition_sentence(error)
     if "Config group override must be" in str(error):

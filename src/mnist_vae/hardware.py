@@ -43,6 +43,11 @@ def resolve_device(wanted: Device) -> Device:
     return wanted
 
 
+def torch_device(device: Device) -> torch.device:
+    """torch's name for a resolved device."""
+    return torch.device("cuda" if device is Device.gpu else device.value)
+
+
 def resolve_processes(wanted: int, device: Device) -> int:
     """How many processes, one per device; -1 is one for each GPU, or one.
 

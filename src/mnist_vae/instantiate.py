@@ -12,8 +12,9 @@ from omegaconf.errors import OmegaConfBaseException, ValidationError
 
 from mnist_vae.errors import SettingsError, first_line, unknown_key
 
-# The classes that a saved run may name. A run folder can come from anyone; see runs.load_run.
+# The classes that a saved run may name. A run folder can come from anyone; see loading.open_run.
 SAFE_PACKAGES = ("mnist_vae.networks", "mnist_vae.likelihoods", "mnist_vae.priors", "torch.nn.modules")
+SAFE_SOURCES = ("mnist_vae.sources",)
 
 
 def instantiate_callable(key: str, node: DictConfig, *later: str) -> Any:
@@ -52,19 +53,38 @@ def instantiate_safely(key: str, node: DictConfig, **given: Any) -> Any:
     """
     import torch
 
-    name = _target(key, node)
-    refusal = SettingsError(
-        f"{key}._target_={name}: here only torch modules from {', '.join(SAFE_PACKAGES)} are allowed."
-    )
-    if not any(name.startswith(package + ".") for package in SAFE_PACKAGES):
-        raise refusal
+    target = _locate_safely(key, node, SAFE_PACKAGES)
+    if not issubclass(target, torch.nn.Module):
+        raise _refusal(key, node, SAFE_PACKAGES)
+    return _call(key, target, node, given)
+
+
+def instantiate_source_safely(key: str, node: DictConfig) -> Any:
+    """As `instantiate`, but only for classes defined in SAFE_SOURCES.
+
+    Raises:
+        SettingsError: the target is anything else; otherwise as for `instantiate`.
+    """
+    return _call(key, _locate_safely(key, node, SAFE_SOURCES), node, {})
+
+
+def _locate_safely(key: str, node: DictConfig, packages: tuple[str, ...]) -> type:
+    if not any(_target(key, node).startswith(package + ".") for package in packages):
+        raise _refusal(key, node, packages)
     target = locate(key, node)
     module = getattr(target, "__module__", None) or ""
     # A name in a safe module can be an import from an unsafe one, so look at where the class was written.
-    written_here = any(module == package or module.startswith(package + ".") for package in SAFE_PACKAGES)
-    if not (inspect.isclass(target) and issubclass(target, torch.nn.Module) and written_here):
-        raise refusal
-    return _call(key, target, node, given)
+    written_here = any(module == package or module.startswith(package + ".") for package in packages)
+    if not (inspect.isclass(target) and written_here):
+        raise _refusal(key, node, packages)
+    return target
+
+
+def _refusal(key: str, node: DictConfig, packages: tuple[str, ...]) -> SettingsError:
+    kind = "classes" if packages == SAFE_SOURCES else "torch modules"
+    return SettingsError(
+        f"{key}._target_={_target(key, node)}: here only {kind} from {', '.join(packages)} are allowed."
+    )
 
 
 def locate(key: str, node: DictConfig) -> Any:

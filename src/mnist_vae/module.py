@@ -50,7 +50,7 @@ class VAEModule(pl.LightningModule):
         return self.make_optimizer(self.parameters())
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        checkpoint["image_shape"] = list(self.vae.image_shape)  # what runs.load_run needs beside the config
+        checkpoint["image_shape"] = list(self.vae.image_shape)  # what loading.open_run needs beside the config
 
     # Training
 

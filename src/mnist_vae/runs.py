@@ -1,19 +1,18 @@
-"""One run's folder: claim it, describe it, tell if it is complete, load what it holds."""
+"""One run's folder: claim it, describe it, tell if it is complete; and where runs are."""
 
+import glob
 import json
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import yaml
 from omegaconf import DictConfig, OmegaConf
 
-from mnist_vae.errors import RunFolderError, UserError, first_line
+from mnist_vae.errors import RunFolderError, first_line
 from mnist_vae.files import write_atomically, write_json
-
-if TYPE_CHECKING:
-    from mnist_vae.vae import VAE
 
 # Where the images lie says nothing about the experiment, so a run may be finished on another machine.
 NOT_THE_EXPERIMENT = ("data.root", "data.source.root", "data.source.mirror")
@@ -93,7 +92,7 @@ class RunFolder:
             return
         mine, theirs = (
             _flat(OmegaConf.create(OmegaConf.to_yaml(cfg, resolve=True))),
-            _flat(_load_config(self.config)),
+            _flat(load_config(self.config)),
         )
         differing = [
             f"{key} (there {theirs.get(key, 'absent')}, now {mine.get(key, 'absent')})"
@@ -107,45 +106,38 @@ class RunFolder:
             )
 
 
-def load_run(folder: str | Path, checkpoint: str = "best") -> "VAE":
-    """The trained VAE of a run, on the CPU and in evaluation mode, ready for a notebook.
+def find_runs(where: str) -> list[Path]:
+    """The run folders that a path or a glob names: a run, or whatever runs lie in a folder, such as a sweep.
 
-    Nothing in the folder is executed: the config is plain data, it may name only torch modules of this project
-    or of torch itself, and the checkpoint is read as tensors and plain values only. So folders from strangers
-    can be loaded.
-
-    Args:
-        folder: a run's folder, complete or under way.
-        checkpoint: "best" (highest validation ELBO) or "last".
+    They come in the order of their names, numbers by their value.
 
     Raises:
-        RunFolderError: there is no such run, it has no checkpoint yet, or a file of it is damaged.
-        SettingsError: the config names something else than such a module, or a wrong value.
+        RunFolderError: there is nothing of that name, or no run in it.
     """
-    from mnist_vae.building import build_vae
-    from mnist_vae.checkpoints import read_checkpoint
-
-    run = RunFolder(folder)
-    if not run.config.exists():
-        raise RunFolderError(f"{run.path} is not a run folder: it has no .hydra/config.yaml.")
-    if checkpoint not in ("best", "last"):
-        raise RunFolderError(f"checkpoint is {checkpoint!r}; it must be 'best' or 'last'.")
-    content = read_checkpoint(run.best if checkpoint == "best" else run.last)
-    try:
-        image_shape = tuple(int(size) for size in content["image_shape"])
-        prefix = "vae."
-        weights = {k[len(prefix) :]: v for k, v in content["state_dict"].items() if k.startswith(prefix)}
-        vae = build_vae(_load_config(run.config), image_shape)  # type: ignore[arg-type]
-        vae.load_state_dict(weights)
-    except UserError:
-        raise
-    except Exception as error:
-        raise RunFolderError(f"{run.path}: the checkpoint does not fit the config ({first_line(error)}).") from error
-    return vae.eval()
+    path = Path(where).expanduser()
+    # The name as it stands first: a folder's own name may hold brackets.
+    matches = [path] if path.exists() else [Path(name) for name in glob.glob(str(path), recursive=True)]
+    if not matches:
+        raise RunFolderError(f"run={where}: there is no such folder.")
+    found = {config.parents[1] for match in matches for config in match.rglob(".hydra/config.yaml")}
+    if not found:
+        around = next((p for p in path.absolute().parents if (p / ".hydra" / "config.yaml").exists()), None)
+        hint = f"; did you mean {around}?" if around else "; a run's folder has a file .hydra/config.yaml."
+        raise RunFolderError(f"run={where}: there is no run in it{hint}")
+    return sorted(
+        found,
+        key=lambda run: [
+            (part.isdigit(), int(part) if part.isdigit() else part) for part in re.split(r"(\d+)", str(run)) if part
+        ],
+    )
 
 
-def _load_config(path: Path) -> DictConfig:
-    """A saved config as plain data: it was saved resolved, so what looks like an interpolation is refused."""
+def load_config(path: Path) -> DictConfig:
+    """A saved config as plain data: it was saved resolved, so what looks like an interpolation is refused.
+
+    Raises:
+        RunFolderError: it can't be read as that.
+    """
     try:
         text = path.read_text()
         if "${" in text:

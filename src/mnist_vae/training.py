@@ -13,7 +13,7 @@ from pytorch_lightning.strategies import DDPStrategy
 from tqdm.contrib.logging import logging_redirect_tqdm
 
 from mnist_vae import figures, hardware, settings
-from mnist_vae.building import build_callbacks, build_vae, optimizer_maker
+from mnist_vae.building import build_callbacks, build_data, build_vae, optimizer_maker
 from mnist_vae.callbacks import Progress, Recorder, StopOnTerminate
 from mnist_vae.checkpoints import AtomicCheckpointIO, read_checkpoint
 from mnist_vae.console import opening, summary
@@ -85,14 +85,7 @@ class Parts:
     """The objects that a config names, built and so checked."""
 
     def __init__(self, cfg: DictConfig) -> None:
-        self.data = ImageDataModule(
-            instantiate("data.source", cfg.data.source),
-            cfg.data.name,
-            cfg.data.val_size,
-            cfg.data.binarize,
-            cfg.batch_size,
-            cfg.seed,
-        )
+        self.data = build_data(cfg)
         seed_everything(cfg.seed)  # so that the weights to start from depend on the seed alone
         self.vae = build_vae(cfg, self.data.image_shape)
         make_optimizer = optimizer_maker(cfg)

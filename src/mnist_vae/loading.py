@@ -1,0 +1,130 @@
+"""A run taken up from its folder, finished or still training: its config, its VAE, its images."""
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from mnist_vae.errors import RunFolderError, UserError, first_line
+from mnist_vae.runs import RunFolder, load_config
+from mnist_vae.settings import Config
+
+if TYPE_CHECKING:
+    from mnist_vae.data import ImageDataModule
+    from mnist_vae.vae import VAE
+
+
+class OpenRun(NamedTuple):
+    """A run's parts.
+
+    Attributes:
+        folder: where it lies.
+        cfg: its config, of the schema settings.Config.
+        vae: the trained model, on the CPU and in evaluation mode.
+        checkpoint: `best` or `last`, whose weights these are.
+        epochs: epochs trained for them.
+    """
+
+    folder: RunFolder
+    cfg: DictConfig
+    vae: "VAE"
+    checkpoint: str
+    epochs: int
+
+    def data(self, root: str | None = None, val_size: int | None = None) -> "ImageDataModule":
+        """The images it was trained and tested on.
+
+        Args:
+            root: their folder. If None: the one that the run was trained from if it is here, else
+                $MNIST_VAE_DATA, else data/.
+            val_size: training images to hold out; the run's own number if None.
+
+        Raises:
+            DataError: the images can't be had.
+            SettingsError: their source is not one of this project's.
+        """
+        from mnist_vae.building import build_data
+
+        cfg = self.cfg.copy()
+        stored = str(cfg.data.root)
+        usual = stored if Path(stored).expanduser().is_dir() else os.environ.get("MNIST_VAE_DATA", "data")
+        cfg.data.root = root or usual
+        if "root" in cfg.data.source:
+            cfg.data.source.root = cfg.data.root
+        if "mirror" in cfg.data.source:
+            cfg.data.source.mirror = None  # not an address that somebody else chose
+        if val_size is not None:
+            cfg.data.val_size = val_size
+        return build_data(cfg, safely=True)
+
+
+def open_run(folder: str | Path, checkpoint: str = "best") -> OpenRun:
+    """Take up a run.
+
+    Nothing in the folder is executed: the config is plain data, it may name only modules of this project or of
+    torch itself, and the checkpoint is read as tensors and plain values only. So folders from strangers can be
+    opened.
+
+    Args:
+        folder: the run's folder.
+        checkpoint: `best` for the best epoch (by val/elbo if there is a validation split), or `last`.
+
+    Raises:
+        RunFolderError: there is no such run, it has no checkpoint yet, a file of it is damaged, or it is of an
+            older layout.
+        SettingsError: the config names something else than such a module, or a wrong value.
+    """
+    from mnist_vae.building import build_vae
+    from mnist_vae.checkpoints import read_checkpoint
+
+    run = RunFolder(folder)
+    if not run.path.exists():
+        raise RunFolderError(f"{run.path}: there is no such folder.")
+    if not run.config.exists():
+        raise RunFolderError(f"{run.path} is not a run folder: it has no .hydra/config.yaml.")
+    if checkpoint not in ("best", "last"):
+        raise RunFolderError(f"checkpoint is {checkpoint!r}; it must be 'best' or 'last'.")
+    cfg = _typed(run)
+    content = read_checkpoint(run.best if checkpoint == "best" else run.last)
+    if "state_dict" in content and "image_shape" not in content:
+        raise _older(run, "its checkpoint does not say how large its images are")
+    try:
+        image_shape = tuple(int(size) for size in content["image_shape"])
+        prefix = "vae."
+        weights = {k[len(prefix) :]: v for k, v in content["state_dict"].items() if k.startswith(prefix)}
+        vae = build_vae(cfg, image_shape)  # type: ignore[arg-type]
+        vae.load_state_dict(weights)
+        epochs = int(content.get("epoch", -1)) + 1
+    except UserError:
+        raise
+    except Exception as error:
+        raise RunFolderError(f"{run.path}: the checkpoint does not fit the config ({first_line(error)}).") from error
+    return OpenRun(run, cfg, vae.eval(), checkpoint, epochs)
+
+
+def load_run(folder: str | Path, checkpoint: str = "best") -> "VAE":
+    """The trained VAE of a run, on the CPU and in evaluation mode, ready for a notebook; see `open_run`."""
+    return open_run(folder, checkpoint).vae
+
+
+def _typed(run: RunFolder) -> DictConfig:
+    """The run's config, with the types of the schema."""
+    stored = load_config(run.config)
+    missing = [name for name in Config.__dataclass_fields__ if name not in stored]
+    if missing:
+        raise _older(run, f"its config has no {missing[0]}")
+    try:
+        cfg = OmegaConf.merge(OmegaConf.structured(Config), stored)
+    except OmegaConfBaseException as error:
+        raise _older(run, f"its config does not fit this one's schema: {first_line(error)}") from error
+    assert isinstance(cfg, DictConfig)
+    return cfg
+
+
+def _older(run: RunFolder, why: str) -> RunFolderError:
+    return RunFolderError(
+        f"{run.path} was made by another version of this project ({why}); train it again, or open it with the "
+        "version that its environment.json names."
+    )

@@ -1,0 +1,92 @@
+"""What the tools in scripts/ share: their manners, their options, and the runs they work on."""
+
+import logging
+import os
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+from typing import TypeVar
+
+from tqdm import tqdm
+
+from mnist_vae import cli
+from mnist_vae.errors import UserError
+from mnist_vae.loading import OpenRun, open_run
+from mnist_vae.options import group, option, parse, usage
+from mnist_vae.runs import find_runs
+from mnist_vae.settings import Device
+
+T = TypeVar("T")
+Options = TypeVar("Options")
+
+
+class Checkpoint(Enum):
+    """Whose weights to use."""
+
+    best = "best"  # the epoch of the highest val/elbo
+    last = "last"  # the last epoch
+
+
+@dataclass
+class DataOptions:
+    root: str | None = option(None, meaning="the images' folder; the run's own if it is here, else $MNIST_VAE_DATA")
+
+
+@dataclass
+class RunOptions:
+    """What every tool on runs takes."""
+
+    run: str = option(meaning="a run's folder; or a folder of runs, such as a sweep; or a glob, in quotes")
+    checkpoint: Checkpoint = option(Checkpoint.best, meaning="best, or last for the last epoch's weights")
+    accelerator: Device = option(Device.auto, meaning="auto, cpu, gpu or mps")
+    data: DataOptions = group(DataOptions)
+
+
+def start(main: Callable[[Options], None], schema: type[Options], doc: str | None) -> None:
+    """Run a tool on the words of the command line: `--help`, or key=value; every error is told in one sentence."""
+    words = sys.argv[1:]
+    if {"--help", "-h"} & set(words):
+        print(usage(schema, doc or ""))
+        return
+    logging.basicConfig(stream=sys.stdout, format="%(message)s")
+    logging.getLogger("mnist_vae").setLevel(logging.INFO)
+    cli.run(lambda: main(parse(schema, words)))
+
+
+def each_run(options: RunOptions, work: Callable[[OpenRun], T]) -> Iterator[T]:
+    """What `work` gives for every run that the options name, opened and on the device asked for.
+
+    Of several runs, one that fails does not stop the others; the failures are told at the end.
+
+    Raises:
+        UserError: there is no such run, or some of them failed.
+    """
+    from mnist_vae import hardware
+
+    paths = find_runs(options.run)
+    device = hardware.torch_device(hardware.resolve_device(options.accelerator))
+    failed = 0
+    for path in tqdm(paths, unit="run", leave=False, disable=len(paths) == 1 or None):
+        try:
+            run = open_run(path, options.checkpoint.name)
+            run.vae.to(device)
+            if not run.folder.complete:
+                tqdm.write(f"{shown(path)} is not complete; these are its weights after epoch {run.epochs}.")
+            result = work(run)
+        except Exception as error:
+            if len(paths) == 1:
+                raise
+            failed += 1
+            tqdm.write(f"error in {shown(path)}: {cli.sentence(error)}", file=sys.stderr)
+            continue
+        yield result
+    if failed:
+        raise UserError(f"{failed} of {len(paths)} runs failed, as said above.")
+
+
+def shown(path: Path) -> str:
+    """A path as short as it can be printed."""
+    relative = os.path.relpath(path)
+    return str(path) if relative.startswith("..") else relative
