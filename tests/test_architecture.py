@@ -8,8 +8,19 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).parents[1] / "src" / "mnist_vae"
-INSIDE = {"errors", "figures", "gallery", "likelihoods", "metrics", "networks", "noise", "objectives", "posteriors"}
-INSIDE |= {"priors", "vae"}
+INSIDE = {
+    "encoding",
+    "errors",
+    "figures",
+    "gallery",
+    "generation",
+    "likelihoods",
+    "metrics",
+    "networks",
+    "noise",
+    "objectives",
+}
+INSIDE |= {"posteriors", "priors", "vae", "walks"}
 OUTSIDE = {"cli", "options", "tools"}  # with train.py and scripts
 HEAVY = {"torch", "pytorch_lightning", "torchvision", "matplotlib", "sklearn"}
 

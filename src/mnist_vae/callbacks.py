@@ -10,16 +10,20 @@ import time
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.utilities import rank_zero_only
+from torch import Tensor
 from tqdm import tqdm
 
-from mnist_vae import figures
+from mnist_vae import figures, metrics
+from mnist_vae.encoding import encode_images
 from mnist_vae.files import write_atomically
 from mnist_vae.gallery import Gallery
 from mnist_vae.loggers import TensorBoard
 from mnist_vae.module import VAEModule
+from mnist_vae.vae import VAE
 
 log = logging.getLogger(__name__)
 
@@ -63,6 +67,7 @@ class Recorder(pl.callbacks.Checkpoint):
         logged = {name: float(value) for name, value in trainer.callback_metrics.items()}
         values = dict(sorted((logged | pl_module.results).items()))  # what others logged, then ours in full precision
         seconds = time.perf_counter() - self._started
+        values["train/images_per_second"] = len(trainer.datamodule.train_split[0]) / seconds  # type: ignore[attr-defined]
         self.rows.append(
             {"epoch": trainer.current_epoch + 1, "step": trainer.global_step, "seconds": seconds, **values}
         )
@@ -116,11 +121,14 @@ class StopOnTerminate(pl.Callback):
 
 
 class EpochImages(pl.Callback):
-    """Originals over reconstructions, and samples from fixed noise, as PNG and in TensorBoard.
+    """Originals over reconstructions, and samples from fixed noise, as PNG and in TensorBoard; there also the KL of
+    each latent dimension.
 
     Args:
         every_n_epochs: epochs from one drawing to the next; the last of max_epochs is always drawn.
     """
+
+    KL_IMAGES = 1000
 
     def __init__(self, every_n_epochs: int = 1) -> None:
         if every_n_epochs < 1:
@@ -133,15 +141,29 @@ class EpochImages(pl.Callback):
         if epoch % self.every_n_epochs and epoch != trainer.max_epochs:
             return
         assert isinstance(pl_module, VAEModule) and trainer.datamodule is not None  # type: ignore[attr-defined]
-        folder = Path(trainer.default_root_dir) / "figures" / "epochs"
-        gallery = Gallery.of(pl_module.vae, trainer.datamodule.test_split)  # type: ignore[attr-defined]
+        split = trainer.datamodule.test_split  # type: ignore[attr-defined]
+        gallery = Gallery.of(pl_module.vae, split)
         pairs = torch.cat([gallery.originals, gallery.reconstructions]).numpy()
-        for name, images in {"reconstructions": pairs, "samples": gallery.samples.numpy()}.items():
-            grid = figures.image_grid(images, columns=10)
-            write_png(folder / f"{name}_{epoch:04d}.png", grid)
-            for logger in trainer.loggers:
-                if isinstance(logger, TensorBoard):
-                    logger.experiment.add_image(f"images/{name}", grid, trainer.global_step, dataformats="HWC")
+        grids = {
+            "reconstructions": figures.image_grid(pairs, columns=len(gallery.labels)),
+            "samples": figures.image_grid(gallery.samples.numpy(), columns=10),
+        }
+        for name, grid in grids.items():
+            write_png(Path(trainer.default_root_dir) / "figures" / "epochs" / f"{name}_{epoch:04d}.png", grid)
+        boards = [logger for logger in trainer.loggers if isinstance(logger, TensorBoard)]
+        if boards:
+            grids["kl_per_dimension"] = self._kl_bars(pl_module.vae, split[0][: self.KL_IMAGES], epoch)
+        for board in boards:
+            for name, grid in grids.items():
+                board.experiment.add_image(f"visuals/{name}", grid, trainer.global_step, dataformats="HWC")
+
+    @staticmethod
+    def _kl_bars(vae: VAE, images: Tensor, epoch: int) -> np.ndarray:
+        posterior = encode_images(vae, images)
+        kl = vae.prior.kl_per_dimension(posterior).mean(dim=0)
+        active = metrics.active_dimensions(posterior.mean)
+        title = f"epoch {epoch}: {int(active.sum())} active units of {len(kl)}"
+        return figures.pixels(figures.kl_per_dimension(kl.numpy(), active.numpy(), title, numbered=False))
 
 
 def write_png(path: Path, pixels: Any) -> None:

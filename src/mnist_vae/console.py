@@ -17,7 +17,7 @@ def opening(cfg: DictConfig, vae: VAE, data: ImageDataModule, device: str, proce
     threads = f", {torch.get_num_threads()} threads" if device == "cpu" else ""
     return (
         f"{settings.choice(cfg.model)} VAE: {cfg.latent_dim} latent dimensions, "
-        f"{vae.count_parameters():,} parameters, beta {cfg.beta:g}\n"
+        f"{vae.count_parameters():,} parameters, beta {settings.beta_of(cfg):g}\n"
         f"{cfg.data.name}: {len(data.train_split[0]):,} training, {len(data.val_split[0]):,} validation, "
         f"{len(data.test_split[0]):,} test images; on {where}{threads}"
     )
@@ -32,7 +32,7 @@ def summary(metrics: dict[str, float | str], folder: Path) -> str:
         ("  KL", f"{metrics['test/kl']:.3f}"),
         ("  active units", f"{metrics['test/active_units']:.0f}"),
         ("training", f"{metrics['train_seconds']:.1f} s, {metrics['images_per_second']:,.0f} images per second"),
-        ("pictures", str(shown / "figures" / "results.png")),
+        ("pictures", f"{shown / 'figures' / 'results.png'}, and more beside it"),
         ("folder", str(shown)),
     ]
     if (folder / "tensorboard").exists():

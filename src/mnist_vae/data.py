@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
+from mnist_vae.encoding import to_unit
 from mnist_vae.errors import SettingsError
 from mnist_vae.noise import Noise, derived_seed
 from mnist_vae.settings import Binarize, check_batch_size
@@ -112,6 +113,13 @@ class ImageDataModule(pl.LightningDataModule):
         self.val_split = _evaluation_bits(*val, binarize)
         self.test_split = _evaluation_bits(arrays.test_images, arrays.test_labels, binarize)
 
+    def fixed(self, split: str) -> tuple[Tensor, Tensor]:
+        """The split `train`, `val` or `test` with its pixels binarised once, if they are at all, with a fixed seed:
+        uint8 images (n, channels, height, width) and labels (n,)."""
+        if split == "train":
+            return _evaluation_bits(*self.train_split, self.binarize)
+        return self.val_split if split == "val" else self.test_split
+
     def train_dataloader(self) -> DataLoader:
         return self._loader(self.train_split, BatchOrder(len(self.train_split[0]), self.batch_size, self.seed))
 
@@ -144,11 +152,6 @@ class ImageDataModule(pl.LightningDataModule):
             collate_fn=_as_it_is,
             generator=torch.Generator(),
         )
-
-
-def to_unit(images: Tensor) -> Tensor:
-    """uint8 grey levels as float32 in [0, 1], of the same shape."""
-    return images.to(torch.float32).div_(255)
 
 
 def binarize(x: Tensor, how: Binarize, noise: Noise) -> Tensor:

@@ -34,9 +34,9 @@ class Gallery(NamedTuple):
         labels = sorted(set(all_labels.tolist()))
         first = [int((all_labels == label).nonzero()[0]) for label in labels]
         originals = images[first].to(torch.float32) / 255
-        device, training = vae.to_posterior.weight.device, vae.training
+        training = vae.training
         vae.eval()
-        reconstructions = vae.reconstruct(originals.to(device)).float().cpu()
+        reconstructions = vae.reconstruct(originals.to(vae.device)).float().cpu()
         samples = vae.sample(SAMPLES, torch.Generator().manual_seed(SAMPLE_SEED)).float().cpu()
         vae.train(training)
         return cls(labels, originals, reconstructions, samples)

@@ -2,18 +2,26 @@
 resumed, the last step to keep: what was logged after it is forgotten, since it comes again."""
 
 import csv
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from pytorch_lightning.loggers import Logger, TensorBoardLogger
 from pytorch_lightning.utilities import rank_zero_only
+from torch import Tensor
 
 from mnist_vae.files import write_atomically
+
+TERMS = ("elbo", "reconstruction", "kl", "loss")
+SPLITS = ("train", "val", "test")
 
 
 class TensorBoard(TensorBoardLogger):
     """Event files in `<folder>/tensorboard`.
+
+    There the terms of the loss are grouped by term, `elbo/train`, `elbo/val`, `elbo/test`, so that what belongs
+    together is side by side and comes first; all else goes by the name it has everywhere.
 
     Args:
         folder: the run's folder.
@@ -23,6 +31,35 @@ class TensorBoard(TensorBoardLogger):
     def __init__(self, folder: str, last_step: int = -1) -> None:
         # purge_step is TensorBoard's own way of dropping what an interrupted process had logged.
         super().__init__(folder, name="", version="tensorboard", default_hp_metric=False, purge_step=last_step + 1)
+
+    @rank_zero_only
+    def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
+        super().log_metrics(_by_term(metrics), step)
+
+    @rank_zero_only
+    def log_hyperparams(self, params: Any, metrics: dict[str, Any] | None = None, step: int | None = None) -> None:
+        """The keys that tell this run from others, and its final metrics, for the tab HParams."""
+        super().log_hyperparams(params, _by_term(metrics or {}), step)
+
+    @rank_zero_only
+    def write_layout(self) -> None:
+        """Charts that hold training, validation and test in one, for the tab Custom Scalars."""
+        charts = {name: ["Multiline", [f"^{name}/({'|'.join(SPLITS)})$"]] for name in TERMS}
+        steps = {name: ["Multiline", [f"^within_epoch/{name}$"]] for name in ("loss", "gradient_norm", "beta")}
+        self.experiment.add_custom_scalars({"nats per image": charts, "within epochs": steps})
+
+    @rank_zero_only
+    def write_projector(self, means: Tensor, images: Tensor, names: list[str], step: int) -> None:
+        """Codes for the tab Projector, with their images as thumbnails.
+
+        Args:
+            means: (n, latent_dim).
+            images: (n, channels, height, width) in [0, 1].
+            names: n class names.
+        """
+        # What an earlier try at the run's end left would make torch print a warning.
+        shutil.rmtree(Path(self.log_dir) / f"{step:05d}", ignore_errors=True)
+        self.experiment.add_embedding(means, names, images, global_step=step, tag="posterior_means")
 
     @rank_zero_only
     def save(self) -> None:
@@ -77,3 +114,9 @@ class StepsCSV(Logger):
         with self.path.open("a", newline="") as file:
             csv.writer(file, lineterminator="\n").writerows(self.rows)
         self.rows = []
+
+
+def _by_term(metrics: Mapping[str, float]) -> dict[str, float]:
+    """The same metrics, `train/elbo` as `elbo/train`."""
+    names = {f"{split}/{term}": f"{term}/{split}" for split in SPLITS for term in TERMS}
+    return {names.get(name, name): value for name, value in metrics.items()}

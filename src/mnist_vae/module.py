@@ -58,6 +58,8 @@ class VAEModule(pl.LightningModule):
         seed_everything(self.seed, self.current_epoch)
         self.steps_in_epoch = int(self.trainer.num_training_batches)
         self._window = TermSums(self.log_every_n_steps, self.device)
+        self._looked: dict[str, float] | None = None
+        self._gradient_norms: list[float] = []
         self._epoch_sums = torch.zeros(3, dtype=torch.float64)
         self._epoch_images = 0
 
@@ -69,8 +71,20 @@ class VAEModule(pl.LightningModule):
         # DDP averages gradients over processes; this weight makes that the mean over the images of all of them.
         return terms.loss.sum() * (self.trainer.world_size / batch.total)
 
+    def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
+        if self._looked is None:
+            return
+        norm = self._gradient_norm(optimizer)
+        self._gradient_norms.append(norm)
+        # The step under way is counted once it is done.
+        self._to_loggers(self._looked | {"within_epoch/gradient_norm": norm}, step=self.trainer.global_step + 1)
+        self._looked = None
+
     def on_train_epoch_end(self) -> None:
         self._report("train", self._epoch_sums / self._epoch_images)
+        norms = self._gradient_norms
+        values = {"gradient_norm": sum(norms) / len(norms), "lr": self._lr(), **self._in_force(self._epochs_done())}
+        self._publish({f"train/{name}": value for name, value in values.items()})
 
     def _close_window(self, batch_idx: int) -> None:
         """Look at the losses since the last look: add them to the epoch's, log their mean, stop if one is NaN."""
@@ -86,10 +100,27 @@ class VAEModule(pl.LightningModule):
         self._epoch_images += images
         loss, reconstruction, kl = (rows.sum(dim=0) / images).tolist()
         self.latest_loss = loss
-        self._to_loggers(
-            {"train/loss_step": loss, "train/reconstruction_step": reconstruction, "train/kl_step": kl},
-            step=self.trainer.global_step + 1,  # the step under way is counted once it is done
-        )
+        values = {
+            "loss": loss,
+            "reconstruction": reconstruction,
+            "kl": kl,
+            **self._in_force(self._epochs_done(batch_idx)),
+        }
+        self._looked = {f"within_epoch/{name}": value for name, value in values.items()}
+
+    def _gradient_norm(self, optimizer: torch.optim.Optimizer) -> float:
+        """Euclidean norm of the gradient of the loss, all parameters together."""
+        gradients = [p.grad for p in self.parameters() if p.grad is not None]
+        norm = torch.stack([torch.linalg.vector_norm(gradient) for gradient in gradients]).norm().item()
+        scaler: Any = getattr(self.trainer.precision_plugin, "scaler", None)
+        # In half precision the loss is scaled up, and a fused optimiser itself takes the scale out again.
+        scaled = scaler is not None and getattr(optimizer, "_step_supports_amp_scaling", False)
+        return norm / scaler.get_scale() if scaled else norm
+
+    def _in_force(self, epoch: float) -> dict[str, float]:
+        """What the objective's schedules have come to."""
+        in_force = getattr(self.objective, "in_force", None)
+        return in_force(epoch) if in_force is not None else {}
 
     # Evaluation
 
@@ -104,18 +135,12 @@ class VAEModule(pl.LightningModule):
 
     def test_step(self, batch: Batch, batch_idx: int) -> None:
         self._evaluate(batch)
-        noise, means = self._noise(batch), self.vae.encode(batch.images).mean
-        rows = means.new_zeros(batch.total, means.shape[1])  # zero where other processes have their images
-        rows[noise.rank :: noise.world_size] = means
-        self._means.append(rows)
 
     def on_validation_epoch_end(self) -> None:
-        self._report("val", self._evaluated())
+        self._report_evaluation("val")
 
     def on_test_epoch_end(self) -> None:
-        self._report("test", self._evaluated())
-        means = self.trainer.strategy.reduce(torch.cat(self._means), reduce_op="sum")
-        self._publish({"test/active_units": float(metrics.active_units(means.cpu()))})
+        self._report_evaluation("test")
 
     def _start_evaluation(self) -> None:
         # The same draws at every evaluation of every run, on whatever device: differences are the model's.
@@ -128,10 +153,16 @@ class VAEModule(pl.LightningModule):
         terms = self.objective(self.vae, batch.images, self._epochs_done(), self._noise(batch, self._generator))
         self._sums += torch.stack([term.sum() for term in terms]).cpu().double()
         self._images += batch.total
+        noise, means = self._noise(batch), self.vae.encode(batch.images).mean
+        rows = means.new_zeros(batch.total, means.shape[1])  # zero where other processes have their images
+        rows[noise.rank :: noise.world_size] = means
+        self._means.append(rows)
 
-    def _evaluated(self) -> Tensor:
+    def _report_evaluation(self, split: str) -> None:
         sums = self._sums.to(self.device, torch.float32 if self.device.type == "mps" else torch.float64)
-        return self.trainer.strategy.reduce(sums, reduce_op="sum").cpu() / self._images
+        self._report(split, self.trainer.strategy.reduce(sums, reduce_op="sum").cpu() / self._images)
+        means = self.trainer.strategy.reduce(torch.cat(self._means), reduce_op="sum")
+        self._publish({f"{split}/active_units": float(metrics.active_units(means.cpu()))})
 
     # Both
 

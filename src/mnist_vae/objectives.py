@@ -1,4 +1,5 @@
-"""What is minimised. An objective is a callable (vae, x, epoch, noise) -> Terms."""
+"""What is minimised. An objective is a callable (vae, x, epoch, noise) -> Terms. One with a schedule may also have
+`in_force(epoch)`, which names the values to log."""
 
 import math
 from typing import NamedTuple
@@ -45,6 +46,10 @@ class ELBO:
         if epoch >= self.warmup_epochs:
             return self.beta
         return self.beta * epoch / self.warmup_epochs
+
+    def in_force(self, epoch: float) -> dict[str, float]:
+        """What is logged of the schedule, by name."""
+        return {"beta": self.beta_at(epoch)}
 
     def __call__(self, vae: VAE, x: Tensor, epoch: float, noise: Noise) -> Terms:
         """The terms for images x (n, channels, height, width) after `epoch` epochs of training."""

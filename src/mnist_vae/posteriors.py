@@ -1,5 +1,6 @@
 """Approximate posteriors q(z|x)."""
 
+import math
 from typing import NamedTuple
 
 import torch
@@ -37,3 +38,22 @@ class DiagonalGaussian(NamedTuple):
         if noise is None:
             noise = torch.randn_like(self.mean)
         return self.mean + torch.exp(0.5 * self.log_var) * noise
+
+    def log_prob(self, z: Tensor) -> Tensor:
+        """log q(z|x) in nats, (images,): each image's Gaussian at its own code, z being (images, latent_dim)."""
+        deviation = (z - self.mean).square() * torch.exp(-self.log_var)
+        return -0.5 * (deviation + self.log_var + math.log(2 * math.pi)).sum(dim=-1)
+
+    def log_prob_pairwise(self, z: Tensor) -> Tensor:
+        """log q(z|x) in nats of every code under every image's Gaussian, (codes, images).
+
+        A product of matrices, which needs no (codes, images, latent_dim) array; the squares are multiplied out,
+        so use float64 where Gaussians are narrow.
+
+        Args:
+            z: (codes, latent_dim).
+        """
+        precision = torch.exp(-self.log_var)
+        quadratic = z.square() @ precision.T - 2 * z @ (self.mean * precision).T
+        constant = (self.mean.square() * precision + self.log_var + math.log(2 * math.pi)).sum(dim=-1)
+        return -0.5 * (quadratic + constant)

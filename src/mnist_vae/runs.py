@@ -13,9 +13,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from mnist_vae.errors import RunFolderError, first_line
 from mnist_vae.files import write_atomically, write_json
-
-# Where the images lie says nothing about the experiment, so a run may be finished on another machine.
-NOT_THE_EXPERIMENT = ("data.root", "data.source.root", "data.source.mirror")
+from mnist_vae.settings import NOT_THE_EXPERIMENT
 
 
 class RunFolder:

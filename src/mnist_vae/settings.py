@@ -1,6 +1,7 @@
 """Typed schema of the configuration, and the checks on its values. Imports nothing heavy."""
 
 import dataclasses
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
@@ -10,6 +11,8 @@ from omegaconf import MISSING, DictConfig, OmegaConf
 
 from mnist_vae.errors import SettingsError, unknown_key
 
+# Where the images lie says nothing about the experiment, so a run may be finished on another machine.
+NOT_THE_EXPERIMENT = ("data.root", "data.source.root", "data.source.mirror")
 PRECISIONS = ("32-true", "bf16-mixed", "16-mixed")
 
 
@@ -82,6 +85,32 @@ def register() -> None:
 def choice(node: DictConfig) -> str:
     """The short name of what a node's `_target_` names, such as mlp for mnist_vae.networks.mlp.MLP."""
     return str(node["_target_"]).rpartition(".")[2].lower()
+
+
+def beta_of(cfg: DictConfig) -> float:
+    """The weight of the KL term: the objective's own where it has one."""
+    return float(cfg.objective.get("beta", cfg.beta))
+
+
+def headline(cfg: DictConfig, overrides: Iterable[str] = ()) -> dict[str, Any]:
+    """What tells one run from another: model, data, latent size, beta, seed, and whatever was set on the command line.
+
+    Args:
+        overrides: `key=value` as typed; keys that say where things lie, not what is done, are left out.
+    """
+    typed = [override.lstrip("+~").partition("=")[0] for override in overrides]
+    values: dict[str, Any] = {}
+    for key in ["model", "data", "latent_dim", "beta", "seed", *typed]:
+        value = OmegaConf.select(cfg, key)
+        if key == "data":
+            value = cfg.data.name
+        elif isinstance(value, DictConfig) and "_target_" in value:
+            value = choice(value)
+        elif isinstance(value, Enum):
+            value = value.name
+        if isinstance(value, int | float | str) and key not in NOT_THE_EXPERIMENT:
+            values[key] = value
+    return values | {"beta": beta_of(cfg)}
 
 
 def check(cfg: DictConfig) -> None:

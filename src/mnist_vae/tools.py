@@ -40,6 +40,12 @@ class RunOptions:
 
     run: str = option(meaning="a run's folder; or a folder of runs, such as a sweep; or a glob, in quotes")
     checkpoint: Checkpoint = option(Checkpoint.best, meaning="best, or last for the last epoch's weights")
+
+
+@dataclass
+class ImageOptions(RunOptions):
+    """What a tool takes that puts images through a run's model."""
+
     accelerator: Device = option(Device.auto, meaning="auto, cpu, gpu or mps")
     data: DataOptions = group(DataOptions)
 
@@ -66,7 +72,8 @@ def each_run(options: RunOptions, work: Callable[[OpenRun], T]) -> Iterator[T]:
     from mnist_vae import hardware
 
     paths = find_runs(options.run)
-    device = hardware.torch_device(hardware.resolve_device(options.accelerator))
+    accelerator = options.accelerator if isinstance(options, ImageOptions) else Device.cpu
+    device = hardware.torch_device(hardware.resolve_device(accelerator))
     failed = 0
     for path in tqdm(paths, unit="run", leave=False, disable=len(paths) == 1 or None):
         try:

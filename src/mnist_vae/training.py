@@ -9,26 +9,31 @@ from typing import Any
 
 import pytorch_lightning as pl
 from omegaconf import DictConfig
+from pytorch_lightning.loggers import Logger
 from pytorch_lightning.strategies import DDPStrategy
 from tqdm.contrib.logging import logging_redirect_tqdm
 
-from mnist_vae import figures, hardware, settings
+from mnist_vae import hardware, settings
 from mnist_vae.building import build_callbacks, build_data, build_vae, optimizer_maker
 from mnist_vae.callbacks import Progress, Recorder, StopOnTerminate
 from mnist_vae.checkpoints import AtomicCheckpointIO, read_checkpoint
 from mnist_vae.console import opening, summary
 from mnist_vae.data import ImageDataModule
 from mnist_vae.distributed import run_on_processes
+from mnist_vae.drawing import Portrait, draw_all
+from mnist_vae.encoding import to_unit
 from mnist_vae.errors import RunFolderError, SettingsError, first_line
-from mnist_vae.files import write_atomically, write_json
-from mnist_vae.gallery import Gallery
+from mnist_vae.files import write_json
 from mnist_vae.instantiate import instantiate, instantiate_callable
+from mnist_vae.loggers import TensorBoard
 from mnist_vae.module import VAEModule
 from mnist_vae.noise import seed_everything
 from mnist_vae.runs import RunFolder
 from mnist_vae.settings import Device
 
 log = logging.getLogger(__name__)
+
+PROJECTED = 2000  # test images in TensorBoard's projector
 
 
 def train(cfg: DictConfig, folder: str | Path, hydra: Any = None) -> dict[str, float | str]:
@@ -65,20 +70,22 @@ def _finish(cfg: DictConfig, run: RunFolder, hydra: Any) -> None:
         raise SettingsError("accelerator.precision=16-mixed: it needs a GPU; on the CPU use bf16-mixed or 32-true.")
     parts = Parts(cfg)  # every other mistake in the config shows here, before the folder is touched
     name = hardware.device_name(device)
+    overrides = list(hydra.overrides.task) if hydra is not None else []
+    headline = settings.headline(cfg, overrides)
     with run.claimed(cfg):
         if hydra is not None:
-            run.write_hydra(list(hydra.overrides.task), hydra)
+            run.write_hydra(overrides, hydra)
         write_json(run.path / "environment.json", hardware.describe() | {"device": name, "processes": processes})
         log.info(opening(cfg, parts.vae, parts.data, name, processes))
         if processes > 1:
-            run_on_processes(run_rank, processes, cfg, str(run.path), device, processes)
+            run_on_processes(run_rank, processes, cfg, str(run.path), device, processes, headline)
         else:
-            _experiment(parts, cfg, run, device, processes)
+            _experiment(parts, cfg, run, device, processes, headline)
 
 
-def run_rank(cfg: DictConfig, folder: str, device: Device, processes: int) -> None:
+def run_rank(cfg: DictConfig, folder: str, device: Device, processes: int, headline: dict[str, Any]) -> None:
     """One process's share of an experiment in several processes."""
-    _experiment(Parts(cfg), cfg, RunFolder(folder), device, processes)
+    _experiment(Parts(cfg), cfg, RunFolder(folder), device, processes, headline)
 
 
 class Parts:
@@ -101,7 +108,9 @@ class Parts:
                 )
 
 
-def _experiment(parts: Parts, cfg: DictConfig, run: RunFolder, device: Device, processes: int) -> None:
+def _experiment(
+    parts: Parts, cfg: DictConfig, run: RunFolder, device: Device, processes: int, headline: dict[str, Any]
+) -> None:
     module, data = parts.module, parts.data
     last_step = _last_step(run)
     if last_step >= 0:
@@ -110,6 +119,9 @@ def _experiment(parts: Parts, cfg: DictConfig, run: RunFolder, device: Device, p
     with _quiet_lightning(), logging_redirect_tqdm():
         callbacks = [*parts.callbacks, StopOnTerminate(), Progress(), recorder]
         trainer = _trainer(cfg, run, device, processes, callbacks, last_step)
+        for board in trainer.loggers:
+            if isinstance(board, TensorBoard):
+                board.write_layout()
         trainer.fit(module, data, ckpt_path=str(run.last) if last_step >= 0 else None)
         # The weights to report are those of best.ckpt. Given its path, Lightning would also put the callbacks back
         # to where they were then, and the epochs since would be forgotten.
@@ -118,11 +130,24 @@ def _experiment(parts: Parts, cfg: DictConfig, run: RunFolder, device: Device, p
     if not trainer.is_global_zero:
         return
     test = {name: value for name, value in module.results.items() if name.startswith("test/")}
+    metrics = _final_metrics(cfg, recorder, module, data, test)
+    portrait = Portrait(cfg, module.vae, data.test_split, recorder.rows, metrics)
     for logger in trainer.loggers:
-        logger.log_metrics(test, step=trainer.global_step + 1)  # after the last epoch's, so that it is never doubled
-        logger.save()
-    _draw_results(cfg, run, module, data, test["test/elbo"])
-    run.write_metrics(_final_metrics(cfg, recorder, module, data, test))
+        _close(logger, portrait, test, headline, step=trainer.global_step + 1)
+    draw_all(portrait, run.path / "figures")
+    run.write_metrics(metrics)
+
+
+def _close(logger: Logger, run: Portrait, test: dict[str, float], headline: dict[str, Any], step: int) -> None:
+    """A logger's last entries. Their step is after the last epoch's, so that none is ever doubled."""
+    if isinstance(logger, TensorBoard):
+        logger.log_hyperparams(headline, metrics=test, step=step)
+        few = slice(PROJECTED)
+        names = [run.classes[place] for place in run.places[few]]
+        logger.write_projector(run.posterior.mean[few], to_unit(run.images[few]), names, step)
+    else:
+        logger.log_metrics(test, step=step)
+    logger.save()
 
 
 def _last_step(run: RunFolder) -> int:
@@ -160,19 +185,6 @@ def _trainer(
         enable_model_summary=False,
         log_every_n_steps=0,  # the module logs by itself, every logger.log_every_n_steps
     )
-
-
-def _draw_results(cfg: DictConfig, run: RunFolder, module: VAEModule, data: ImageDataModule, elbo: float) -> None:
-    gallery = Gallery.of(module.vae, data.test_split)
-    title = f"{settings.choice(cfg.model)}, {cfg.latent_dim} latent dimensions, beta {cfg.beta:g}, on {cfg.data.name}: "
-    figure = figures.results_figure(
-        gallery.originals.numpy(),
-        gallery.reconstructions.numpy(),
-        gallery.samples.numpy(),
-        [str(label) for label in gallery.labels],
-        f"{title}test ELBO {elbo:.2f} nats",
-    )
-    write_atomically(run.path / "figures" / "results.png", lambda file: figure.savefig(file, format="png"))
 
 
 def _final_metrics(

@@ -46,13 +46,14 @@ class VAE(nn.Module):
         """Images (n, channels, height, width), encoded to their posterior means and decoded again."""
         return self.decode(self.encode(x).mean)
 
-    def sample(self, count: int, generator: torch.Generator | None = None) -> Tensor:
+    def sample(self, count: int, generator: torch.Generator | None = None, temperature: float = 1.0) -> Tensor:
         """E[x|z] for `count` codes drawn from the prior, (count, channels, height, width) in [0, 1].
 
         Args:
             generator: source of the codes; torch's global one if None.
+            temperature: scale of the prior's standard deviation.
         """
-        return self.decode(self.prior.sample(count, generator).to(self.to_posterior.weight.device))
+        return self.decode(self.prior.sample(count, generator, temperature).to(self.device))
 
     def elbo_terms(self, x: Tensor, noise: Noise) -> tuple[Tensor, Tensor]:
         """The two terms of the ELBO in nats per image, each (images,), with one draw of z per image.
@@ -64,6 +65,11 @@ class VAE(nn.Module):
         posterior = self.encode(x)
         z = posterior.rsample(noise.normal(self.latent_dim, device=x.device))
         return -self.likelihood.log_prob(self.decode_parameters(z), x), self.prior.kl(posterior)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return self.to_posterior.weight.device
 
     def count_parameters(self) -> int:
         """Numbers that training adjusts."""

@@ -1,0 +1,56 @@
+"""A run's posteriors as arrays, written to <run>/encodings/<split>.npz.
+
+    python scripts/encode.py run=outputs/runs/… split=test
+
+The file holds `mean` and `log_var` of q(z|x), both (images, latent_dim), and `labels`, (images,):
+
+    import numpy as np
+    codes = np.load("outputs/runs/…/encodings/test.npz")
+    sklearn.manifold.TSNE().fit_transform(codes["mean"])
+"""
+
+from dataclasses import dataclass
+from enum import Enum
+from functools import partial
+
+from tqdm import tqdm
+
+from mnist_vae.errors import SettingsError
+from mnist_vae.loading import OpenRun
+from mnist_vae.options import option
+from mnist_vae.tools import ImageOptions, each_run, shown, start
+
+
+class Split(Enum):
+    train = "train"
+    val = "val"
+    test = "test"
+
+
+@dataclass
+class EncodeOptions(ImageOptions):
+    split: Split = option(Split.test, meaning="train, val or test; all as the run split them")
+
+
+def main(options: EncodeOptions) -> None:
+    for line in each_run(options, partial(encode, options)):
+        tqdm.write(line)
+
+
+def encode(options: EncodeOptions, run: OpenRun) -> str:
+    import numpy as np
+
+    from mnist_vae.encoding import encode_images
+    from mnist_vae.files import write_atomically
+
+    images, labels = run.data(options.data.root).fixed(options.split.name)
+    if not len(images):
+        raise SettingsError(f"split={options.split.name}: the run held no images out (data.val_size=0).")
+    mean, log_var = (part.numpy() for part in encode_images(run.vae, images, progress=True))
+    path = run.folder.path / "encodings" / f"{options.split.name}.npz"
+    write_atomically(path, partial(np.savez, mean=mean, log_var=log_var, labels=labels.numpy()))
+    return f"{len(mean):,} images, {mean.shape[1]} latent dimensions: {shown(path)}"
+
+
+if __name__ == "__main__":
+    start(main, EncodeOptions, __doc__)

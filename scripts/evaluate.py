@@ -1,0 +1,86 @@
+"""What a run came to on its test images, with standard errors: a table, and evaluation.json in the run's folder.
+
+    python scripts/evaluate.py run=outputs/runs/…
+
+ELBO, reconstruction and KL; the KL's two parts, mutual information and marginal KL (Hoffman & Johnson 2016); active
+units (Burda et al. 2016); and how well k-NN and logistic regression read the class from the posterior means, fitted on
+all training images.
+"""
+
+import math
+from pathlib import Path
+from typing import Any
+
+from mnist_vae.loading import OpenRun
+from mnist_vae.tools import ImageOptions, each_run, shown, start
+
+NATS = {
+    "elbo": "ELBO",
+    "reconstruction": "  reconstruction",
+    "kl": "  KL",
+    "mutual_information": "    mutual information",
+    "marginal_kl": "    marginal KL",
+}
+ACCURACIES = {"knn_accuracy": "k-NN accuracy", "logistic_regression_accuracy": "logistic regression"}
+COLUMNS = ["ELBO", "reconstruction", "KL", "I(x;z)", "marginal KL", "active", "k-NN", "logistic"]
+
+Evaluated = tuple[Path, dict[str, Any]]
+
+
+def main(options: ImageOptions) -> None:
+    def work(run: OpenRun) -> Evaluated:
+        from mnist_vae.evaluation import evaluate
+
+        return run.folder.path, evaluate(run, options.data.root)
+
+    done: list[Evaluated] = []
+    try:
+        for evaluated in each_run(options, work):
+            done.append(evaluated)
+    finally:
+        if len(done) == 1:
+            print(card(*done[0]))
+        elif done:
+            print(table(done))
+
+
+def card(path: Path, values: dict[str, Any]) -> str:
+    """One run's results, a line each."""
+    lines = [f"{shown(path)}: {values['test_images']:,} test images of {values['dataset']}, epoch {values['epochs']}"]
+    for name, heading in NATS.items():
+        lines.append(f"{heading:<24} {_nats(values, name)} nats")
+    lines.append(f"{'active units':<24} {values['test/active_units']:>9} of {values['latent_dim']}")
+    for name, heading in ACCURACIES.items():
+        lines.append(f"{heading:<24} {_percent(values, name)} %")
+    return "\n".join([*lines, *_notes([values]), f"written to {shown(path / 'evaluation.json')}"])
+
+
+def table(done: list[Evaluated]) -> str:
+    """Several runs' results, a row each; the other standard errors are in the files."""
+    rows = [["run", *COLUMNS]]
+    for path, values in done:
+        others = [f"{values[f'test/{name}']:.3f}" for name in list(NATS)[1:]]
+        accuracies = [f"{values[f'test/{name}']:.2%}" for name in ACCURACIES]
+        units = f"{values['test/active_units']} of {values['latent_dim']}"
+        rows.append([shown(path), _nats(values, "elbo"), *others, units, *accuracies])
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = ["  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]) for row in rows]
+    return "\n".join([*lines, *_notes([values for _, values in done]), "written to evaluation.json in each folder"])
+
+
+def _nats(values: dict[str, Any], name: str) -> str:
+    return f"{values[f'test/{name}']:>9.3f} ± {values[f'test/{name}_standard_error']:.3f}"
+
+
+def _percent(values: dict[str, Any], name: str) -> str:
+    return f"{100 * values[f'test/{name}']:>9.2f} ± {100 * values[f'test/{name}_standard_error']:.2f}"
+
+
+def _notes(results: list[dict[str, Any]]) -> list[str]:
+    most = sorted({values["test_images"] for values in results})
+    limits = ", ".join(f"log {count:,} = {math.log(count):.2f}" for count in most)
+    return [f"± one standard error over test images; mutual information can be at most {limits} nats"]
+
+
+if __name__ == "__main__":
+    start(main, ImageOptions, __doc__)

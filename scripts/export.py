@@ -1,0 +1,45 @@
+"""A run's VAE in files that other programs read, written into <run>/export/.
+
+    python scripts/export.py run=outputs/runs/…
+
+encoder.onnx: images x (batch, channels, height, width) in [0, 1] -> mean, log_var of q(z|x), each (batch, latent_dim).
+decoder.onnx: codes z (batch, latent_dim) -> images E[x|z] (batch, channels, height, width) in [0, 1].
+vae.safetensors: the weights. Each file is checked against torch before it is put in place.
+"""
+
+import json
+from typing import TYPE_CHECKING
+
+from omegaconf import OmegaConf
+from tqdm import tqdm
+
+from mnist_vae.loading import OpenRun
+from mnist_vae.tools import RunOptions, each_run, shown, start
+
+if TYPE_CHECKING:
+    from mnist_vae.exporting import Exported
+
+
+def main(options: RunOptions) -> None:
+    from mnist_vae.exporting import require_packages
+
+    require_packages()  # once, rather than for each run
+    for files in each_run(options, export):
+        tqdm.write(table(files))
+
+
+def export(run: OpenRun) -> "list[Exported]":
+    from mnist_vae.exporting import export_vae
+
+    groups = {name: json.dumps(OmegaConf.to_container(run.cfg[name])) for name in ("model", "likelihood", "prior")}
+    about = {**groups, "checkpoint": run.checkpoint, "epochs": str(run.epochs)}
+    return export_vae(run.vae, run.folder.path / "export", about)
+
+
+def table(files: "list[Exported]") -> str:
+    rows = [f"{file.path.name:<16} {file.size / 1e6:>7.2f} MB {file.difference:>18.2g}" for file in files]
+    return "\n".join(["file                   size  differs from torch", *rows, f"in {shown(files[0].path.parent)}"])
+
+
+if __name__ == "__main__":
+    start(main, RunOptions, __doc__)

@@ -1,0 +1,31 @@
+"""All figures of a run, drawn again into <run>/figures; also while it is still training.
+
+python scripts/figures.py run=outputs/runs/…
+"""
+
+from functools import partial
+
+from tqdm import tqdm
+
+from mnist_vae.loading import OpenRun
+from mnist_vae.tools import ImageOptions, each_run, shown, start
+
+
+def main(options: ImageOptions) -> None:
+    for line in each_run(options, partial(draw, options)):
+        tqdm.write(line)
+
+
+def draw(options: ImageOptions, run: OpenRun) -> str:
+    from mnist_vae.drawing import Portrait, draw_all, read_rows
+
+    # The final metrics are those of the best epoch's weights.
+    metrics = run.folder.read_metrics() if run.folder.complete and run.checkpoint == "best" else {}
+    rows = read_rows(run.folder.path / "metrics.csv")
+    portrait = Portrait(run.cfg, run.vae, run.data(options.data.root).test_split, rows, metrics)
+    files = draw_all(portrait, run.folder.path / "figures")
+    return f"{shown(run.folder.path / 'figures')}: {', '.join(file.name for file in files)}"
+
+
+if __name__ == "__main__":
+    start(main, ImageOptions, __doc__)

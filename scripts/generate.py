@@ -1,0 +1,105 @@
+"""New images from a run's model, as a picture and as arrays, in <run>/generated.
+
+    python scripts/generate.py run=outputs/runs/… count=100 seed=0 temperature=0.8
+    python scripts/generate.py run=outputs/runs/… like=3,7
+
+The first draws codes from the prior and decodes them. The second takes test images with these labels: it reconstructs
+them, interpolates from each label to the next, and varies one of each by draws from its posterior. The .npz beside the
+picture holds the codes and all images, float32 in [0, 1].
+"""
+
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tqdm import tqdm
+
+from mnist_vae.errors import SettingsError
+from mnist_vae.loading import OpenRun
+from mnist_vae.options import option
+from mnist_vae.tools import ImageOptions, each_run, shown, start
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+DRAWN = 400  # samples in the picture; the file has all of them
+
+
+@dataclass
+class GenerateOptions(ImageOptions):
+    count: int = option(100, meaning="how many samples")
+    seed: int = option(0, meaning="of the samples, or of the choice of test images and their variations")
+    temperature: float = option(1.0, meaning="scale of the standard deviation of the draws; below 1 is more typical")
+    like: str = option("", meaning="labels, as in 3,7: work on test images with these, not on samples")
+
+    def __post_init__(self) -> None:
+        if self.count < 1:
+            raise ValueError(f"count={self.count}: it must be 1 or more")
+        if not 0 <= self.seed < 2**63:
+            raise ValueError(f"seed={self.seed}: it must be 0 or more, and below 2^63")
+        if not 0 <= self.temperature < float("inf"):
+            raise ValueError(f"temperature={self.temperature}: it must be 0 or more, and finite")
+        if not all(label.strip().isdecimal() for label in self.like.split(",") if self.like):
+            raise ValueError(f"like={self.like}: it must be labels separated by commas, as in like=3,7")
+
+
+def main(options: GenerateOptions) -> None:
+    for line in each_run(options, partial(generate_like if options.like else generate_samples, options)):
+        tqdm.write(line)
+
+
+def generate_samples(options: GenerateOptions, run: OpenRun) -> str:
+    import math
+
+    from mnist_vae import figures, generation
+    from mnist_vae.callbacks import write_png
+
+    codes, images = generation.sample(run.vae, options.count, options.seed, options.temperature)
+    path = _place(run, f"samples_{options.count}", options)
+    shown_images = images[:DRAWN].numpy()
+    write_png(path.with_suffix(".png"), figures.image_grid(shown_images, columns=math.ceil(len(shown_images) ** 0.5)))
+    return _save(path, codes=codes, images=images)
+
+
+def generate_like(options: GenerateOptions, run: OpenRun) -> str:
+    from mnist_vae import figures, generation
+    from mnist_vae.files import write_atomically
+
+    split = run.data(options.data.root).test_split
+    labels, known = [int(label) for label in options.like.split(",")], sorted(set(split[1].tolist()))
+    for label in labels:
+        if label not in known:
+            raise SettingsError(f"like={options.like}: {run.cfg.data.name} has no {label}; its labels are {known}.")
+    made = generation.like(run.vae, split, labels, options.seed, options.temperature)
+    figure = figures.likeness(
+        [str(label) for label in labels],
+        made.originals.numpy(),
+        made.reconstructions.numpy(),
+        made.interpolations.numpy(),
+        made.variations.numpy(),
+    )
+    path = _place(run, f"like_{'_'.join(map(str, labels))}", options)
+    write_atomically(path.with_suffix(".png"), partial(figure.savefig, format="png"))
+    return _save(path, **made._asdict())
+
+
+def _place(run: OpenRun, name: str, options: GenerateOptions) -> Path:
+    """Named by all that went into it, so that nothing else is overwritten."""
+    checkpoint = "" if run.checkpoint == "best" else f"_{run.checkpoint}"
+    name = f"{name}_seed{options.seed}_temperature{options.temperature:g}{checkpoint}"
+    return run.folder.path / "generated" / f"{name}.npz"
+
+
+def _save(path: Path, **arrays: "Tensor") -> str:
+    import numpy as np
+
+    from mnist_vae.files import write_atomically
+
+    content: dict[str, Any] = {name: value.numpy() for name, value in arrays.items()}
+    write_atomically(path, partial(np.savez_compressed, **content))
+    return f"{shown(path.with_suffix('.png'))}, and .npz with {', '.join(arrays)}"
+
+
+if __name__ == "__main__":
+    start(main, GenerateOptions, __doc__)

@@ -1,0 +1,213 @@
+"""A run's figures: what goes into each, and which of them a run has."""
+
+import csv
+from collections.abc import Callable, Mapping
+from functools import cached_property, partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from omegaconf import DictConfig
+from torch import Tensor
+from tqdm import tqdm
+
+from mnist_vae import figures, metrics, settings, walks
+from mnist_vae.encoding import encode_images, to_unit
+from mnist_vae.files import write_atomically
+from mnist_vae.gallery import SAMPLE_SEED, Gallery
+from mnist_vae.posteriors import DiagonalGaussian
+from mnist_vae.vae import VAE
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+MANIFOLD = 20  # tiles on a side
+POINTS = 5000  # in a scatter plot; more would only hide one another
+ROWS = 10  # of dimensions or pairs
+DRAWS = 64
+POSITIONS = torch.linspace(-3, 3, 13)
+STEPS = 9  # of an interpolation
+FRAMES = 100  # of an animation
+SAYS_SOMETHING = 2 / 255  # standard deviation of a pixel: below it no eye would see a difference
+
+
+class Portrait:
+    """What the figures of one run are made from; each part is computed when the first figure asks for it.
+
+    Args:
+        cfg: the run's config.
+        vae: its model.
+        split: test images, uint8 (n, channels, height, width), and their labels (n,).
+        rows: its metrics.csv so far.
+        test: its final metrics, as far as there are any.
+    """
+
+    def __init__(
+        self,
+        cfg: DictConfig,
+        vae: VAE,
+        split: tuple[Tensor, Tensor],
+        rows: list[dict[str, float]],
+        test: Mapping[str, Any],
+    ) -> None:
+        self.cfg, self.vae, self.rows, self.test = cfg, vae, rows, test
+        self.images, self.labels = split
+        beta = settings.beta_of(cfg)
+        self.title = (
+            f"{settings.choice(cfg.model)}, {cfg.latent_dim} latent dimensions, beta {beta:g}, on {cfg.data.name}"
+        )
+
+    @cached_property
+    def gallery(self) -> Gallery:
+        return Gallery.of(self.vae, (self.images, self.labels))
+
+    @cached_property
+    def posterior(self) -> DiagonalGaussian:
+        """q(z|x) of all test images."""
+        return encode_images(self.vae, self.images)
+
+    @property
+    def classes(self) -> list[str]:
+        return [str(label) for label in self.gallery.labels]
+
+    @property
+    def places(self) -> Tensor:
+        """Each test image's class, as its place in `classes`, (n,)."""
+        return torch.searchsorted(torch.tensor(self.gallery.labels), self.labels)
+
+    def nth_of_each_class(self, n: int) -> Tensor:
+        """Indices of the n-th test image of each class (its last one, if it has fewer), in the classes' order."""
+        places = [(self.labels == label).nonzero()[:, 0] for label in self.gallery.labels]
+        return torch.stack([place[min(n, len(place) - 1)] for place in places])
+
+
+def results(run: Portrait) -> "Figure":
+    """Originals, reconstructions, samples."""
+    gallery, score = run.gallery, f": test ELBO {run.test['test/elbo']:.2f} nats" if "test/elbo" in run.test else ""
+    drawn = gallery.samples[: 2 * len(run.classes)].numpy()
+    pairs = gallery.originals.numpy(), gallery.reconstructions.numpy()
+    return figures.results(*pairs, drawn, run.classes, run.title + score)
+
+
+def samples(run: Portrait) -> "Figure":
+    """A hundred samples from fixed noise."""
+    drawn = walks.decode(run.vae, run.vae.prior.sample(100, torch.Generator().manual_seed(SAMPLE_SEED)))
+    return figures.samples(drawn.numpy(), title=f"samples from the prior: {run.title}")
+
+
+def curves(run: Portrait) -> "Figure | None":
+    """The loss's terms over epochs."""
+    return figures.curves(run.rows, run.test, run.title) if run.rows else None
+
+
+def latent_space(run: Portrait) -> "Figure":
+    """Posterior means by class."""
+    title = f"posterior means of {min(POINTS, len(run.labels)):,} test images: {run.title}"
+    return figures.latent_space(run.posterior.mean[:POINTS].numpy(), run.places[:POINTS].numpy(), run.classes, title)
+
+
+def kl_per_dimension(run: Portrait) -> "Figure":
+    """Which dimensions carry how much."""
+    kl = run.vae.prior.kl_per_dimension(run.posterior).mean(dim=0)
+    active = metrics.active_dimensions(run.posterior.mean)
+    title = f"{int(active.sum())} active units of {len(kl)}, {kl.sum():.1f} nats: {run.title}"
+    return figures.kl_per_dimension(kl.numpy(), active.numpy(), title)
+
+
+def manifold(run: Portrait) -> "Figure | None":
+    """The decoded plane, for two latent dimensions."""
+    if run.vae.latent_dim != 2:
+        return None
+    grid = walks.manifold(run.vae, MANIFOLD)
+    return figures.manifold(grid.numpy(), f"the plane of codes through the prior's quantiles: {run.title}")
+
+
+def traversals(run: Portrait) -> "Figure":
+    """What the most active dimensions do, around the code of one test image."""
+    dimensions = walks.most_active(run.posterior.mean, ROWS)
+    scale = walks.aggregate_deviation(run.posterior)
+    images = walks.traversals(run.vae, run.posterior.mean[0], dimensions, scale, POSITIONS)
+    title = f"one dimension at a time, most active first, in standard deviations of q(z): {run.title}"
+    return figures.traversals(images.numpy(), [f"$z_{{{j + 1}}}$" for j in dimensions], POSITIONS.tolist(), title)
+
+
+def interpolations(run: Portrait) -> "Figure":
+    """From an image of each class to one of the next."""
+    first, last = run.nth_of_each_class(0), run.nth_of_each_class(1).roll(-1)
+    means = run.posterior.mean
+    images = walks.interpolations(run.vae, means[first], means[last], STEPS)
+    ends = [to_unit(run.images[index]).numpy() for index in (first, last)]
+    return figures.interpolations(images.numpy(), ends[0], ends[1], f"straight lines between codes: {run.title}")
+
+
+def uncertainty(run: Portrait) -> "Figure | None":
+    """Spread of the reconstructions over draws of the code, unless there is none."""
+    first = run.nth_of_each_class(0)
+    posterior = DiagonalGaussian(*(part[first] for part in run.posterior))
+    mean, deviation = walks.spread(run.vae, posterior, DRAWS, torch.Generator().manual_seed(SAMPLE_SEED))
+    if deviation.max() < SAYS_SOMETHING:
+        return None
+    title = f"reconstructions over {DRAWS} draws of z from q(z|x): {run.title}"
+    return figures.uncertainty(run.gallery.originals.numpy(), mean.numpy(), deviation.numpy(), run.classes, title)
+
+
+FIGURES: dict[str, Callable[[Portrait], "Figure | None"]] = {
+    "results": results,
+    "curves": curves,
+    "samples": samples,
+    "latent_space": latent_space,
+    "kl_per_dimension": kl_per_dimension,
+    "manifold": manifold,
+    "traversals": traversals,
+    "interpolations": interpolations,
+    "uncertainty": uncertainty,
+}
+
+
+def draw_all(run: Portrait, folder: Path) -> list[Path]:
+    """Draw every figure that the run has into `folder`, and the animation of its epochs; return the files."""
+    drawn = []
+    for name, make in tqdm(FIGURES.items(), "drawing", leave=False, unit="figure", disable=None):
+        figure = make(run)
+        path = folder / f"{name}.png"
+        if figure is None:
+            path.unlink(missing_ok=True)  # of another checkpoint
+            continue
+        write_atomically(path, partial(figure.savefig, format="png"))
+        drawn.append(path)
+    return [*drawn, *draw_animation(folder)]
+
+
+def draw_animation(folder: Path) -> list[Path]:
+    """training.gif: the samples of folder/epochs, one frame for each drawn epoch; nothing if there are none."""
+    from PIL import Image
+
+    epochs = sorted((folder / "epochs").glob("samples_*.png"))
+    if not epochs:
+        return []
+    chosen = [epochs[round(i)] for i in torch.linspace(0, len(epochs) - 1, min(FRAMES, len(epochs))).tolist()]
+    frames = [_frame(Image.open(path), int(path.stem.rpartition("_")[2])) for path in chosen]
+    durations = [*[max(50, min(400, 6000 // len(frames)))] * (len(frames) - 1), 2000]  # ms; the last one stays
+    path = folder / "training.gif"
+    animated = {"save_all": True, "append_images": frames[1:], "duration": durations, "loop": 0}
+    write_atomically(path, partial(frames[0].save, format="gif", **animated))
+    return [path]
+
+
+def _frame(image: Any, epoch: int) -> Any:
+    """An epoch's picture, two thirds as large, in few greys, with the epoch's number below."""
+    from PIL import Image, ImageDraw
+
+    small = image.resize((image.width * 2 // 3, image.height * 2 // 3), Image.Resampling.BOX)
+    frame = Image.new(small.mode, (small.width, small.height + 16), "white")
+    frame.paste(small)
+    ImageDraw.Draw(frame).text((2, small.height + 2), f"epoch {epoch}", fill="black")
+    return frame.quantize(16)
+
+
+def read_rows(path: Path) -> list[dict[str, float]]:
+    """The rows of a metrics.csv; none if there is no such file."""
+    if not path.exists():
+        return []
+    with path.open(newline="") as file:
+        return [{name: float(value) for name, value in row.items() if value} for row in csv.DictReader(file)]

@@ -1,0 +1,39 @@
+"""The terms of the loss over epochs."""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from mnist_vae.figures.style import DPI, FONT, PALE, tidy
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+PANELS = {"elbo": "ELBO", "reconstruction": "reconstruction", "kl": "KL"}
+COLOURS = {"train": "tab:blue", "val": "tab:orange", "test": "0.2"}
+
+
+def curves(rows: Sequence[Mapping[str, float]], test: Mapping[str, float] | None = None, title: str = "") -> "Figure":
+    """ELBO, reconstruction and KL over epochs, training beside validation, in nats per image.
+
+    Args:
+        rows: one per epoch, with `epoch`, `train/…` and perhaps `val/…`, as metrics.csv has them.
+        test: `test/…` of the weights that were kept, and `best_epoch`, theirs; drawn as a point.
+    """
+    from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
+
+    figure = Figure(figsize=(7.5, 2.5), dpi=DPI, layout="constrained")
+    for axis, (name, heading) in zip(figure.subplots(1, len(PANELS)), PANELS.items(), strict=True):
+        for split in ("train", "val"):
+            points = [(row["epoch"], row[f"{split}/{name}"]) for row in rows if f"{split}/{name}" in row]
+            if points:
+                style = {"marker": "o", "markersize": 3} if len(points) <= 20 else {}
+                axis.plot(*zip(*points, strict=True), color=COLOURS[split], label=split, linewidth=1.2, **style)
+        if test and f"test/{name}" in test:
+            axis.plot(test["best_epoch"], test[f"test/{name}"], "*", color=COLOURS["test"], label="test", markersize=7)
+        axis.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axis.set(xlabel="epoch", ylabel="nats per image" if name == "elbo" else "")
+        tidy(axis, heading)
+    figure.axes[0].legend(fontsize=FONT - 1, frameon=False, loc="lower right")
+    figure.suptitle(title, x=0.01, ha="left", fontsize=FONT, color=PALE)
+    return figure

@@ -1,0 +1,139 @@
+"""Images side by side, every pixel of them a whole number of pixels on the screen."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from mnist_vae.figures.style import DPI, FONT, PALE
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+GREY = 0.5
+TILE = 112  # screen pixels for the longer side of an image, about
+MANY = 15  # columns above which tiles are half as large
+GAP = 8  # screen pixels between images
+LINE = 30  # screen pixels for a line of text
+
+
+def image_grid(images: np.ndarray, columns: int, zoom: int = 3, gap: int = 2) -> np.ndarray:
+    """Images side by side, enlarged pixel by pixel; quick enough for every epoch.
+
+    Args:
+        images: (n, channels, height, width) in [0, 1], row after row.
+        columns: images in a row.
+        zoom: screen pixels per image pixel.
+        gap: grey pixels between images.
+
+    Returns:
+        uint8 (height, width, channels).
+    """
+    count, channels, height, width = images.shape
+    rows = -(-count // columns)
+    cells = np.full((rows * columns, channels, height, width), GREY, dtype=np.float32)
+    cells[:count] = images
+    grid = _joined(cells.reshape(rows, columns, channels, height, width), zoom, gap, GREY)
+    return (grid.clip(0, 1) * 255).round().astype(np.uint8)
+
+
+class Block(NamedTuple):
+    """A rectangle of images in a mosaic.
+
+    Attributes:
+        images: (rows, columns, channels, height, width); NaN is left blank.
+        rows: a name for each row, to its left; or none.
+        columns: a name for each column, above it; or none.
+        heading: a line above the block.
+        gap: screen pixels between images.
+        largest: the value shown as white (or the colour map's end); 0 is its beginning.
+        cmap: matplotlib's name of a colour map for images of one channel.
+    """
+
+    images: np.ndarray
+    rows: Sequence[str] = ()
+    columns: Sequence[str] = ()
+    heading: str = ""
+    gap: int = GAP
+    largest: float = 1.0
+    cmap: str = "gray"
+
+
+def mosaic(blocks: Sequence[Block], title: str = "") -> "Figure":
+    """Blocks of images, one below the other, flush left."""
+    from matplotlib.figure import Figure
+
+    left = max((_text_width(name) for block in blocks for name in block.rows), default=0) + 2 * GAP
+    layouts = [_Layout(block) for block in blocks]
+    width = max(left + max(layout.width for layout in layouts) + GAP, _text_width(title) + 2 * GAP)
+    height = (LINE + 2 * GAP if title else 0) + sum(layout.above + layout.height + 2 * GAP for layout in layouts)
+    figure = Figure(figsize=(width / DPI, height / DPI), dpi=DPI)
+    top = height - GAP
+    if title:
+        _text(figure, GAP, top, title, color=PALE, va="top")
+        top -= LINE + GAP
+    for block, layout in zip(blocks, layouts, strict=True):
+        top -= layout.above
+        _draw(figure, block, layout, left, top)
+        top -= layout.height + 2 * GAP
+    return figure
+
+
+class _Layout:
+    """A block's measures in screen pixels."""
+
+    def __init__(self, block: Block) -> None:
+        rows, columns, _, height, width = block.images.shape
+        self.zoom = max(1, (TILE if columns <= MANY else TILE // 2) // max(height, width))
+        self.tile = (self.zoom * height + block.gap, self.zoom * width + block.gap)  # with the gap behind it
+        self.height = rows * self.tile[0] - block.gap
+        self.width = columns * self.tile[1] - block.gap
+        self.above = LINE * (bool(block.heading) + bool(block.columns))
+
+
+def _draw(figure: "Figure", block: Block, layout: _Layout, left: int, top: int) -> None:
+    box = (left, top - layout.height, layout.width, layout.height)
+    # Rounded, or the last of a row of screen pixels may be lost.
+    width, height = (round(size * DPI) for size in figure.get_size_inches())
+    axis = figure.add_axes((box[0] / width, box[1] / height, box[2] / width, box[3] / height))
+    pixels = _joined(block.images, layout.zoom, block.gap, np.nan)
+    axis.imshow(_shown(pixels, block), cmap=block.cmap, vmin=0, vmax=block.largest, interpolation="none", aspect="auto")
+    axis.set_axis_off()
+    for row, name in enumerate(block.rows):
+        middle = top - row * layout.tile[0] - (layout.tile[0] - block.gap) / 2
+        _text(figure, left - GAP, middle, name, ha="right", va="center")
+    for column, name in enumerate(block.columns):
+        middle = left + column * layout.tile[1] + (layout.tile[1] - block.gap) / 2
+        _text(figure, middle, top + GAP / 2, name, ha="center", va="bottom")
+    if block.heading:
+        _text(figure, left, top + GAP / 2 + LINE * bool(block.columns), block.heading, va="bottom", color=PALE)
+
+
+def _shown(pixels: np.ndarray, block: Block) -> np.ndarray:
+    """(height, width, channels) as imshow wants it: one channel without its axis, three with blanks in white."""
+    if pixels.shape[2] == 1:
+        return np.ma.masked_invalid(pixels[:, :, 0])
+    return np.nan_to_num(pixels / block.largest, nan=1.0).clip(0, 1)
+
+
+def _joined(cells: np.ndarray, zoom: int, gap: int, between: float) -> np.ndarray:
+    """(rows, columns, channels, height, width) as (height, width, channels), enlarged, with gaps between."""
+    rows, columns, channels, height, width = cells.shape
+    large = np.full((rows, columns, channels, height * zoom + gap, width * zoom + gap), between, dtype=np.float32)
+    large[..., : height * zoom, : width * zoom] = cells.repeat(zoom, axis=3).repeat(zoom, axis=4)
+    grid = large.transpose(0, 3, 1, 4, 2).reshape(rows * (height * zoom + gap), -1, channels)
+    return grid[: len(grid) - gap, : grid.shape[1] - gap]
+
+
+def _text(figure: "Figure", x: float, y: float, text: str, **style: str) -> None:
+    width, height = figure.get_size_inches() * DPI
+    figure.text(x / width, y / height, text, fontsize=FONT, **style)  # type: ignore[arg-type]
+
+
+def _text_width(text: str) -> int:
+    """Screen pixels that a line of text takes."""
+    if not text:
+        return 0
+    from matplotlib.textpath import TextPath
+
+    return int(TextPath((0, 0), text, size=FONT).get_extents().width * DPI / 72) + 2

@@ -1,0 +1,91 @@
+"""New images from a trained VAE: samples from the prior, and images like given ones.
+
+All images are float32 (…, channels, height, width) in [0, 1], on the CPU.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from mnist_vae import walks
+from mnist_vae.encoding import encode_images, to_unit
+from mnist_vae.posteriors import DiagonalGaussian
+from mnist_vae.vae import VAE
+
+PER_LABEL = 10
+PATHS = 3  # interpolations from one label to the next
+STEPS = 10
+VARIATIONS = 9
+
+
+class Likeness(NamedTuple):
+    """Images made from test images.
+
+    Attributes:
+        labels: the labels asked for, (labels,).
+        originals: test images, (labels, PER_LABEL, …).
+        codes: their posterior means, (labels, PER_LABEL, latent_dim).
+        reconstructions: of the originals, (labels, PER_LABEL, …).
+        interpolations: straight lines from an image of each label to one of the next, (pairs, PATHS, STEPS, …); of a
+            single label, from one of its images to another.
+        variations: decoded draws around each label's first image, (labels, VARIATIONS, …).
+    """
+
+    labels: Tensor
+    originals: Tensor
+    codes: Tensor
+    reconstructions: Tensor
+    interpolations: Tensor
+    variations: Tensor
+
+
+def sample(vae: VAE, count: int, seed: int, temperature: float = 1.0) -> tuple[Tensor, Tensor]:
+    """Codes from the prior, (count, latent_dim), and their images, (count, …).
+
+    Args:
+        temperature: scale of the prior's standard deviation.
+    """
+    codes = vae.prior.sample(count, torch.Generator().manual_seed(seed), temperature).cpu()
+    return codes, walks.decode(vae, codes)
+
+
+def like(
+    vae: VAE, split: tuple[Tensor, Tensor], labels: Sequence[int], seed: int, temperature: float = 1.0
+) -> Likeness:
+    """Reconstruct, interpolate between, and vary test images with these labels.
+
+    Args:
+        split: uint8 images (n, channels, height, width) and labels (n,).
+        labels: the labels wanted, each of them in the split.
+        seed: of the choice of images and of the variations.
+        temperature: scale of the posterior's standard deviation in the variations.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    images, all_labels = split
+    chosen = torch.stack([_some((all_labels == label).nonzero()[:, 0], generator) for label in labels])
+    posterior = encode_images(vae, images[chosen.flatten()])
+    mean = posterior.mean.reshape(*chosen.shape, -1)
+    log_var = posterior.log_var.reshape(*chosen.shape, -1)
+    if len(labels) > 1:
+        first, last = mean[:-1, :PATHS], mean[1:, :PATHS]
+    else:
+        first, last = mean[:, :PATHS], mean[:, PATHS : 2 * PATHS]
+    paths = walks.interpolations(vae, first.flatten(0, 1), last.flatten(0, 1), STEPS)
+    noise = torch.randn(VARIATIONS, len(labels), mean.shape[-1], generator=generator)
+    draws = DiagonalGaussian(mean[:, 0], log_var[:, 0]).rsample(temperature * noise)
+    return Likeness(
+        torch.tensor(labels),
+        to_unit(images[chosen.flatten()]).reshape(*chosen.shape, *images.shape[1:]),
+        mean,
+        walks.decode(vae, mean),
+        paths.reshape(-1, PATHS, *paths.shape[1:]),
+        walks.decode(vae, draws.transpose(0, 1)),
+    )
+
+
+def _some(places: Tensor, generator: torch.Generator) -> Tensor:
+    """PER_LABEL of the places at random, some of them twice if there are not enough."""
+    order = places[torch.randperm(len(places), generator=generator)]
+    return order.repeat(-(-PER_LABEL // len(order)))[:PER_LABEL]

@@ -1,0 +1,82 @@
+"""Walks through the latent space: codes along a way, and the images that the decoder makes of them.
+
+All images are float32 in [0, 1], on the CPU.
+"""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from mnist_vae.posteriors import DiagonalGaussian
+from mnist_vae.vae import VAE
+
+BATCH = 1000
+
+
+@torch.no_grad()
+def decode(vae: VAE, z: Tensor) -> Tensor:
+    """E[x|z] of codes (..., latent_dim): images (..., channels, height, width)."""
+    flat = z.reshape(-1, z.shape[-1]).to(torch.float32)
+    images = torch.cat([vae.decode(part.to(vae.device)).float().cpu() for part in flat.split(BATCH)])
+    return images.reshape(*z.shape[:-1], *images.shape[1:])
+
+
+def aggregate_deviation(posterior: DiagonalGaussian) -> Tensor:
+    """Standard deviation of the aggregate posterior q(z), the mixture of all images' posteriors: (latent_dim,)."""
+    return (posterior.mean.var(dim=0, unbiased=False) + posterior.log_var.exp().mean(dim=0)).sqrt()
+
+
+def most_active(means: Tensor, count: int) -> list[int]:
+    """The latent dimensions whose posterior mean varies most over images, the most active first.
+
+    Args:
+        means: (images, latent_dim).
+    """
+    return means.var(dim=0).argsort(descending=True, stable=True)[:count].tolist()
+
+
+def traversals(vae: VAE, start: Tensor, dimensions: Sequence[int], scale: Tensor, positions: Tensor) -> Tensor:
+    """A walk along each dimension from one code: images (dimensions, positions, channels, height, width).
+
+    Args:
+        start: the code that all walks pass through, (latent_dim,).
+        scale: the length of a unit of `positions` in each dimension, (latent_dim,).
+        positions: where to stop on the way; 0 is `start`.
+    """
+    codes = start.repeat(len(dimensions), len(positions), 1)
+    for row, dimension in enumerate(dimensions):
+        codes[row, :, dimension] += positions * scale[dimension]
+    return decode(vae, codes)
+
+
+def interpolations(vae: VAE, first: Tensor, last: Tensor, steps: int) -> Tensor:
+    """Straight lines between codes (pairs, latent_dim): images (pairs, steps, channels, height, width)."""
+    share = torch.linspace(0, 1, steps)[:, None]
+    return decode(vae, first[:, None] + share * (last - first)[:, None])
+
+
+def manifold(vae: VAE, size: int) -> Tensor:
+    """The plane of a two-dimensional code, decoded on a grid: images (size, size, channels, height, width).
+
+    The grid's lines are quantiles of the prior at equal distances in probability, so every tile stands for the same
+    share of it: Kingma & Welling (2014), figure 4. The first dimension grows along a row, the second from the last
+    row up.
+    """
+    probability = (torch.arange(size, dtype=torch.float64) + 0.5) / size
+    ticks = vae.prior.quantile(probability).float()
+    return decode(vae, torch.stack(torch.meshgrid(ticks, ticks.flip(0), indexing="xy"), dim=-1))
+
+
+def spread(vae: VAE, posterior: DiagonalGaussian, draws: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Mean and standard deviation, pixel by pixel, of E[x|z] over draws of z from each posterior.
+
+    Args:
+        posterior: q(z|x) of n images, on the CPU.
+
+    Returns:
+        Both (n, channels, height, width).
+    """
+    noise = torch.randn(draws, *posterior.mean.shape, generator=generator)
+    images = decode(vae, posterior.rsample(noise))
+    return images.mean(dim=0), images.std(dim=0)
