@@ -1,16 +1,19 @@
 """Shared by all tests: small configurations, the command line as a user runs it, and the real MNIST if it is here."""
 
 import os
+import runpy
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import pytest
 from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig
 
-from mnist_vae import settings
+from mnist_vae import cli, settings
 
 ROOT = Path(__file__).parents[1]
 
@@ -42,6 +45,59 @@ def command(*arguments: str, **environment: str) -> subprocess.CompletedProcess[
         text=True,
         timeout=300,
     )
+
+
+class Done(NamedTuple):
+    """What a tool left: its exit code and what it printed."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+@pytest.fixture
+def tool(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., Done]:
+    """Runs scripts/<name>.py on key=value words, in this process, as if it were its own."""
+
+    def run(name: str, *words: str) -> Done:
+        script = ROOT / "scripts" / f"{name}.py"
+        for variable in (cli.FULL_ERROR, cli.SENTENCES):
+            monkeypatch.setenv(variable, "0")  # so that what the tool sets is put back
+        monkeypatch.setattr(sys, "argv", [str(script), *words])
+        code: Any = 0
+        capsys.readouterr()
+        try:
+            runpy.run_path(str(script), run_name="__main__")
+        except SystemExit as stopped:
+            code = stopped.code
+            if isinstance(code, str):
+                print(code, file=sys.stderr)
+                code = 1
+        printed = capsys.readouterr()
+        return Done(code or 0, printed.out, printed.err)
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with three complete runs on the embedded digits: `mlp`, `plane` of two latent dimensions, `conv`.
+    Tests copy what they write into."""
+    from mnist_vae.training import train
+
+    outputs = tmp_path_factory.mktemp("trained")
+    base = ("data=digits", "accelerator=cpu", "lr=3e-3")
+    conv = ("model=conv", "model.channels=[4,8]", "model.hidden_dim=16")
+    train(composed(*base, "model.hidden_dims=[32]", "latent_dim=5", "max_epochs=3"), outputs / "mlp")
+    train(composed(*base, "model.hidden_dims=[32]", "latent_dim=2", "max_epochs=2", "beta=2"), outputs / "plane")
+    train(composed(*base, *conv, "latent_dim=3", "max_epochs=1", "data.binarize=dynamic"), outputs / "conv")
+    return outputs
+
+
+@pytest.fixture
+def runs(trained: Path, tmp_path: Path) -> Path:
+    """A copy of those runs, to write into."""
+    return Path(shutil.copytree(trained, tmp_path / "runs"))
 
 
 @pytest.fixture(scope="session")

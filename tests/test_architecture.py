@@ -9,17 +9,6 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / "src" / "mnist_vae"
 INSIDE = {"encoding", "errors", "figures", "gallery", "generation", "likelihoods", "metrics", "networks", "noise"}
-    "encoding",
-    "errors",
-    "figures",
-    "gallery",
-    "generation",
-    "likelihoods",
-    "metrics",
-    "networks",
-    "noise",
-    "objectives",
-}
 INSIDE |= {"objectives", "posteriors", "priors", "vae", "walks"}
 OUTSIDE = {"cli", "options", "tools"}  # with train.py and scripts
 HEAVY = {"torch", "pytorch_lightning", "torchvision", "matplotlib", "sklearn"}

@@ -1,6 +1,11 @@
+import math
+
+import pytest
 import torch
 
 from mnist_vae import metrics
+from mnist_vae.posteriors import DiagonalGaussian
+from mnist_vae.priors import StandardNormal
 
 
 def test_elbo_is_minus_both_terms() -> None:
@@ -12,3 +17,53 @@ def test_active_units_counts_means_that_move() -> None:
     standard_deviations = torch.tensor([0.0, 0.05, 0.2, 1.0])  # variances 0, 0.0025, 0.04, 1; the threshold is 0.01
     means = torch.randn(5000, 4, generator=generator) * standard_deviations + 100
     assert metrics.active_units(means) == 2
+    assert metrics.active_dimensions(means).tolist() == [False, False, True, True]
+
+
+def test_a_standard_error_covers_as_often_as_it_should() -> None:
+    generator = torch.Generator().manual_seed(0)
+    estimates = [metrics.Estimate.of(3 + 2 * torch.randn(100, generator=generator)) for _ in range(1000)]
+    assert sum(abs(e.mean - 3) < 2 * e.standard_error for e in estimates) == pytest.approx(954, abs=25)
+    assert metrics.Estimate.of(torch.tensor([True, True, False, False])).mean == 0.5
+
+
+def draws(posterior: DiagonalGaussian) -> torch.Tensor:
+    return posterior.rsample(torch.randn(posterior.mean.shape, generator=torch.Generator().manual_seed(1)))
+
+
+def test_codes_that_say_nothing_have_no_mutual_information() -> None:
+    posterior = DiagonalGaussian(torch.zeros(500, 3), torch.zeros(500, 3))
+    assert metrics.mutual_information(posterior, draws(posterior)).abs().max() < 1e-12
+
+
+def test_codes_that_tell_all_images_apart_have_the_logarithm_of_their_number() -> None:
+    posterior = DiagonalGaussian(100 * torch.arange(500.0)[:, None], torch.full((500, 1), -2.0))
+    information = metrics.mutual_information(posterior, draws(posterior))
+    assert information.shape == (500,)
+    assert torch.allclose(information, torch.full((500,), math.log(500), dtype=torch.float64))
+
+
+@pytest.mark.parametrize("pairs", [5_000_000, 700_000])
+def test_a_gaussian_channel_has_its_known_mutual_information(pairs: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Means from N(0, s^2) and noise of variance v carry 1/2 log(1 + s^2 / v) nats a dimension, and q(z) is
+    N(0, s^2 + v), so the marginal KL is known too; a finite set of images comes close if codes are not too precise."""
+    monkeypatch.setattr(metrics, "PAIRS", pairs)
+    n, variances, noise = 6_000, torch.tensor([0.75, 2.0]), torch.tensor([0.25, 1.0])
+    means = torch.randn(n, 2, generator=torch.Generator().manual_seed(0)) * variances.sqrt()
+    posterior = DiagonalGaussian(means, noise.log().expand(n, 2))
+    estimate = metrics.Estimate.of(metrics.mutual_information(posterior, draws(posterior)))
+    exact = 0.5 * torch.log(1 + variances / noise).sum().item()
+    assert estimate.mean == pytest.approx(exact, abs=4 * estimate.standard_error)
+    assert estimate.standard_error < 0.02
+    total = variances + noise
+    marginal = 0.5 * (total - 1 - total.log()).sum().item()
+    kl = StandardNormal(2).kl(posterior).mean().item()
+    assert kl - estimate.mean == pytest.approx(marginal, abs=0.08)
+
+
+def test_narrow_posteriors_lose_no_precision() -> None:
+    # Means of about 1 and standard deviations of exp(-8): squares multiplied out in float32 would be off by nats.
+    means = torch.randn(300, 20, generator=torch.Generator().manual_seed(0))
+    posterior = DiagonalGaussian(means, torch.full((300, 20), -16.0))
+    information = metrics.mutual_information(posterior, draws(posterior))
+    assert torch.allclose(information, torch.full((300,), math.log(300), dtype=torch.float64), atol=1e-4)

@@ -37,3 +37,8 @@ def test_warm_up_is_in_force_in_the_loss() -> None:
 def test_negative_arguments_are_refused(arguments: dict[str, float]) -> None:
     with pytest.raises(ValueError, match=f"{next(iter(arguments))} is -1.0"):
         ELBO(**arguments)
+
+
+def test_what_is_in_force_is_named() -> None:
+    objective = ELBO(beta=4.0, warmup_epochs=2)
+    assert [objective.in_force(epoch) for epoch in (0, 1, 5)] == [{"beta": 0.0}, {"beta": 2.0}, {"beta": 4.0}]

@@ -41,3 +41,13 @@ def test_log_variances_are_bounded_and_still_pulled_back(raw: float) -> None:
 @pytest.mark.parametrize("raw", [-5.0, 0.0, 5.0])
 def test_ordinary_log_variances_are_untouched(raw: float) -> None:
     assert DiagonalGaussian.from_parameters(torch.tensor([[0.0, raw]])).log_var.item() == raw
+
+
+def test_log_prob_against_torch() -> None:
+    generator = torch.Generator().manual_seed(0)
+    mean, log_var, z = (torch.randn(5, 3, dtype=torch.float64, generator=generator) for _ in range(3))
+    scales = (0.5 * log_var).exp()
+    posterior = DiagonalGaussian(mean, log_var)
+    torch.testing.assert_close(posterior.log_prob(z), Normal(mean, scales).log_prob(z).sum(1))
+    every = Normal(mean[None], scales[None]).log_prob(z[:4, None]).sum(2)  # (codes, images)
+    torch.testing.assert_close(posterior.log_prob_pairwise(z[:4]), every)

@@ -37,3 +37,23 @@ def test_samples_are_standard_normal_and_reproducible() -> None:
     assert (z.mean(0).abs() < 5 / 100_000**0.5).all()
     assert ((z.var(0) - 1).abs() < 0.03).all()
     assert torch.equal(z, prior.sample(100_000, torch.Generator().manual_seed(0)))
+
+
+def test_the_kl_is_the_sum_over_dimensions() -> None:
+    posterior = DiagonalGaussian(torch.randn(5, 3), torch.randn(5, 3))
+    prior = StandardNormal(3)
+    assert prior.kl_per_dimension(posterior).shape == (5, 3)
+    for j in range(3):
+        alone = DiagonalGaussian(posterior.mean[:, j : j + 1], posterior.log_var[:, j : j + 1])
+        torch.testing.assert_close(prior.kl_per_dimension(posterior)[:, j], StandardNormal(1).kl(alone))
+
+
+def test_quantiles_invert_the_distribution_function() -> None:
+    probability = torch.linspace(0.01, 0.99, 9, dtype=torch.float64)
+    torch.testing.assert_close(Normal(0.0, 1.0).cdf(StandardNormal(2).quantile(probability)), probability)
+
+
+@pytest.mark.parametrize("temperature", [0.0, 0.5, 2.0])
+def test_temperature_scales_the_draws(temperature: float) -> None:
+    one, warm = (StandardNormal(2).sample(5, torch.Generator().manual_seed(0), t) for t in (1.0, temperature))
+    torch.testing.assert_close(warm, temperature * one)

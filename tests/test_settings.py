@@ -90,3 +90,19 @@ def test_every_choice_says_what_it_is(file: Path) -> None:
     lines = file.read_text().splitlines()
     comment = lines[1] if lines[0].startswith("# @package") else lines[0]
     assert comment.startswith("# ") and len(comment) > 12
+
+
+def test_the_headline_tells_runs_apart() -> None:
+    cfg = composed("model=conv", "lr=0.01", "objective.warmup_epochs=2", "data.binarize=dynamic", "data.root=/x")
+    typed = ["model=conv", "lr=0.01", "objective.warmup_epochs=2", "data.binarize=dynamic", "data.root=/x", "+a.b=3"]
+    assert settings.headline(cfg, typed) == {
+        "model": "conv",
+        "data": "mnist",
+        "latent_dim": 20,
+        "beta": 1.0,
+        "seed": 0,
+        "lr": 0.01,
+        "objective.warmup_epochs": 2,
+        "data.binarize": "dynamic",
+    }
+    assert settings.headline(composed("objective.beta=4"))["beta"] == 4

@@ -4,17 +4,23 @@ import csv
 import json
 import logging
 import math
+import re
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from omegaconf import DictConfig, OmegaConf
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.plugins.custom_scalar.layout_pb2 import Layout
+from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 
 import mnist_vae
 from mnist_vae.errors import RunFolderError, SettingsError, TrainingDiverged
+from mnist_vae.loading import open_run
+from mnist_vae.module import VAEModule
 from mnist_vae.objectives import Terms
 from mnist_vae.training import train
 from tests.conftest import composed
@@ -50,6 +56,8 @@ def test_the_folder_holds_what_the_contract_says(finished: Path) -> None:
     files = {str(path.relative_to(finished)) for path in finished.rglob("*") if path.is_file()}
     assert {".hydra/config.yaml", "metrics.csv", "metrics.json", "environment.json"} <= files
     assert {"checkpoints/best.ckpt", "checkpoints/last.ckpt", "figures/results.png"} <= files
+    names = ("curves", "samples", "latent_space", "kl_per_dimension", "traversals", "interpolations")
+    assert {f"figures/{name}.png" for name in names} | {"figures/training.gif"} <= files
     pictures = {f"figures/epochs/{kind}_{n:04d}.png" for kind in ("reconstructions", "samples") for n in (1, 2, 3)}
     assert pictures <= files
     assert not [name for name in files if ".tmp" in name or "hparams" in name]
@@ -84,21 +92,85 @@ def test_tensorboard_has_clear_curves_and_pictures(finished: Path) -> None:
     log = events(finished)
     for split, steps in (("train", [11, 22, 33]), ("val", [11, 22, 33]), ("test", [34])):
         for name in TERMS:
-            assert [event.step for event in log.Scalars(f"{split}/{name}")] == steps
-    assert [event.step for event in log.Scalars("train/loss_step")] == [4, 8, 11, 15, 19, 22, 26, 30, 33]
+            assert [event.step for event in log.Scalars(f"{name}/{split}")] == steps
+    for name in ("train/beta", "train/lr", "train/gradient_norm", "train/images_per_second", "val/active_units"):
+        assert [event.step for event in log.Scalars(name)] == [11, 22, 33]
+    assert [event.value for event in log.Scalars("train/beta")] == [1, 2, 2]  # warming up for two epochs
+    assert [event.value for event in log.Scalars("train/lr")] == pytest.approx([1e-3] * 3)
+    for name in ("loss", "reconstruction", "kl", "beta", "gradient_norm"):
+        assert [event.step for event in log.Scalars(f"within_epoch/{name}")] == [4, 8, 11, 15, 19, 22, 26, 30, 33]
     table = rows(finished)
-    assert [e.value for e in log.Scalars("val/elbo")] == pytest.approx([float(r["val/elbo"]) for r in table])
+    assert [e.value for e in log.Scalars("elbo/val")] == pytest.approx([float(r["val/elbo"]) for r in table])
+    norms = [e.value for e in log.Scalars("within_epoch/gradient_norm")]
+    means = [sum(norms[i : i + 3]) / 3 for i in (0, 3, 6)]
+    assert [float(row["train/gradient_norm"]) for row in table] == pytest.approx(means)
     for kind, (width, height) in {"reconstructions": (858, 170), "samples": (858, 428)}.items():
-        images = log.Images(f"images/{kind}")
+        images = log.Images(f"visuals/{kind}")
         assert [event.step for event in images] == [11, 22, 33]
         assert {(event.width, event.height) for event in images} == {(width, height)}
         with Image.open(finished / "figures" / "epochs" / f"{kind}_0003.png") as png:
             assert png.size == (width, height) and png.mode == "L"
+    bars = log.Images("visuals/kl_per_dimension")
+    assert [(event.step, event.width, event.height) for event in bars] == [(n, 728, 364) for n in (11, 22, 33)]
+
+
+def test_tensorboard_compares_runs_by_their_hyperparameters(finished: Path) -> None:
+    """The tab HParams: what tells runs apart, and final metrics that exist as scalars of the same name."""
+    content = {tag: value.plugin_data.content for tag, value in events(finished).summary_metadata.items()}
+    start = HParamsPluginData.FromString(content["_hparams_/session_start_info"]).session_start_info
+    shown = {name: value.string_value or value.number_value for name, value in start.hparams.items()}
+    assert shown == {"model": "mlp", "data": "digits", "latent_dim": 3, "beta": 2, "seed": 0}
+    experiment = HParamsPluginData.FromString(content["_hparams_/experiment"]).experiment
+    metrics = {info.name.tag for info in experiment.metric_infos}
+    assert metrics == {f"{name}/test" for name in TERMS} | {"test/active_units"}
+    assert metrics <= set(events(finished).Tags()["scalars"])
+
+
+def test_tensorboard_has_charts_that_hold_all_splits(finished: Path) -> None:
+    (event,) = events(finished).Tensors("custom_scalars__config__")
+    layout = Layout.FromString(event.tensor_proto.string_val[0])
+    charts = {chart.title: list(chart.multiline.tag) for chart in layout.category[0].chart}
+    assert list(charts) == ["elbo", "reconstruction", "kl", "loss"]
+    tags = events(finished).Tags()["scalars"]
+    for name, (pattern,) in charts.items():
+        assert {tag for tag in tags if re.match(pattern, tag)} == {
+            f"{name}/{split}" for split in ("train", "val", "test")
+        }
+
+
+def test_tensorboard_has_a_projector_with_names_and_thumbnails(finished: Path) -> None:
+    folder = finished / "tensorboard"
+    config = (folder / "projector_config.pbtxt").read_text()
+    paths = dict(re.findall(r'(\w+_path|image_path): "([^"]+)"', config))
+    means = np.loadtxt(folder / paths["tensor_path"], delimiter="\t")
+    names = (folder / paths["metadata_path"]).read_text().split()
+    run = open_run(finished)
+    images, labels = run.data().test_split
+    with torch.no_grad():
+        assert np.allclose(means, run.vae.encode(images / 255).mean, atol=1e-4)
+    assert names == [str(label) for label in labels.tolist()]
+    with Image.open(folder / paths["image_path"]) as sprite:
+        assert sprite.size == (18 * 28, 18 * 28)  # 18 is the root of 297, rounded up
+        pixels = np.asarray(sprite.convert("L"))
+    assert np.abs(pixels[28:56, :28].astype(int) - images[18, 0].numpy()).max() <= 1
+
+
+def test_the_gradient_norm_is_the_gradients(tiny: Tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = []
+    step = VAEModule.on_before_optimizer_step
+
+    def spy(self: VAEModule, optimizer: torch.optim.Optimizer) -> None:
+        seen.append(torch.cat([p.grad.flatten() for p in self.parameters()]).norm().item())  # type: ignore[union-attr]
+        step(self, optimizer)
+
+    monkeypatch.setattr(VAEModule, "on_before_optimizer_step", spy)
+    train(tiny("max_epochs=1", "logger.log_every_n_steps=1", "callbacks=none", "logger=csv"), tmp_path)
+    assert float(rows(tmp_path)[0]["train/gradient_norm"]) == pytest.approx(sum(seen) / len(seen))
 
 
 def test_results_is_large_enough_for_paper(finished: Path) -> None:
     with Image.open(finished / "figures" / "results.png") as png:
-        assert png.width > 1500
+        assert png.width > 1200 and png.info["dpi"][0] > 199
 
 
 def test_the_config_is_kept_resolved(finished: Path) -> None:
@@ -146,7 +218,8 @@ def test_load_run_gives_the_trained_vae(finished: Path) -> None:
 
 def test_the_test_metrics_are_those_of_the_best_epoch(tiny: Tiny, tmp_path: Path) -> None:
     # A learning rate so high that the best epoch is not the last.
-    cfg = tiny("callbacks=early_stopping", "callbacks.early_stopping.patience=3", "max_epochs=60", "lr=0.03")
+    stopping = ("callbacks=early_stopping", "callbacks.early_stopping.patience=3", "~callbacks.epoch_images")
+    cfg = tiny(*stopping, "max_epochs=60", "lr=0.03")
     metrics = train(cfg, tmp_path)
     table = rows(tmp_path)
     best = max(table, key=lambda row: float(row["val/elbo"]))

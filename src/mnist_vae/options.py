@@ -39,7 +39,8 @@ def parse(schema: type[T], words: Sequence[str]) -> T:
         if key not in known:
             raise SettingsError(unknown_key(key, known))
         try:
-            OmegaConf.update(cfg, key, None if value == "null" else value)
+            # Escaped, or OmegaConf would take ${…} in a path for a reference to another key.
+            OmegaConf.update(cfg, key, None if value == "null" else value.replace("${", r"\${"))
         except OmegaConfBaseException as error:
             raise SettingsError(f"{word}: {first_line(error)}.") from error
     missing = [key for key in known if OmegaConf.is_missing(*_place(cfg, key))]

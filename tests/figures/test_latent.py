@@ -1,0 +1,61 @@
+import numpy as np
+import pytest
+from matplotlib.colors import to_hex
+
+from mnist_vae import figures
+from mnist_vae.figures.latent import ACTIVE, SILENT
+
+
+def points(figure) -> list[np.ndarray]:
+    return [np.asarray(collection.get_offsets()) for collection in figure.axes[0].collections]
+
+
+LABELS = np.array([0, 1, 2, 0, 1, 2])
+
+
+def test_two_dimensions_are_the_plane_itself() -> None:
+    means = np.random.default_rng(0).normal(size=(6, 2))
+    figure = figures.latent_space(means, LABELS, ["a", "b", "c"], "title")
+    for label, shown in enumerate(points(figure)):
+        assert np.allclose(shown, means[label == LABELS])
+    assert [text.get_text() for text in figure.axes[0].get_legend().get_texts()] == ["a", "b", "c"]
+
+
+def test_one_dimension_is_a_line_for_each_class() -> None:
+    means = np.arange(6.0)[:, None]
+    figure = figures.latent_space(means, LABELS, ["a", "b", "c"])
+    for label, shown in enumerate(points(figure)):
+        assert np.allclose(shown[:, 0], means[label == LABELS, 0])
+        assert (np.abs(shown[:, 1] - label) < 0.5).all()
+    assert [tick.get_text() for tick in figure.axes[0].get_yticklabels()] == ["a", "b", "c"]
+
+
+def test_more_dimensions_are_shown_by_principal_components_with_their_shares() -> None:
+    generator = np.random.default_rng(0)
+    # Independent, with variances 9, 4 and 1 in rotated directions: shares 9/14 and 4/14.
+    sources = generator.normal(size=(20_000, 3)) * [3, 2, 1]
+    rotation = np.linalg.qr(generator.normal(size=(3, 3)))[0]
+    labels = generator.integers(0, 2, 20_000)
+    figure = figures.latent_space(sources @ rotation + 5, labels, ["a", "b"])
+    shown = np.concatenate(points(figure))
+    assert shown.std(axis=0) == pytest.approx([3, 2], rel=0.03)
+    axis = figure.axes[0]
+    shares = [float(label.split("(")[1].split("%")[0]) for label in (axis.get_xlabel(), axis.get_ylabel())]
+    assert shares == pytest.approx([900 / 14, 400 / 14], abs=1)
+
+
+def test_collapsed_means_can_be_drawn() -> None:
+    figures.latent_space(np.zeros((6, 5)), LABELS, ["a", "b", "c"]).canvas.draw()
+
+
+def test_kl_bars_are_sorted_numbered_and_grey_where_silent() -> None:
+    kl, active = np.array([0.5, 0.0, 2.0]), np.array([True, False, True])
+    axis = figures.kl_per_dimension(kl, active).axes[0]
+    assert [bar.get_height() for bar in axis.patches] == [2.0, 0.5, 0.0]
+    assert [to_hex(bar.get_facecolor()) for bar in axis.patches] == [to_hex(c) for c in (ACTIVE, ACTIVE, SILENT)]
+    assert [tick.get_text() for tick in axis.get_xticklabels()] == ["3", "1", "2"]
+
+
+def test_many_bars_are_not_numbered() -> None:
+    axis = figures.kl_per_dimension(np.ones(100), np.ones(100, dtype=bool)).axes[0]
+    assert len(axis.patches) == 100 and not axis.get_xticklabels()

@@ -1,0 +1,60 @@
+import numpy as np
+import pytest
+
+from mnist_vae import figures
+from tests.figures.test_mosaics import drawn, ramp
+
+STACK = np.stack([ramp(3), ramp(3)])  # (2, 3, 1, 28, 28)
+
+
+def names(figure) -> list[str]:
+    return [text.get_text() for text in figure.texts]
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_results_have_labelled_originals_reconstructions_and_rows_of_samples(channels: int) -> None:
+    images = ramp(10, channels)
+    figure = figures.results(images, images, ramp(25, channels), list("0123456789"), "a title")
+    assert names(figure) == ["a title", "originals", "reconstructions", *"0123456789", "samples", ""]
+    pairs, samples = figure.axes
+    assert len(pairs.images) == len(samples.images) == 1
+    assert samples.images[0].get_array().shape[0] == pairs.images[0].get_array().shape[0]  # two whole rows each
+
+
+def test_traversals_name_dimensions_and_positions() -> None:
+    figure = figures.traversals(STACK, ["$z_4$", "$z_1$"], [-3, 0, 3])
+    assert names(figure) == ["$z_4$", "$z_1$", "-3", "0", "+3"]
+
+
+def test_interpolations_are_framed_by_the_images_themselves() -> None:
+    figure = figures.interpolations(STACK, ramp(2), ramp(2))
+    assert names(figure) == ["image", "0%", "50%", "100%", "image"]
+
+
+def test_uncertainty_says_its_scale() -> None:
+    deviations = 0.25 * ramp(3)
+    figure = figures.uncertainty(ramp(3), ramp(3), deviations, list("abc"))
+    assert "std, 0 to 0.25" in names(figure)
+    image = figure.axes[1].images[0]
+    assert image.norm.vmax == pytest.approx(0.25) and image.cmap.name == "magma"
+
+
+def test_a_certain_decoder_can_be_drawn_too() -> None:
+    drawn(figures.uncertainty(ramp(3), ramp(3), 0 * ramp(3), list("abc")))
+
+
+def test_a_manifold_and_samples_fill_their_grids() -> None:
+    many = np.stack([ramp(20)] * 20)
+    assert figures.manifold(many).axes[0].images[0].get_array().shape == (20 * 56, 20 * 56)
+    assert figures.samples(ramp(100)).axes[0].images[0].get_array().shape == (10 * 112 + 72, 10 * 112 + 72)
+
+
+@pytest.mark.parametrize(
+    ("labels", "ways"), [(["3", "7"], ["3 to 7"]), (["4"], ["4 to 4"]), (["1", "2", "3"], ["1 to 2", "2 to 3"])]
+)
+def test_a_likeness_names_its_rows(labels: list[str], ways: list[str]) -> None:
+    images = np.stack([ramp(4)] * len(labels))
+    figure = figures.likeness(labels, images, images, images[: len(ways), None].repeat(2, axis=1), images[:, :3])
+    texts = names(figure)
+    assert [text for text in texts if " to " in text] == ways
+    assert all(f"{label}, reconstructed" in texts and f"{label}, and variations" in texts for label in labels)

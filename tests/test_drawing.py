@@ -1,0 +1,95 @@
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from omegaconf import OmegaConf
+from PIL import Image
+
+from mnist_vae.drawing import FIGURES, Portrait, draw_all, draw_animation, read_rows
+from mnist_vae.loading import OpenRun, open_run
+from mnist_vae.settings import beta_of
+
+ALWAYS = {"results", "curves", "samples", "latent_space", "kl_per_dimension", "traversals", "interpolations"}
+
+
+def portrait(run: OpenRun) -> Portrait:
+    rows = read_rows(run.folder.path / "metrics.csv")
+    return Portrait(run.cfg, run.vae, run.data().test_split, rows, run.folder.read_metrics())
+
+
+@pytest.mark.parametrize(("name", "more"), [("mlp", set()), ("plane", {"manifold"}), ("conv", set())])
+def test_a_run_draws_what_it_has_sharply(trained: Path, tmp_path: Path, name: str, more: set[str]) -> None:
+    files = draw_all(portrait(open_run(trained / name)), tmp_path)
+    assert {file.stem for file in files} - {"uncertainty"} == ALWAYS | more
+    for file in files:
+        with Image.open(file) as image:
+            assert image.info["dpi"][0] >= 150 - 1e-3 and min(image.size) > 200
+            assert len(np.unique(np.asarray(image.convert("L")))) > 10  # something is on it
+
+
+def test_training_leaves_the_same_figures_as_drawing_again(trained: Path, tmp_path: Path) -> None:
+    draw_all(portrait(open_run(trained / "mlp")), tmp_path)
+    for file in tmp_path.glob("*.png"):
+        assert file.read_bytes() == (trained / "mlp" / "figures" / file.name).read_bytes(), file.name
+
+
+def test_a_figure_that_no_longer_applies_is_removed(trained: Path, tmp_path: Path) -> None:
+    (tmp_path / "manifold.png").touch()
+    draw_all(portrait(open_run(trained / "mlp")), tmp_path)
+    assert not (tmp_path / "manifold.png").exists()
+
+
+@pytest.mark.parametrize("latent_dim", [1, 2, 40])
+def test_any_latent_size_and_few_images_can_be_drawn(trained: Path, latent_dim: int) -> None:
+    from mnist_vae.building import build_vae
+
+    cfg = open_run(trained / "mlp").cfg.copy()
+    OmegaConf.update(cfg, "latent_dim", latent_dim)
+    images = torch.randint(0, 256, (5, 1, 28, 28), dtype=torch.uint8)
+    run = Portrait(cfg, build_vae(cfg, (1, 28, 28)).eval(), (images, torch.tensor([7, 2, 2, 9, 2])), [], {})
+    assert run.classes == ["2", "7", "9"] and run.places.tolist() == [1, 0, 0, 2, 0]
+    assert run.nth_of_each_class(0).tolist() == [1, 0, 3] and run.nth_of_each_class(1).tolist() == [2, 0, 3]
+    drawn = {name: make(run) for name, make in FIGURES.items()}
+    assert (drawn["manifold"] is None) == (latent_dim != 2) and drawn["curves"] is None
+
+
+def test_uncertainty_is_drawn_only_where_there_is_some(trained: Path) -> None:
+    run = portrait(open_run(trained / "mlp"))
+    with torch.no_grad():
+        run.vae.to_posterior.weight[5:] = 0
+        run.vae.to_posterior.bias[5:] = -15.0  # a standard deviation of 5e-4
+    assert FIGURES["uncertainty"](run) is None
+    del run.posterior
+    with torch.no_grad():
+        run.vae.to_posterior.bias[5:] = 0.0
+    assert FIGURES["uncertainty"](run) is not None
+
+
+def test_titles_have_the_beta_that_was_trained(trained: Path) -> None:
+    run = open_run(trained / "mlp")
+    run.cfg.objective.beta = 4.0
+    assert beta_of(run.cfg) == 4 and "beta 4," in portrait(run).title
+    del run.cfg.objective.beta  # an objective without one
+    assert beta_of(run.cfg) == 1
+
+
+def test_the_animation_has_a_frame_for_each_epoch_up_to_a_limit(tmp_path: Path) -> None:
+    assert draw_animation(tmp_path) == []
+    (tmp_path / "epochs").mkdir()
+    for epoch in range(1, 131):
+        Image.new("L", (90, 60), epoch).save(tmp_path / "epochs" / f"samples_{epoch:04d}.png")
+        if epoch in (3, 130):
+            (path,) = draw_animation(tmp_path)
+            with Image.open(path) as animation:
+                assert animation.n_frames == min(epoch, 100) and animation.size == (60, 56)
+                animation.seek(animation.n_frames - 1)
+                assert abs(int(np.asarray(animation.convert("L"))[10, 10]) - epoch) <= 8  # the last epoch, last
+
+
+def test_rows_are_read_as_numbers(trained: Path, tmp_path: Path) -> None:
+    rows = read_rows(trained / "mlp" / "metrics.csv")
+    assert [row["epoch"] for row in rows] == [1, 2, 3] and rows[0]["train/beta"] == 1
+    assert read_rows(tmp_path / "none.csv") == []
+    assert json.dumps(rows)

@@ -1,0 +1,162 @@
+"""The tools in scripts/, as a user runs them."""
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from mnist_vae.loading import load_run, open_run
+from tests.conftest import ROOT, Done
+
+Tool = Callable[..., Done]
+TOOLS = ("evaluate", "generate", "encode", "figures", "export")
+
+
+@pytest.mark.parametrize("name", TOOLS)
+def test_help_answers_within_a_second(name: str) -> None:
+    seconds = []
+    for _ in range(3):
+        start = time.perf_counter()
+        done = subprocess.run(
+            [sys.executable, f"scripts/{name}.py", "--help"], cwd=ROOT, capture_output=True, text=True, check=True
+        )
+        seconds.append(time.perf_counter() - start)
+    assert min(seconds) < 1
+    assert f"python scripts/{name}.py run=" in done.stdout and "checkpoint" in done.stdout and not done.stderr
+
+
+MISTAKES = [
+    ("evaluate", [], "run: it is not given, and is needed; --help says what it is."),
+    ("encode", ["run={runs}/nope"], "nope: there is no such folder."),
+    ("figures", ["run={runs}/mlp/figures"], "did you mean {runs}/mlp?"),
+    ("generate", ["run={runs}/mlp", "cuont=3"], "cuont: there is no such key; did you mean count?"),
+    ("generate", ["run={runs}/mlp", "count=0"], "count=0: it must be 1 or more."),
+    ("generate", ["run={runs}/mlp", "temperature=-1"], "temperature=-1.0: it must be 0 or more, and finite."),
+    ("generate", ["run={runs}/mlp", "seed=-1"], "seed=-1: it must be 0 or more"),
+    ("generate", ["run={runs}/mlp", "like=3;7"], "like=3;7: it must be labels separated by commas, as in like=3,7."),
+    ("generate", ["run={runs}/mlp", "like=3,12"], "like=3,12: digits has no 12; its labels are "),
+    ("encode", ["run={runs}/mlp", "split=all"], "split=all: Invalid value 'all', expected one of [train, val, test]."),
+    ("evaluate", ["run={runs}/mlp", "checkpoint=worst"], "expected one of [best, last]"),
+    ("export", ["run={runs}/mlp", "accelerator=cpu"], "accelerator: there is no such key"),
+]
+
+
+@pytest.mark.parametrize(("name", "words", "message"), MISTAKES, ids=[f"{m[0]} {' '.join(m[1])}" for m in MISTAKES])
+def test_a_mistake_gets_one_sentence_and_leaves_nothing(
+    tool: Tool, runs: Path, name: str, words: list[str], message: str
+) -> None:
+    before = {path: path.stat().st_mtime_ns for path in runs.rglob("*") if path.is_file()}
+    done = tool(name, *(word.format(runs=runs) for word in words))
+    assert done.returncode == 1 and done.stdout == ""
+    assert done.stderr.startswith("error: ") and message.format(runs=runs) in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+    assert {path: path.stat().st_mtime_ns for path in runs.rglob("*") if path.is_file()} == before
+
+
+@pytest.mark.parametrize("name", ["evaluate", "encode", "figures", "generate", "export"])
+def test_a_run_without_a_checkpoint_is_told(tool: Tool, runs: Path, name: str) -> None:
+    for checkpoint in (runs / "mlp" / "checkpoints").iterdir():
+        checkpoint.unlink()
+    done = tool(name, f"run={runs}/mlp")
+    assert done.returncode == 1 and len(done.stderr.splitlines()) == 1
+    assert "best.ckpt does not exist; a run has it from the end of its first epoch on." in done.stderr
+
+
+def test_a_run_that_is_not_complete_is_used_and_said(tool: Tool, runs: Path) -> None:
+    (runs / "mlp" / "metrics.json").unlink()
+    done = tool("figures", f"run={runs}/mlp", "checkpoint=last")
+    assert done.returncode == 0 and "is not complete; these are its weights after epoch 3." in done.stdout
+
+
+def test_one_bad_run_among_many_is_told_and_the_others_are_done(tool: Tool, runs: Path) -> None:
+    (runs / "plane" / "checkpoints" / "best.ckpt").write_bytes(b"not much")
+    done = tool("evaluate", f"run={runs}")
+    assert done.returncode == 1
+    assert "plane: " in done.stderr and "error: 1 of 3 runs failed, as said above." in done.stderr
+    assert {path.parent.name for path in runs.rglob("evaluation.json")} == {"mlp", "conv"}
+    assert [line.split()[0].rpartition("/")[2] for line in done.stdout.splitlines()[1:3]] == ["conv", "mlp"]
+
+
+def test_evaluate_shows_a_card_for_one_run(tool: Tool, runs: Path) -> None:
+    done = tool("evaluate", f"run={runs}/mlp")
+    assert done.returncode == 0 and done.stderr == ""
+    metrics = json.loads((runs / "mlp" / "metrics.json").read_text())
+    assert f"{metrics['test/elbo']:.3f} ±" in done.stdout
+    for word in (
+        "reconstruction",
+        "KL",
+        "mutual information",
+        "marginal KL",
+        "of 5",
+        "k-NN accuracy",
+        "log 297 = 5.69",
+    ):
+        assert word in done.stdout
+
+
+def test_encode_gives_what_the_encoder_gives(tool: Tool, runs: Path) -> None:
+    for split, count in (("test", 297), ("val", 200), ("train", 1300)):
+        done = tool("encode", f"run={runs}/mlp", f"split={split}")
+        assert done.returncode == 0 and done.stderr == "" and f"{count:,} images" in done.stdout
+        arrays = np.load(runs / "mlp" / "encodings" / f"{split}.npz")
+        images, labels = getattr(open_run(runs / "mlp").data(), f"{split}_split")
+        mean, log_var = load_run(runs / "mlp").encode(images / 255)
+        assert np.allclose(arrays["mean"], mean.detach(), atol=1e-5)
+        assert np.allclose(arrays["log_var"], log_var.detach(), atol=1e-5)
+        assert np.array_equal(arrays["labels"], labels)
+
+
+def test_encode_tells_of_a_split_that_a_run_does_not_have(tool: Tool, runs: Path) -> None:
+    config = runs / "mlp" / ".hydra" / "config.yaml"
+    config.write_text(config.read_text().replace("val_size: 200", "val_size: 0"))
+    done = tool("encode", f"run={runs}/mlp", "split=val")
+    assert done.returncode == 1 and "split=val: the run held no images out (data.val_size=0)." in done.stderr
+
+
+def test_generate_draws_samples_reproducibly(tool: Tool, runs: Path) -> None:
+    for name in ("mlp", "plane"):
+        done = tool("generate", f"run={runs}/{name}", "count=10", "seed=4", "temperature=0.5")
+        assert done.returncode == 0 and done.stderr == ""
+        arrays = np.load(runs / name / "generated" / "samples_10_seed4_temperature0.5.npz")
+        vae = load_run(runs / name)
+        expected = vae.sample(10, torch.Generator().manual_seed(4), temperature=0.5).detach().numpy()
+        assert np.allclose(arrays["images"], expected, atol=1e-6)
+        assert np.allclose(vae.decode(torch.from_numpy(arrays["codes"])).detach(), expected, atol=1e-6)
+        with Image.open(runs / name / "generated" / "samples_10_seed4_temperature0.5.png") as picture:
+            assert picture.size == (4 * 86 - 2, 3 * 86 - 2)
+
+
+def test_generate_works_on_images_with_labels(tool: Tool, runs: Path) -> None:
+    done = tool("generate", f"run={runs}/conv", "like=3,7", "seed=1")
+    assert done.returncode == 0 and done.stderr == ""
+    arrays = np.load(runs / "conv" / "generated" / "like_3_7_seed1_temperature1.npz")
+    assert arrays["labels"].tolist() == [3, 7] and arrays["originals"].shape == (2, 10, 1, 28, 28)
+    assert set(np.unique(arrays["originals"])) == {0, 1}  # as the run saw them: binarised
+    with Image.open(runs / "conv" / "generated" / "like_3_7_seed1_temperature1.png") as picture:
+        assert picture.width > 1200
+
+
+def test_figures_are_drawn_again(tool: Tool, runs: Path) -> None:
+    figures = runs / "plane" / "figures"
+    before = {path.name: path.read_bytes() for path in figures.iterdir() if path.is_file()}
+    for name in before:
+        (figures / name).unlink()
+    done = tool("figures", f"run={runs}/plane")
+    assert done.returncode == 0 and done.stderr == ""
+    assert {path.name: path.read_bytes() for path in figures.iterdir() if path.is_file()} == before
+    assert all(name in done.stdout for name in before)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["evaluate", "generate", "encode", "figures"])
+def test_a_tool_prints_what_is_needed_and_nothing_else(runs: Path, name: str) -> None:
+    script = [sys.executable, f"scripts/{name}.py", f"run={runs}/mlp"]
+    done = subprocess.run(script, cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stderr == "" and str(runs / "mlp") in done.stdout
