@@ -68,4 +68,6 @@ def test_a_runs_end_may_come_twice(tmp_path: Path, capsys) -> None:
         logger = TensorBoard(str(tmp_path))
         logger.write_projector(torch.rand(3, 2), torch.rand(3, 1, 4, 4), ["a", "b", "c"], 7)
     assert capsys.readouterr().out == ""
+    tensors = next((tmp_path / "tensorboard").rglob("tensors.tsv")).read_text().splitlines()
+    assert [len(line.split("\t")) for line in tensors] == [3, 3, 3]  # the projector shows nothing of a plane
     assert (tmp_path / "tensorboard" / "projector_config.pbtxt").read_text().count("tensor_name") == 1

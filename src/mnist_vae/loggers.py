@@ -10,10 +10,12 @@ from typing import Any
 from pytorch_lightning.loggers import Logger, TensorBoardLogger
 from pytorch_lightning.utilities import rank_zero_only
 from torch import Tensor
+from torch.nn import functional
 
 from mnist_vae.files import write_atomically
 
 TERMS = ("elbo", "reconstruction", "kl", "loss")
+PROJECTOR_AXES = 3
 SPLITS = ("train", "val", "test")
 
 
@@ -57,6 +59,8 @@ class TensorBoard(TensorBoardLogger):
             images: (n, channels, height, width) in [0, 1].
             names: n class names.
         """
+        # The projector shows nothing of codes with fewer than three dimensions.
+        means = functional.pad(means, (0, max(0, PROJECTOR_AXES - means.shape[1])))
         # What an earlier try at the run's end left would make torch print a warning.
         shutil.rmtree(Path(self.log_dir) / f"{step:05d}", ignore_errors=True)
         self.experiment.add_embedding(means, names, images, global_step=step, tag="posterior_means")
