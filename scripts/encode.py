@@ -46,8 +46,9 @@ def encode(options: EncodeOptions, run: OpenRun) -> str:
     images, labels = run.data(options.data.root).fixed(options.split.name)
     if not len(images):
         raise SettingsError(f"split={options.split.name}: the run held no images out (data.val_size=0).")
-    mean, log_var = (part.numpy() for part in encode_images(run.vae, images, progress=True))
-    path = run.folder.path / "encodings" / f"{options.split.name}.npz"
+    bar = partial(tqdm, desc="encoding", unit="batch", leave=False, disable=None)
+    mean, log_var = (part.numpy() for part in encode_images(run.vae, images, bar))
+    path = run.folder.path / "encodings" / f"{options.split.name}{run.suffix}.npz"
     write_atomically(path, partial(np.savez, mean=mean, log_var=log_var, labels=labels.numpy()))
     return f"{len(mean):,} images, {mean.shape[1]} latent dimensions: {shown(path)}"
 

@@ -24,7 +24,7 @@ NATS = {
 ACCURACIES = {"knn_accuracy": "k-NN accuracy", "logistic_regression_accuracy": "logistic regression"}
 COLUMNS = ["ELBO", "reconstruction", "KL", "I(x;z)", "marginal KL", "active", "k-NN", "logistic"]
 
-Evaluated = tuple[Path, dict[str, Any]]
+Evaluated = tuple[Path, dict[str, Any]]  # a run's folder and its results
 
 
 def main(options: ImageOptions) -> None:
@@ -52,7 +52,7 @@ def card(path: Path, values: dict[str, Any]) -> str:
     lines.append(f"{'active units':<24} {values['test/active_units']:>9} of {values['latent_dim']}")
     for name, heading in ACCURACIES.items():
         lines.append(f"{heading:<24} {_percent(values, name)} %")
-    return "\n".join([*lines, *_notes([values]), f"written to {shown(path / 'evaluation.json')}"])
+    return "\n".join([*lines, *_notes([values]), f"written to {shown(path / _file(values))}"])
 
 
 def table(done: list[Evaluated]) -> str:
@@ -65,7 +65,13 @@ def table(done: list[Evaluated]) -> str:
         rows.append([shown(path), _nats(values, "elbo"), *others, units, *accuracies])
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = ["  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]) for row in rows]
-    return "\n".join([*lines, *_notes([values for _, values in done]), "written to evaluation.json in each folder"])
+    return "\n".join(
+        [*lines, *_notes([values for _, values in done]), f"written to {_file(done[0][1])} in each folder"]
+    )
+
+
+def _file(values: dict[str, Any]) -> str:
+    return "evaluation.json" if values["checkpoint"] == "best" else "evaluation_last.json"
 
 
 def _nats(values: dict[str, Any], name: str) -> str:

@@ -33,7 +33,7 @@ def export(run: OpenRun) -> "list[Exported]":
 
     groups = {name: json.dumps(OmegaConf.to_container(run.cfg[name])) for name in ("model", "likelihood", "prior")}
     about = {**groups, "checkpoint": run.checkpoint, "epochs": str(run.epochs)}
-    return export_vae(run.vae, run.folder.path / "export", about)
+    return export_vae(run.vae, run.folder.path / f"export{run.suffix}", about)
 
 
 def table(files: "list[Exported]") -> str:

@@ -1,4 +1,5 @@
-"""All figures of a run, drawn again into <run>/figures; also while it is still training.
+"""All figures of a run, drawn again into <run>/figures (with checkpoint=last, into <run>/figures_last); also while it
+is still training.
 
 python scripts/figures.py run=outputs/runs/…
 """
@@ -23,8 +24,9 @@ def draw(options: ImageOptions, run: OpenRun) -> str:
     metrics = run.folder.read_metrics() if run.folder.complete and run.checkpoint == "best" else {}
     rows = read_rows(run.folder.path / "metrics.csv")
     portrait = Portrait(run.cfg, run.vae, run.data(options.data.root).test_split, rows, metrics)
-    files = draw_all(portrait, run.folder.path / "figures")
-    return f"{shown(run.folder.path / 'figures')}: {', '.join(file.name for file in files)}"
+    folder = run.folder.path / f"figures{run.suffix}"
+    files = draw_all(portrait, folder)
+    return f"{shown(folder)}: {', '.join(file.name for file in files)}"
 
 
 if __name__ == "__main__":

@@ -55,11 +55,13 @@ def generate_samples(options: GenerateOptions, run: OpenRun) -> str:
     from mnist_vae import figures, generation
     from mnist_vae.callbacks import write_png
 
-    codes, images = generation.sample(run.vae, options.count, options.seed, options.temperature)
+    bar = partial(tqdm, desc="decoding", unit="batch", leave=False, disable=None)
+    codes, images = generation.sample(run.vae, options.count, options.seed, options.temperature, bar)
     path = _place(run, f"samples_{options.count}", options)
     shown_images = images[:DRAWN].numpy()
     write_png(path.with_suffix(".png"), figures.image_grid(shown_images, columns=math.ceil(len(shown_images) ** 0.5)))
-    return _save(path, codes=codes, images=images)
+    first = f" (the first {DRAWN} of them)" if options.count > DRAWN else ""
+    return _save(path, first, codes=codes, images=images)
 
 
 def generate_like(options: GenerateOptions, run: OpenRun) -> str:
@@ -81,24 +83,24 @@ def generate_like(options: GenerateOptions, run: OpenRun) -> str:
     )
     path = _place(run, f"like_{'_'.join(map(str, labels))}", options)
     write_atomically(path.with_suffix(".png"), partial(figure.savefig, format="png"))
-    return _save(path, **made._asdict())
+    return _save(path, "", **made._asdict())
 
 
 def _place(run: OpenRun, name: str, options: GenerateOptions) -> Path:
     """Named by all that went into it, so that nothing else is overwritten."""
-    checkpoint = "" if run.checkpoint == "best" else f"_{run.checkpoint}"
-    name = f"{name}_seed{options.seed}_temperature{options.temperature:g}{checkpoint}"
+    temperature = str(options.temperature).removesuffix(".0")
+    name = f"{name}_seed{options.seed}_temperature{temperature}{run.suffix}"
     return run.folder.path / "generated" / f"{name}.npz"
 
 
-def _save(path: Path, **arrays: "Tensor") -> str:
+def _save(path: Path, which: str, **arrays: "Tensor") -> str:
     import numpy as np
 
     from mnist_vae.files import write_atomically
 
     content: dict[str, Any] = {name: value.numpy() for name, value in arrays.items()}
     write_atomically(path, partial(np.savez_compressed, **content))
-    return f"{shown(path.with_suffix('.png'))}, and .npz with {', '.join(arrays)}"
+    return f"{shown(path.with_suffix('.png'))}{which}, and .npz with {', '.join(arrays)}"
 
 
 if __name__ == "__main__":

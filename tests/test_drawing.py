@@ -8,6 +8,7 @@ from omegaconf import OmegaConf
 from PIL import Image
 
 from mnist_vae.drawing import FIGURES, Portrait, draw_all, draw_animation, read_rows
+from mnist_vae.errors import RunFolderError
 from mnist_vae.loading import OpenRun, open_run
 from mnist_vae.settings import beta_of
 
@@ -86,6 +87,39 @@ def test_the_animation_has_a_frame_for_each_epoch_up_to_a_limit(tmp_path: Path) 
                 assert animation.n_frames == min(epoch, 100) and animation.size == (60, 56)
                 animation.seek(animation.n_frames - 1)
                 assert abs(int(np.asarray(animation.convert("L"))[10, 10]) - epoch) <= 8  # the last epoch, last
+
+
+def test_a_damaged_frame_is_left_out(tmp_path: Path) -> None:
+    (tmp_path / "epochs").mkdir()
+    for epoch in (1, 2, 10_000):
+        Image.new("L", (90, 60), epoch % 256).save(tmp_path / "epochs" / f"samples_{epoch:04d}.png")
+    whole = (tmp_path / "epochs" / "samples_0002.png").read_bytes()
+    (tmp_path / "epochs" / "samples_0002.png").write_bytes(whole[: len(whole) // 2])
+    (tmp_path / "epochs" / "samples_mine.png").write_text("not a picture")
+    (path,) = draw_animation(tmp_path)
+    with Image.open(path) as animation:
+        assert animation.n_frames == 2
+
+
+def test_a_figure_that_fails_is_told_and_the_others_are_drawn(
+    trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setitem(FIGURES, "curves", lambda run: 1 / 0)
+    files = draw_all(portrait(open_run(trained / "mlp")), tmp_path)
+    assert "curves.png could not be drawn: division by zero" in caplog.text
+    assert {file.stem for file in files} >= ALWAYS - {"curves"}
+
+
+def test_a_dataset_named_like_a_formula_can_be_drawn(trained: Path, tmp_path: Path) -> None:
+    run = open_run(trained / "mlp")
+    run.cfg.data.name = r"a$\frac{b$"
+    assert {file.stem for file in draw_all(portrait(run), tmp_path)} >= ALWAYS
+
+
+def test_damaged_rows_are_told(tmp_path: Path) -> None:
+    (tmp_path / "metrics.csv").write_text("epoch,train/loss\n1,a\n")
+    with pytest.raises(RunFolderError, match=r"metrics.csv is damaged"):
+        read_rows(tmp_path / "metrics.csv")
 
 
 def test_rows_are_read_as_numbers(trained: Path, tmp_path: Path) -> None:

@@ -159,9 +159,9 @@ def test_the_tool_exports_a_run(tmp_path: Path) -> None:
         [sys.executable, "scripts/export.py", f"run={run}", "checkpoint=last"], cwd=ROOT, capture_output=True, text=True
     )
     assert (done.returncode, done.stderr) == (0, "")
-    assert all(f"\n{name}" in done.stdout for name in FILES) and str(run / "export") in done.stdout
-    compare(mnist_vae.load_run(run, "last"), run / "export", 5)
-    with safe_open(run / "export" / "vae.safetensors", "pt") as file:
+    assert all(f"\n{name}" in done.stdout for name in FILES) and str(run / "export_last") in done.stdout
+    compare(mnist_vae.load_run(run, "last"), run / "export_last", 5)
+    with safe_open(run / "export_last" / "vae.safetensors", "pt") as file:
         about = file.metadata()
     assert json.loads(about["model"])["hidden_dims"] == [16]
     assert (about["checkpoint"], about["epochs"]) == ("last", "2")

@@ -168,6 +168,21 @@ def test_runs_of_another_layout_are_told(folder: Path) -> None:
         open_run(folder)
 
 
+@pytest.mark.parametrize(("key", "value", "message"), [("objective", 3, "its objective is not"), ("lr", -1, "lr=-1")])
+def test_damaged_configs_are_told(folder: Path, key: str, value: object, message: str) -> None:
+    edit(folder, key, value)
+    with pytest.raises((RunFolderError, SettingsError), match=message):
+        open_run(folder)
+
+
+def test_weights_that_are_no_numbers_are_told(folder: Path) -> None:
+    content = torch.load(folder / "checkpoints" / "best.ckpt", weights_only=True)
+    content["state_dict"]["vae.to_posterior.bias"][0] = float("nan")
+    torch.save(content, folder / "checkpoints" / "best.ckpt")
+    with pytest.raises(RunFolderError, match="not finite numbers; training diverged"):
+        open_run(folder)
+
+
 def digits(folder: Path) -> None:
     """Make it a run on the embedded digits."""
     source = {"_target_": "mnist_vae.sources.DigitsSource"}
@@ -213,10 +228,14 @@ def test_images_are_looked_for_where_one_says_else_where_the_run_had_them_else_h
     monkeypatch.setenv("MNIST_VAE_DATA", "/from/the/environment")
     edit(folder, "data.source.mirror", "http://somewhere.else")
     edit(folder, "data.root", str(tmp_path))
-    for root in ("/given", None):
+    raw = tmp_path / "MNIST" / "raw"
+    raw.mkdir(parents=True)
+    for name in ("train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte.gz"):
+        (raw / name).touch()
+    for root in ("/given", None):  # of the run's own folder one file is missing
         with pytest.raises(Exception, match="looked"):
             open_run(folder).data(root)
-    edit(folder, "data.root", "/not/here")
+    (raw / "t10k-labels-idx1-ubyte").touch()
     with pytest.raises(Exception, match="looked"):
         open_run(folder).data()
-    assert asked == [("MNIST", root, None) for root in ("/given", str(tmp_path), "/from/the/environment")]
+    assert asked == [("MNIST", root, None) for root in ("/given", "/from/the/environment", str(tmp_path))]

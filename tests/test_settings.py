@@ -93,16 +93,20 @@ def test_every_choice_says_what_it_is(file: Path) -> None:
 
 
 def test_the_headline_tells_runs_apart() -> None:
-    cfg = composed("model=conv", "lr=0.01", "objective.warmup_epochs=2", "data.binarize=dynamic", "data.root=/x")
-    typed = ["model=conv", "lr=0.01", "objective.warmup_epochs=2", "data.binarize=dynamic", "data.root=/x", "+a.b=3"]
+    typed = ["model=conv", "model.channels=[4,8]", "lr=0.01", "objective.warmup_epochs=2", "data.binarize=dynamic"]
+    typed += ["experiment=quickstart", "logger=csv", "data.root=/x"]
+    cfg = composed(*typed)
     assert settings.headline(cfg, typed) == {
         "model": "conv",
-        "data": "mnist",
-        "latent_dim": 20,
+        "data": "digits",
+        "latent_dim": 10,
         "beta": 1.0,
         "seed": 0,
         "lr": 0.01,
         "objective.warmup_epochs": 2,
         "data.binarize": "dynamic",
+        "model.channels": "[4, 8]",
+        "experiment": "quickstart",
+        "logger": "csv",
     }
     assert settings.headline(composed("objective.beta=4"))["beta"] == 4

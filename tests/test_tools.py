@@ -154,6 +154,23 @@ def test_figures_are_drawn_again(tool: Tool, runs: Path) -> None:
     assert all(name in done.stdout for name in before)
 
 
+def test_files_of_the_last_epochs_weights_do_not_replace_those_of_the_best(tool: Tool, runs: Path) -> None:
+    before = {path: path.read_bytes() for path in (runs / "mlp").rglob("*") if path.is_file()}
+    for name in ("evaluate", "encode", "figures", "generate"):
+        assert tool(name, f"run={runs}/mlp", "checkpoint=last").returncode == 0
+    after = {path: path.read_bytes() for path in (runs / "mlp").rglob("*") if path.is_file()}
+    assert {path: after[path] for path in before} == before
+    new = {str(path.relative_to(runs / "mlp")) for path in after.keys() - before.keys()}
+    assert {"evaluation_last.json", "encodings/test_last.npz", "figures_last/results.png"} <= new
+    assert "generated/samples_100_seed0_temperature1_last.png" in new
+
+
+def test_a_place_that_cannot_be_written_is_told(tool: Tool, runs: Path) -> None:
+    (runs / "mlp" / "encodings").touch()
+    done = tool("encode", f"run={runs}/mlp")
+    assert done.returncode == 1 and done.stderr == f"error: {runs}/mlp/encodings can't be written (File exists).\n"
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["evaluate", "generate", "encode", "figures"])
 def test_a_tool_prints_what_is_needed_and_nothing_else(runs: Path, name: str) -> None:

@@ -311,6 +311,12 @@ def test_a_diverging_run_keeps_what_it_had(tiny: Tiny, tmp_path: Path) -> None:
     assert not (tmp_path / "metrics.json").exists()
 
 
+def test_weights_that_blow_up_in_the_last_step_are_told(tiny: Tiny, tmp_path: Path) -> None:
+    with pytest.raises(TrainingDiverged, match="the weights to be tested give no finite numbers"):
+        train(tiny("max_epochs=1", "batch_size=1300", "lr=1e25", "callbacks=none"), tmp_path)
+    assert not (tmp_path / "metrics.json").exists()
+
+
 def test_a_folder_in_use_is_refused(tiny: Tiny, tmp_path: Path) -> None:
     from mnist_vae.runs import RunFolder
 

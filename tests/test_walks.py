@@ -65,9 +65,10 @@ def test_the_aggregate_deviation_is_that_of_draws_from_all_posteriors() -> None:
     torch.testing.assert_close(deviation, torch.tensor([5.0, 4 + math.e]).sqrt(), rtol=0.02, atol=0)
 
 
-def test_the_most_active_dimensions_come_first() -> None:
-    means = torch.randn(100, 4, generator=torch.Generator().manual_seed(0)) * torch.tensor([0.1, 3.0, 0.0, 1.0])
-    assert walks.most_active(means, 3) == [1, 3, 0] and walks.most_active(means, 9) == [1, 3, 0, 2]
+def test_the_most_active_dimensions_come_first_and_silent_ones_not_at_all() -> None:
+    means = torch.randn(100, 4, generator=torch.Generator().manual_seed(0)) * torch.tensor([0.2, 3.0, 0.01, 1.0])
+    assert walks.most_active(means, 2) == [1, 3] and walks.most_active(means, 9) == [1, 3, 0]
+    assert walks.most_active(means / 1000, 9) == [1]  # at least one
 
 
 def test_the_spread_over_draws_is_the_posteriors() -> None:

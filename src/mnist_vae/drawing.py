@@ -1,7 +1,9 @@
 """A run's figures: what goes into each, and which of them a run has."""
 
 import csv
-from collections.abc import Callable, Mapping
+import logging
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +15,7 @@ from tqdm import tqdm
 
 from mnist_vae import figures, metrics, settings, walks
 from mnist_vae.encoding import encode_images, to_unit
+from mnist_vae.errors import RunFolderError, first_line
 from mnist_vae.files import write_atomically
 from mnist_vae.gallery import SAMPLE_SEED, Gallery
 from mnist_vae.posteriors import DiagonalGaussian
@@ -20,6 +23,8 @@ from mnist_vae.vae import VAE
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+log = logging.getLogger(__name__)
 
 MANIFOLD = 20  # tiles on a side
 POINTS = 5000  # in a scatter plot; more would only hide one another
@@ -52,10 +57,9 @@ class Portrait:
     ) -> None:
         self.cfg, self.vae, self.rows, self.test = cfg, vae, rows, test
         self.images, self.labels = split
-        beta = settings.beta_of(cfg)
-        self.title = (
-            f"{settings.choice(cfg.model)}, {cfg.latent_dim} latent dimensions, beta {beta:g}, on {cfg.data.name}"
-        )
+        model, beta = settings.choice(cfg.model), settings.beta_of(cfg)
+        title = f"{model}, {cfg.latent_dim} latent dimensions, beta {beta:g}, on {cfg.data.name}"
+        self.title = title.replace("$", r"\$")  # matplotlib would read formulas
 
     @cached_property
     def gallery(self) -> Gallery:
@@ -165,28 +169,43 @@ FIGURES: dict[str, Callable[[Portrait], "Figure | None"]] = {
 
 
 def draw_all(run: Portrait, folder: Path) -> list[Path]:
-    """Draw every figure that the run has into `folder`, and the animation of its epochs; return the files."""
+    """Draw every figure that the run has into `folder`, and the animation of its epochs; return the files.
+
+    One that can't be drawn is told and left out: no picture is worth a run that never completes.
+    """
     drawn = []
     for name, make in tqdm(FIGURES.items(), "drawing", leave=False, unit="figure", disable=None):
-        figure = make(run)
         path = folder / f"{name}.png"
-        if figure is None:
-            path.unlink(missing_ok=True)  # of another checkpoint
-            continue
-        write_atomically(path, partial(figure.savefig, format="png"))
-        drawn.append(path)
-    return [*drawn, *draw_animation(folder)]
+        with _told(path):
+            figure = make(run)
+            if figure is None:
+                path.unlink(missing_ok=True)  # of another checkpoint
+                continue
+            write_atomically(path, partial(figure.savefig, format="png"))
+            drawn.append(path)
+    with _told(folder / "training.gif"):
+        drawn += draw_animation(folder)
+    return drawn
+
+
+@contextmanager
+def _told(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError:
+        raise  # there is no room, or no permission: that is not the figure's fault
+    except Exception as error:
+        log.warning(f"{path.name} could not be drawn: {first_line(error)}")
 
 
 def draw_animation(folder: Path) -> list[Path]:
     """training.gif: the samples of folder/epochs, one frame for each drawn epoch; nothing if there are none."""
-    from PIL import Image
-
-    epochs = sorted((folder / "epochs").glob("samples_*.png"))
-    if not epochs:
-        return []
+    pictures = (folder / "epochs").glob("samples_[0-9]*.png")
+    epochs = sorted((int(path.stem.rpartition("_")[2]), path) for path in pictures)
     chosen = [epochs[round(i)] for i in torch.linspace(0, len(epochs) - 1, min(FRAMES, len(epochs))).tolist()]
-    frames = [_frame(Image.open(path), int(path.stem.rpartition("_")[2])) for path in chosen]
+    frames = [frame for epoch, path in chosen if (frame := _frame(path, epoch)) is not None]
+    if not frames:
+        return []
     durations = [*[max(50, min(400, 6000 // len(frames)))] * (len(frames) - 1), 2000]  # ms; the last one stays
     path = folder / "training.gif"
     animated = {"save_all": True, "append_images": frames[1:], "duration": durations, "loop": 0}
@@ -194,10 +213,15 @@ def draw_animation(folder: Path) -> list[Path]:
     return [path]
 
 
-def _frame(image: Any, epoch: int) -> Any:
-    """An epoch's picture, two thirds as large, in few greys, with the epoch's number below."""
+def _frame(path: Path, epoch: int) -> Any:
+    """An epoch's picture, two thirds as large, in few greys, with the epoch's number below; None if it is damaged."""
     from PIL import Image, ImageDraw
 
+    try:
+        image: Any = Image.open(path)
+        image.load()
+    except OSError:
+        return None
     small = image.resize((image.width * 2 // 3, image.height * 2 // 3), Image.Resampling.BOX)
     frame = Image.new(small.mode, (small.width, small.height + 16), "white")
     frame.paste(small)
@@ -206,8 +230,15 @@ def _frame(image: Any, epoch: int) -> Any:
 
 
 def read_rows(path: Path) -> list[dict[str, float]]:
-    """The rows of a metrics.csv; none if there is no such file."""
+    """The rows of a metrics.csv; none if there is no such file.
+
+    Raises:
+        RunFolderError: it is damaged.
+    """
     if not path.exists():
         return []
-    with path.open(newline="") as file:
-        return [{name: float(value) for name, value in row.items() if value} for row in csv.DictReader(file)]
+    try:
+        with path.open(newline="") as file:
+            return [{name: float(value) for name, value in row.items() if value} for row in csv.DictReader(file)]
+    except (ValueError, TypeError, csv.Error) as error:
+        raise RunFolderError(f"{path} is damaged ({first_line(error)}).") from error

@@ -1,13 +1,16 @@
 """Many images through the encoder."""
 
+from collections.abc import Callable, Iterable
+from typing import Any
+
 import torch
 from torch import Tensor
-from tqdm import tqdm
 
 from mnist_vae.posteriors import DiagonalGaussian
 from mnist_vae.vae import VAE
 
 BATCH = 1000
+Through = Callable[[Iterable[Any]], Iterable[Any]]  # is handed batches and hands them on
 
 
 def to_unit(images: Tensor) -> Tensor:
@@ -16,17 +19,16 @@ def to_unit(images: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def encode_images(vae: VAE, images: Tensor, progress: bool = False) -> DiagonalGaussian:
+def encode_images(vae: VAE, images: Tensor, through: Through = iter) -> DiagonalGaussian:
     """q(z|x) of uint8 images (n, channels, height, width), batch by batch; on the CPU.
 
     Args:
-        progress: show a bar, if it is a terminal that looks on.
+        through: what the batches pass through, such as tqdm to show a bar.
     """
     training = vae.training
     vae.eval()
     parts = []
-    batches = images.split(BATCH)
-    for batch in tqdm(batches, "encoding", leave=False, unit="batch", disable=None if progress else True):
+    for batch in through(images.split(BATCH)):
         parts.append([part.cpu() for part in vae.encode(to_unit(batch.to(vae.device)))])
     vae.train(training)
     means, log_vars = zip(*parts, strict=True)

@@ -23,6 +23,8 @@ STAGES = 3 + len(CLASSIFIERS)
 def evaluate(run: OpenRun, root: str | None = None) -> dict[str, float | str]:
     """Evaluate a run on its test images, and write evaluation.json into its folder.
 
+    For the checkpoint `last` it is evaluation_last.json.
+
     Args:
         root: the images' folder, see OpenRun.data.
 
@@ -63,9 +65,10 @@ def evaluate(run: OpenRun, root: str | None = None) -> dict[str, float | str]:
         "classifier_images": len(train_images),
         "checkpoint": run.checkpoint,
         "epochs": run.epochs,
+        "complete": run.folder.complete,
         "seconds": round(time.perf_counter() - start, 3),
     }
-    write_json(run.folder.path / "evaluation.json", values)
+    write_json(run.folder.path / f"evaluation{run.suffix}.json", values)
     return values
 
 

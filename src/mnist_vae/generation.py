@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from mnist_vae import walks
-from mnist_vae.encoding import encode_images, to_unit
+from mnist_vae.encoding import Through, encode_images, to_unit
 from mnist_vae.posteriors import DiagonalGaussian
 from mnist_vae.vae import VAE
 
@@ -41,14 +41,21 @@ class Likeness(NamedTuple):
     variations: Tensor
 
 
-def sample(vae: VAE, count: int, seed: int, temperature: float = 1.0) -> tuple[Tensor, Tensor]:
+def sample(
+    vae: VAE,
+    count: int,
+    seed: int,
+    temperature: float = 1.0,
+    through: Through = iter,
+) -> tuple[Tensor, Tensor]:
     """Codes from the prior, (count, latent_dim), and their images, (count, …).
 
     Args:
         temperature: scale of the prior's standard deviation.
+        through: see `walks.decode`.
     """
     codes = vae.prior.sample(count, torch.Generator().manual_seed(seed), temperature).cpu()
-    return codes, walks.decode(vae, codes)
+    return codes, walks.decode(vae, codes, through)
 
 
 def like(

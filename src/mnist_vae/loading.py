@@ -9,11 +9,14 @@ from omegaconf.errors import OmegaConfBaseException
 
 from mnist_vae.errors import RunFolderError, UserError, first_line
 from mnist_vae.runs import RunFolder, load_config
-from mnist_vae.settings import Config
+from mnist_vae.settings import Config, check
 
 if TYPE_CHECKING:
     from mnist_vae.data import ImageDataModule
     from mnist_vae.vae import VAE
+
+
+FILES = 4  # of a dataset: images and labels to train and to test on
 
 
 class OpenRun(NamedTuple):
@@ -33,12 +36,17 @@ class OpenRun(NamedTuple):
     checkpoint: str
     epochs: int
 
+    @property
+    def suffix(self) -> str:
+        """What tells files made from the last epoch's weights from those of the best one's."""
+        return "" if self.checkpoint == "best" else f"_{self.checkpoint}"
+
     def data(self, root: str | None = None, val_size: int | None = None) -> "ImageDataModule":
         """The images it was trained and tested on.
 
         Args:
-            root: their folder. If None: the one that the run was trained from if it is here, else
-                $MNIST_VAE_DATA, else data/.
+            root: their folder. If None: the one that the run was trained from if the images are there, else
+                $MNIST_VAE_DATA, else data/; only into these last two are they downloaded.
             val_size: training images to hold out; the run's own number if None.
 
         Raises:
@@ -48,9 +56,7 @@ class OpenRun(NamedTuple):
         from mnist_vae.building import build_data
 
         cfg = self.cfg.copy()
-        stored = str(cfg.data.root)
-        usual = stored if Path(stored).expanduser().is_dir() else os.environ.get("MNIST_VAE_DATA", "data")
-        cfg.data.root = root or usual
+        cfg.data.root = root or _root_with_images(cfg) or os.environ.get("MNIST_VAE_DATA", "data")
         if "root" in cfg.data.source:
             cfg.data.source.root = cfg.data.root
         if "mirror" in cfg.data.source:
@@ -101,6 +107,8 @@ def open_run(folder: str | Path, checkpoint: str = "best") -> OpenRun:
         raise
     except Exception as error:
         raise RunFolderError(f"{run.path}: the checkpoint does not fit the config ({first_line(error)}).") from error
+    if not all(value.isfinite().all() for value in vae.state_dict().values()):
+        raise RunFolderError(f"{run.path}: some of its weights are not finite numbers; training diverged.")
     return OpenRun(run, cfg, vae.eval(), checkpoint, epochs)
 
 
@@ -120,7 +128,18 @@ def _typed(run: RunFolder) -> DictConfig:
     except OmegaConfBaseException as error:
         raise _older(run, f"its config does not fit this one's schema: {first_line(error)}") from error
     assert isinstance(cfg, DictConfig)
+    for group in ("model", "objective", "likelihood", "prior", "optimizer"):
+        if not isinstance(cfg[group], DictConfig):
+            raise RunFolderError(f"{run.config} is damaged: its {group} is not a mapping.")
+    check(cfg)
     return cfg
+
+
+def _root_with_images(cfg: DictConfig) -> str | None:
+    """The folder that the config names, if all four files are in it."""
+    raw = Path(str(cfg.data.root)).expanduser() / str(cfg.data.source.get("dataset", "")) / "raw"
+    found = {path.name.removesuffix(".gz") for path in raw.glob("*-ubyte*")}
+    return str(cfg.data.root) if len(found) >= FILES else None
 
 
 def _older(run: RunFolder, why: str) -> RunFolderError:

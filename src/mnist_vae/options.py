@@ -25,7 +25,7 @@ def group(kind: type) -> Any:
 def parse(schema: type[T], words: Sequence[str]) -> T:
     """The options that `key=value` words give, everything else at its default.
 
-    Text is taken as it stands (a path may hold any character); the rest is read by OmegaConf's rules.
+    Text is taken as it stands, so a path may hold any character; the rest is read by OmegaConf's rules.
 
     Raises:
         SettingsError: a word is no key=value, a key is unknown or missing, or a value is of the wrong type.

@@ -7,7 +7,7 @@ from enum import Enum
 from typing import Any
 
 from hydra.core.config_store import ConfigStore
-from omegaconf import MISSING, DictConfig, OmegaConf
+from omegaconf import MISSING, DictConfig, ListConfig, OmegaConf
 
 from mnist_vae.errors import SettingsError, unknown_key
 
@@ -98,17 +98,18 @@ def headline(cfg: DictConfig, overrides: Iterable[str] = ()) -> dict[str, Any]:
     Args:
         overrides: `key=value` as typed; keys that say where things lie, not what is done, are left out.
     """
-    typed = [override.lstrip("+~").partition("=")[0] for override in overrides]
+    keys = {"model": choice(cfg.model), "data": cfg.data.name, "latent_dim": "", "beta": "", "seed": ""}
+    keys |= {key.lstrip("+~"): text for key, _, text in (override.partition("=") for override in overrides)}
     values: dict[str, Any] = {}
-    for key in ["model", "data", "latent_dim", "beta", "seed", *typed]:
+    for key, typed in keys.items():
         value = OmegaConf.select(cfg, key)
-        if key == "data":
-            value = cfg.data.name
-        elif isinstance(value, DictConfig) and "_target_" in value:
-            value = choice(value)
-        elif isinstance(value, Enum):
+        if isinstance(value, Enum):
             value = value.name
-        if isinstance(value, int | float | str) and key not in NOT_THE_EXPERIMENT:
+        elif isinstance(value, ListConfig):
+            value = str(list(value))
+        elif not isinstance(value, int | float | str):  # a group, or nothing that is left in the config
+            value = typed
+        if key not in NOT_THE_EXPERIMENT and not key.startswith("hydra"):
             values[key] = value
     return values | {"beta": beta_of(cfg)}
 

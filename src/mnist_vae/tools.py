@@ -7,16 +7,19 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from tqdm import tqdm
 
 from mnist_vae import cli
-from mnist_vae.errors import UserError
+from mnist_vae.errors import RunFolderError, UserError
 from mnist_vae.loading import OpenRun, open_run
 from mnist_vae.options import group, option, parse, usage
 from mnist_vae.runs import find_runs
 from mnist_vae.settings import Device
+
+if TYPE_CHECKING:
+    import torch
 
 T = TypeVar("T")
 Options = TypeVar("Options")
@@ -77,11 +80,7 @@ def each_run(options: RunOptions, work: Callable[[OpenRun], T]) -> Iterator[T]:
     failed = 0
     for path in tqdm(paths, unit="run", leave=False, disable=len(paths) == 1 or None):
         try:
-            run = open_run(path, options.checkpoint.name)
-            run.vae.to(device)
-            if not run.folder.complete:
-                tqdm.write(f"{shown(path)} is not complete; these are its weights after epoch {run.epochs}.")
-            result = work(run)
+            result = _on(path, options, device, work)
         except Exception as error:
             if len(paths) == 1:
                 raise
@@ -91,6 +90,17 @@ def each_run(options: RunOptions, work: Callable[[OpenRun], T]) -> Iterator[T]:
         yield result
     if failed:
         raise UserError(f"{failed} of {len(paths)} runs failed, as said above.")
+
+
+def _on(path: Path, options: RunOptions, device: "torch.device", work: Callable[[OpenRun], T]) -> T:
+    run = open_run(path, options.checkpoint.name)
+    run.vae.to(device)
+    if not run.folder.complete:
+        tqdm.write(f"{shown(path)} is not complete; these are its weights after epoch {run.epochs}.")
+    try:
+        return work(run)
+    except OSError as error:
+        raise RunFolderError(f"{error.filename or path} can't be written ({error.strerror or error}).") from error
 
 
 def shown(path: Path) -> str:

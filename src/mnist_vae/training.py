@@ -1,6 +1,7 @@
 """train(cfg): assemble one experiment, run it, and leave a complete run folder."""
 
 import logging
+import math
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,7 +23,7 @@ from mnist_vae.data import ImageDataModule
 from mnist_vae.distributed import run_on_processes
 from mnist_vae.drawing import Portrait, draw_all
 from mnist_vae.encoding import to_unit
-from mnist_vae.errors import RunFolderError, SettingsError, first_line
+from mnist_vae.errors import RunFolderError, SettingsError, TrainingDiverged, first_line
 from mnist_vae.files import write_json
 from mnist_vae.instantiate import instantiate, instantiate_callable
 from mnist_vae.loggers import TensorBoard
@@ -130,6 +131,8 @@ def _experiment(
     if not trainer.is_global_zero:
         return
     test = {name: value for name, value in module.results.items() if name.startswith("test/")}
+    if not all(math.isfinite(value) for value in test.values()):
+        raise TrainingDiverged(f"the weights to be tested give no finite numbers: {test}; a lower lr usually helps.")
     metrics = _final_metrics(cfg, recorder, module, data, test)
     portrait = Portrait(cfg, module.vae, data.test_split, recorder.rows, metrics)
     for logger in trainer.loggers:

@@ -8,6 +8,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from mnist_vae.encoding import Through
+from mnist_vae.metrics import active_units
 from mnist_vae.posteriors import DiagonalGaussian
 from mnist_vae.vae import VAE
 
@@ -15,10 +17,14 @@ BATCH = 1000
 
 
 @torch.no_grad()
-def decode(vae: VAE, z: Tensor) -> Tensor:
-    """E[x|z] of codes (..., latent_dim): images (..., channels, height, width)."""
+def decode(vae: VAE, z: Tensor, through: Through = iter) -> Tensor:
+    """E[x|z] of codes (..., latent_dim): images (..., channels, height, width).
+
+    Args:
+        through: what the batches pass through, such as tqdm to show a bar.
+    """
     flat = z.reshape(-1, z.shape[-1]).to(torch.float32)
-    images = torch.cat([vae.decode(part.to(vae.device)).float().cpu() for part in flat.split(BATCH)])
+    images = torch.cat([vae.decode(part.to(vae.device)).float().cpu() for part in through(flat.split(BATCH))])
     return images.reshape(*z.shape[:-1], *images.shape[1:])
 
 
@@ -28,12 +34,14 @@ def aggregate_deviation(posterior: DiagonalGaussian) -> Tensor:
 
 
 def most_active(means: Tensor, count: int) -> list[int]:
-    """The latent dimensions whose posterior mean varies most over images, the most active first.
+    """At most `count` latent dimensions, active units only (or the most active one if there are none), those whose
+    posterior mean varies most over images first.
 
     Args:
         means: (images, latent_dim).
     """
-    return means.var(dim=0).argsort(descending=True, stable=True)[:count].tolist()
+    order = means.var(dim=0).argsort(descending=True, stable=True)
+    return order[: max(1, min(count, active_units(means)))].tolist()
 
 
 def traversals(vae: VAE, start: Tensor, dimensions: Sequence[int], scale: Tensor, positions: Tensor) -> Tensor:

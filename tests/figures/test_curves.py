@@ -24,3 +24,10 @@ def test_validation_and_test_may_be_missing() -> None:
     for epochs in (3, 1):
         for axis in figures.curves(rows(("train", 10))[:epochs]).axes:
             assert list(lines(axis)) == ["train"]
+
+
+def test_a_single_epoch_has_whole_numbers_on_its_axis() -> None:
+    figure = figures.curves(rows(("train", 10))[:1])
+    figure.canvas.draw()
+    for axis in figure.axes:
+        assert {tick.get_text() for tick in axis.get_xticklabels()} <= {"0", "1", "2"}

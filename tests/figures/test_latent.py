@@ -7,7 +7,16 @@ from mnist_vae.figures.latent import ACTIVE, SILENT
 
 
 def points(figure) -> list[np.ndarray]:
-    return [np.asarray(collection.get_offsets()) for collection in figure.axes[0].collections]
+    """The points of each class, told by their colour, sorted."""
+    drawn, *samples = figure.axes[0].collections
+    offsets, colours = np.asarray(drawn.get_offsets()), drawn.get_facecolors()[:, :3]
+    found = [offsets[np.isclose(colours, sample.get_facecolors()[0, :3]).all(axis=1)] for sample in samples]
+    assert sum(map(len, found)) == len(offsets)
+    return [ordered(part) for part in found]
+
+
+def ordered(rows: np.ndarray) -> np.ndarray:
+    return rows[np.lexsort(rows.T[::-1])]
 
 
 LABELS = np.array([0, 1, 2, 0, 1, 2])
@@ -17,7 +26,7 @@ def test_two_dimensions_are_the_plane_itself() -> None:
     means = np.random.default_rng(0).normal(size=(6, 2))
     figure = figures.latent_space(means, LABELS, ["a", "b", "c"], "title")
     for label, shown in enumerate(points(figure)):
-        assert np.allclose(shown, means[label == LABELS])
+        assert np.allclose(shown, ordered(means[label == LABELS]))
     assert [text.get_text() for text in figure.axes[0].get_legend().get_texts()] == ["a", "b", "c"]
 
 
@@ -44,6 +53,13 @@ def test_more_dimensions_are_shown_by_principal_components_with_their_shares() -
     assert shares == pytest.approx([900 / 14, 400 / 14], abs=1)
 
 
+def test_no_class_lies_on_top_of_the_others() -> None:
+    labels = np.repeat([0, 1], 500)
+    drawn = figures.latent_space(np.zeros((1000, 2)), labels, ["a", "b"]).axes[0].collections[0]
+    reds = drawn.get_facecolors()[:, 0]
+    assert abs((reds[:500] == reds.max()).mean() - 0.5) < 0.1
+
+
 def test_collapsed_means_can_be_drawn() -> None:
     figures.latent_space(np.zeros((6, 5)), LABELS, ["a", "b", "c"]).canvas.draw()
 
@@ -54,6 +70,8 @@ def test_kl_bars_are_sorted_numbered_and_grey_where_silent() -> None:
     assert [bar.get_height() for bar in axis.patches] == [2.0, 0.5, 0.0]
     assert [to_hex(bar.get_facecolor()) for bar in axis.patches] == [to_hex(c) for c in (ACTIVE, ACTIVE, SILENT)]
     assert [tick.get_text() for tick in axis.get_xticklabels()] == ["3", "1", "2"]
+    assert [text.get_text() for text in axis.get_legend().get_texts()] == ["active", "not active"]
+    assert figures.kl_per_dimension(kl, np.ones(3, dtype=bool)).axes[0].get_legend() is None
 
 
 def test_many_bars_are_not_numbered() -> None:

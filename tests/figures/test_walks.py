@@ -49,6 +49,12 @@ def test_a_manifold_and_samples_fill_their_grids() -> None:
     assert figures.samples(ramp(100)).axes[0].images[0].get_array().shape == (10 * 112 + 72, 10 * 112 + 72)
 
 
+def test_samples_that_fill_no_row_leave_it_blank() -> None:
+    shown = figures.samples(np.zeros((7, 1, 28, 28)), columns=3).axes[0].images[0].get_array()
+    assert shown.shape == (3 * 120 - 8, 3 * 120 - 8)
+    assert not shown.mask[-50, 50] and shown.mask[-50, 170] and shown.mask[-50, 290]
+
+
 @pytest.mark.parametrize(
     ("labels", "ways"), [(["3", "7"], ["3 to 7"]), (["4"], ["4 to 4"]), (["1", "2", "3"], ["1 to 2", "2 to 3"])]
 )

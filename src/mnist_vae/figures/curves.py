@@ -31,6 +31,8 @@ def curves(rows: Sequence[Mapping[str, float]], test: Mapping[str, float] | None
                 axis.plot(*zip(*points, strict=True), color=COLOURS[split], label=split, linewidth=1.2, **style)
         if test and f"test/{name}" in test:
             axis.plot(test["best_epoch"], test[f"test/{name}"], "*", color=COLOURS["test"], label="test", markersize=7)
+        if len(rows) == 1:
+            axis.set_xlim(rows[0]["epoch"] - 1, rows[0]["epoch"] + 1)  # or its ticks would be fractions
         axis.xaxis.set_major_locator(MaxNLocator(integer=True))
         axis.set(xlabel="epoch", ylabel="nats per image" if name == "elbo" else "")
         tidy(axis, heading)

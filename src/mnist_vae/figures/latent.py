@@ -31,9 +31,10 @@ def latent_space(means: np.ndarray, labels: np.ndarray, names: Sequence[str], ti
     figure = Figure(figsize=(5.2, 4.6), dpi=DPI, layout="constrained")
     axis = figure.subplots()
     colours = colormaps["tab10" if len(names) <= 10 else "tab20"]
+    order = np.random.default_rng(0).permutation(len(labels))  # or the last class would lie on top of all others
+    axis.scatter(x[order], y[order], s=3, alpha=0.6, linewidths=0, c=colours(labels[order] % colours.N))
     for label, name in enumerate(names):
-        chosen = labels == label
-        axis.scatter(x[chosen], y[chosen], s=3, alpha=0.6, linewidths=0, color=colours(label % colours.N), label=name)
+        axis.scatter([], [], s=3, color=colours(label % colours.N), label=name)
     axis.set(xlabel=axes_names[0], ylabel=axes_names[1])
     if means.shape[1] == 1:
         axis.set_yticks(range(len(names)), names)
@@ -59,6 +60,10 @@ def kl_per_dimension(kl: np.ndarray, active: np.ndarray, title: str = "", number
     # Placed by hand: this is drawn after every epoch, and working out a layout would take longer than the rest.
     axis = figure.subplots(gridspec_kw={"left": 0.1, "right": 0.98, "top": 0.9, "bottom": 0.17})
     axis.bar(range(len(kl)), kl[order], color=[ACTIVE if active[j] else SILENT for j in order], width=0.8)
+    if not active.all():
+        axis.bar([], [], color=ACTIVE, label="active")
+        axis.bar([], [], color=SILENT, label="not active")
+        axis.legend(fontsize=FONT - 1, frameon=False)
     axis.set(xlabel="latent dimension, largest first", ylabel="KL in nats", xlim=(-0.6, len(kl) - 0.4))
     axis.set_ylim(0, None)
     axis.set_xticks([])
@@ -74,7 +79,7 @@ def _plane(means: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarra
     if latent_dim == 1:
         # Spread within each class's line, or thousands of points would hide one another.
         return means[:, 0], labels + np.random.default_rng(0).uniform(-0.35, 0.35, len(labels)), ("$z_1$", "class")
-    if latent_dim == 2:
+    if latent_dim == 2 or len(means) < 2:
         return means[:, 0], means[:, 1], ("$z_1$", "$z_2$")
     centred = means - means.mean(axis=0)
     variances, directions = np.linalg.eigh(np.cov(centred, rowvar=False))

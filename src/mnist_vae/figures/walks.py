@@ -35,8 +35,11 @@ def results(
 
 
 def samples(images: np.ndarray, columns: int = 10, title: str = "") -> "Figure":
-    """Images (n, channels, height, width) in rows of `columns`; n must fill them."""
-    return mosaic([Block(images.reshape(-1, columns, *images.shape[1:]))], title)
+    """Images (n, channels, height, width) in rows of `columns`."""
+    rows = -(-len(images) // columns)
+    cells = np.full((rows * columns, *images.shape[1:]), np.nan, dtype=np.float32)
+    cells[: len(images)] = images
+    return mosaic([Block(cells.reshape(rows, columns, *images.shape[1:]))], title)
 
 
 def manifold(images: np.ndarray, title: str = "") -> "Figure":
