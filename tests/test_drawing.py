@@ -1,4 +1,6 @@
 import json
+import statistics
+import time
 from pathlib import Path
 
 import numpy as np
@@ -7,10 +9,13 @@ import torch
 from omegaconf import OmegaConf
 from PIL import Image
 
+from mnist_vae.callbacks import EpochImages
 from mnist_vae.drawing import FIGURES, Portrait, draw_all, draw_animation, read_rows
 from mnist_vae.errors import RunFolderError
 from mnist_vae.loading import OpenRun, open_run
 from mnist_vae.settings import beta_of
+from mnist_vae.training import train
+from tests.conftest import composed
 
 ALWAYS = {"results", "curves", "samples", "latent_space", "kl_per_dimension", "traversals", "interpolations"}
 
@@ -127,3 +132,27 @@ def test_rows_are_read_as_numbers(trained: Path, tmp_path: Path) -> None:
     assert [row["epoch"] for row in rows] == [1, 2, 3] and rows[0]["train/beta"] == 1
     assert read_rows(tmp_path / "none.csv") == []
     assert json.dumps(rows)
+
+
+@pytest.mark.slow
+def test_drawing_takes_under_a_tenth_of_a_default_run(
+    real_mnist: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All that is drawn after ten epochs and at the end, against the epochs and the end: from three epochs' times."""
+    seconds: dict[str, list[float]] = {"epoch": [], "end": []}
+
+    def timed(name: str, function):
+        def call(*args):
+            start = time.perf_counter()
+            result = function(*args)
+            seconds[name].append(time.perf_counter() - start)
+            return result
+
+        return call
+
+    monkeypatch.setattr(EpochImages, "on_train_epoch_end", timed("epoch", EpochImages.on_train_epoch_end))
+    monkeypatch.setattr("mnist_vae.training.draw_all", timed("end", draw_all))
+    train(composed(f"data.root={real_mnist}", "accelerator=cpu", "max_epochs=3"), tmp_path)
+    epochs = statistics.median(row["seconds"] for row in read_rows(tmp_path / "metrics.csv"))
+    drawing = 10 * statistics.median(seconds["epoch"]) + seconds["end"][0]
+    assert drawing < 0.1 * (10 * epochs + seconds["end"][0]), (epochs, seconds)

@@ -1,6 +1,8 @@
 """The README's commands, tables and code are true."""
 
+import inspect
 import re
+import runpy
 import shlex
 import sys
 import types
@@ -10,6 +12,7 @@ import pytest
 from omegaconf import OmegaConf
 
 from mnist_vae import settings
+from mnist_vae.options import parse
 from mnist_vae.training import train
 from tests.conftest import ROOT, composed
 from tests.test_settings import CHOICES
@@ -30,6 +33,25 @@ def test_every_command_composes(command: str) -> None:
     for position in range(max(map(len, swept), default=1)):
         chosen = [values[min(position, len(values) - 1)] for values in swept if not values[0].startswith("hydra.")]
         settings.check(composed(*chosen))
+
+
+TOOLS = sorted(set(re.findall(r"python scripts/(\w+)\.py ([^`#\n]*run=[^`#\n]*)", README)))
+
+
+@pytest.mark.parametrize(("name", "words"), TOOLS)
+def test_every_tools_command_is_understood(name: str, words: str) -> None:
+    main = runpy.run_path(str(ROOT / "scripts" / f"{name}.py"))["main"]
+    parse(inspect.signature(main).parameters["options"].annotation, shlex.split(words))
+
+
+def test_the_table_of_tools_lists_all_of_them() -> None:
+    listed = set(re.findall(r"^\| `python scripts/(\w+)\.py", README, re.MULTILINE))
+    assert listed == {path.stem for path in (ROOT / "scripts").glob("*.py")} - {"benchmark", "notebook"}
+
+
+def test_pictures_are_small() -> None:
+    for path in (ROOT / "docs").iterdir():
+        assert path.stat().st_size < 300_000, path.name
 
 
 def test_the_table_of_groups_lists_every_choice_and_no_other() -> None:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 MANIFOLD = 20  # tiles on a side
-POINTS = 5000  # in a scatter plot; more would only hide one another
+POINTS = 3000  # in a scatter plot; more would only hide one another
 ROWS = 10  # of dimensions or pairs
 DRAWS = 64
 POSITIONS = torch.linspace(-3, 3, 13)
@@ -226,7 +226,7 @@ def _frame(path: Path, epoch: int) -> Any:
     frame = Image.new(small.mode, (small.width, small.height + 16), "white")
     frame.paste(small)
     ImageDraw.Draw(frame).text((2, small.height + 2), f"epoch {epoch}", fill="black")
-    return frame.quantize(16)
+    return frame.quantize(12)
 
 
 def read_rows(path: Path) -> list[dict[str, float]]:

@@ -71,6 +71,9 @@ def test_kl_bars_are_sorted_numbered_and_grey_where_silent() -> None:
     assert [to_hex(bar.get_facecolor()) for bar in axis.patches] == [to_hex(c) for c in (ACTIVE, ACTIVE, SILENT)]
     assert [tick.get_text() for tick in axis.get_xticklabels()] == ["3", "1", "2"]
     assert [text.get_text() for text in axis.get_legend().get_texts()] == ["active", "not active"]
+    assert [to_hex(patch.get_facecolor()) for patch in axis.get_legend().get_patches()] == [
+        to_hex(colour) for colour in (ACTIVE, SILENT)
+    ]
     assert figures.kl_per_dimension(kl, np.ones(3, dtype=bool)).axes[0].get_legend() is None
 
 

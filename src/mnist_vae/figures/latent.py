@@ -54,6 +54,7 @@ def kl_per_dimension(kl: np.ndarray, active: np.ndarray, title: str = "", number
         numbered: write each dimension's number, counted from 1, below its bar, if there is room.
     """
     from matplotlib.figure import Figure
+    from matplotlib.patches import Patch
 
     order = np.argsort(-kl, kind="stable")
     figure = Figure(figsize=(5.2, 2.6), dpi=DPI)
@@ -61,9 +62,8 @@ def kl_per_dimension(kl: np.ndarray, active: np.ndarray, title: str = "", number
     axis = figure.subplots(gridspec_kw={"left": 0.1, "right": 0.98, "top": 0.9, "bottom": 0.17})
     axis.bar(range(len(kl)), kl[order], color=[ACTIVE if active[j] else SILENT for j in order], width=0.8)
     if not active.all():
-        axis.bar([], [], color=ACTIVE, label="active")
-        axis.bar([], [], color=SILENT, label="not active")
-        axis.legend(fontsize=FONT - 1, frameon=False)
+        kinds = [Patch(color=ACTIVE, label="active"), Patch(color=SILENT, label="not active")]
+        axis.legend(handles=kinds, fontsize=FONT - 1, frameon=False)
     axis.set(xlabel="latent dimension, largest first", ylabel="KL in nats", xlim=(-0.6, len(kl) - 0.4))
     axis.set_ylim(0, None)
     axis.set_xticks([])
