@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 PANELS = {"elbo": "ELBO", "reconstruction": "reconstruction", "kl": "KL"}
+PLACES = {"left": 0.085, "right": 0.985, "top": 0.81, "bottom": 0.18, "wspace": 0.28}
 COLOURS = {"train": "tab:blue", "val": "tab:orange", "test": "0.2"}
 
 
@@ -22,8 +23,9 @@ def curves(rows: Sequence[Mapping[str, float]], test: Mapping[str, float] | None
     from matplotlib.figure import Figure
     from matplotlib.ticker import MaxNLocator
 
-    figure = Figure(figsize=(7.5, 2.5), dpi=DPI, layout="constrained")
-    for axis, (name, heading) in zip(figure.subplots(1, len(PANELS)), PANELS.items(), strict=True):
+    figure = Figure(figsize=(7.5, 2.5), dpi=DPI)
+    panels = figure.subplots(1, len(PANELS), gridspec_kw=PLACES)
+    for axis, (name, heading) in zip(panels, PANELS.items(), strict=True):
         for split in ("train", "val"):
             points = [(row["epoch"], row[f"{split}/{name}"]) for row in rows if f"{split}/{name}" in row]
             if points:

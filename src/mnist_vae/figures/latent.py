@@ -28,8 +28,9 @@ def latent_space(means: np.ndarray, labels: np.ndarray, names: Sequence[str], ti
     from matplotlib.figure import Figure
 
     x, y, axes_names = _plane(means, labels)
-    figure = Figure(figsize=(5.2, 4.6), dpi=DPI, layout="constrained")
-    axis = figure.subplots()
+    figure = Figure(figsize=(5.2, 4.6), dpi=DPI)
+    right = max(0.6, 0.87 - 0.014 * max(map(len, names)))  # room for the legend
+    axis = figure.subplots(gridspec_kw={"left": 0.1, "right": right, "top": 0.94, "bottom": 0.1})
     colours = colormaps["tab10" if len(names) <= 10 else "tab20"]
     order = np.random.default_rng(0).permutation(len(labels))  # or the last class would lie on top of all others
     axis.scatter(x[order], y[order], s=3, alpha=0.6, linewidths=0, c=colours(labels[order] % colours.N))
