@@ -23,7 +23,8 @@ def draw(options: ImageOptions, run: OpenRun) -> str:
     # The final metrics are those of the best epoch's weights.
     metrics = run.folder.read_metrics() if run.folder.complete and run.checkpoint == "best" else {}
     rows = read_rows(run.folder.path / "metrics.csv")
-    portrait = Portrait(run.cfg, run.vae, run.data(options.data.root).test_split, rows, metrics)
+    data = run.data(options.data.root)
+    portrait = Portrait(run.cfg, run.vae, data.test_split, data.classes, rows, metrics)
     folder = run.folder.path / f"figures{run.suffix}"
     files = draw_all(portrait, folder)
     return f"{shown(folder)}: {', '.join(file.name for file in files)}"

@@ -68,14 +68,15 @@ def generate_like(options: GenerateOptions, run: OpenRun) -> str:
     from mnist_vae import figures, generation
     from mnist_vae.files import write_atomically
 
-    split = run.data(options.data.root).test_split
+    data = run.data(options.data.root)
+    split = data.test_split
     labels, known = [int(label) for label in options.like.split(",")], sorted(set(split[1].tolist()))
     for label in labels:
         if label not in known:
             raise SettingsError(f"like={options.like}: {run.cfg.data.name} has no {label}; its labels are {known}.")
     made = generation.like(run.vae, split, labels, options.seed, options.temperature)
     figure = figures.likeness(
-        [str(label) for label in labels],
+        [data.classes[label] for label in labels],
         made.originals.numpy(),
         made.reconstructions.numpy(),
         made.interpolations.numpy(),

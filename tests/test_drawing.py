@@ -14,6 +14,7 @@ from mnist_vae.drawing import FIGURES, Portrait, draw_all, draw_animation, read_
 from mnist_vae.errors import RunFolderError
 from mnist_vae.loading import OpenRun, open_run
 from mnist_vae.settings import beta_of
+from mnist_vae.sources import DIGITS, FASHION
 from mnist_vae.training import train
 from tests.conftest import composed
 
@@ -22,7 +23,7 @@ ALWAYS = {"results", "curves", "samples", "latent_space", "kl_per_dimension", "t
 
 def portrait(run: OpenRun) -> Portrait:
     rows = read_rows(run.folder.path / "metrics.csv")
-    return Portrait(run.cfg, run.vae, run.data().test_split, rows, run.folder.read_metrics())
+    return Portrait(run.cfg, run.vae, run.data().test_split, DIGITS, rows, run.folder.read_metrics())
 
 
 @pytest.mark.parametrize(("name", "more"), [("mlp", set()), ("plane", {"manifold"}), ("conv", set())])
@@ -54,8 +55,8 @@ def test_any_latent_size_and_few_images_can_be_drawn(trained: Path, latent_dim: 
     cfg = open_run(trained / "mlp").cfg.copy()
     OmegaConf.update(cfg, "latent_dim", latent_dim)
     images = torch.randint(0, 256, (5, 1, 28, 28), dtype=torch.uint8)
-    run = Portrait(cfg, build_vae(cfg, (1, 28, 28)).eval(), (images, torch.tensor([7, 2, 2, 9, 2])), [], {})
-    assert run.classes == ["2", "7", "9"] and run.places.tolist() == [1, 0, 0, 2, 0]
+    run = Portrait(cfg, build_vae(cfg, (1, 28, 28)).eval(), (images, torch.tensor([7, 2, 2, 9, 2])), FASHION, [], {})
+    assert run.classes == ["pullover", "sneaker", "boot"] and run.places.tolist() == [1, 0, 0, 2, 0]
     assert run.nth_of_each_class(0).tolist() == [1, 0, 3] and run.nth_of_each_class(1).tolist() == [2, 0, 3]
     drawn = {name: make(run) for name, make in FIGURES.items()}
     assert (drawn["manifold"] is None) == (latent_dim != 2) and drawn["curves"] is None

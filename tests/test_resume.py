@@ -195,7 +195,7 @@ def wait_for(condition: Callable[[], bool], process: subprocess.Popen[bytes]) ->
 def test_the_steps_csv_goes_on_too(tmp_path: Path) -> None:
     def steps(folder: Path) -> list[list[str]]:
         with (folder / "steps.csv").open() as file:
-            return list(csv.reader(file))
+            return [row[:2] if row[1] == "train/images_per_second" else row for row in csv.reader(file)]
 
     finish(start(tmp_path / "undisturbed", "logger=csv"))
     start(tmp_path / "killed", "logger=csv", killer=MOMENTS["inside a later epoch"]).communicate()

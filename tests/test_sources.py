@@ -25,7 +25,7 @@ from torch.nn import functional
 
 from mnist_vae import download, idx
 from mnist_vae.errors import DataError
-from mnist_vae.sources import DigitsSource, ImageArrays, TorchvisionSource
+from mnist_vae.sources import DATASETS, DigitsSource, ImageArrays, TorchvisionSource
 
 SMALL_SHAPES = {
     idx.TRAIN_IMAGES: (200, 28, 28),
@@ -762,3 +762,14 @@ def test_digits_have_mnists_mean_and_deviation(digits):
     pixels = all_images(digits).float() / 255
     assert float(pixels.mean()) == pytest.approx(0.1307, abs=0.01)
     assert float(pixels.std()) == pytest.approx(0.3081, abs=0.01)
+
+
+@pytest.mark.parametrize("dataset", DATASETS)
+def test_classes_are_named_as_torchvision_names_them(dataset: str) -> None:
+    theirs = getattr(torchvision.datasets, dataset).classes
+    for ours, name in zip(DATASETS[dataset], theirs, strict=True):
+        assert ours.lower() in name.lower()  # shorter, to stand above a picture
+
+
+def test_the_digits_are_named_too() -> None:
+    assert DigitsSource().load().classes == tuple("0123456789")

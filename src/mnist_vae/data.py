@@ -106,6 +106,7 @@ class ImageDataModule(pl.LightningDataModule):
         super().__init__()
         self.batch_size, self.seed, self.binarize = batch_size, seed, binarize
         arrays = source.load()
+        self.classes = arrays.classes
         self.image_shape = (arrays.train_images.shape[1], *arrays.train_images.shape[2:])
         train, val = _held_out(arrays, val_size, name)
         check_batch_size(batch_size, len(train[0]), name)

@@ -2,7 +2,7 @@
 
 import csv
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property, partial
 from pathlib import Path
@@ -43,6 +43,7 @@ class Portrait:
         cfg: the run's config.
         vae: its model.
         split: test images, uint8 (n, channels, height, width), and their labels (n,).
+        classes: the names of the labels 0, 1, …
         rows: its metrics.csv so far.
         test: its final metrics, as far as there are any.
     """
@@ -52,11 +53,12 @@ class Portrait:
         cfg: DictConfig,
         vae: VAE,
         split: tuple[Tensor, Tensor],
+        classes: Sequence[str],
         rows: list[dict[str, float]],
         test: Mapping[str, Any],
     ) -> None:
         self.cfg, self.vae, self.rows, self.test = cfg, vae, rows, test
-        self.images, self.labels = split
+        (self.images, self.labels), self.names = split, classes
         model, beta = settings.choice(cfg.model), settings.beta_of(cfg)
         title = f"{model}, {cfg.latent_dim} latent dimensions, beta {beta:g}, on {cfg.data.name}"
         self.title = title.replace("$", r"\$")  # matplotlib would read formulas
@@ -72,7 +74,8 @@ class Portrait:
 
     @property
     def classes(self) -> list[str]:
-        return [str(label) for label in self.gallery.labels]
+        """The names of the classes that the test images have, in the order of their labels."""
+        return [self.names[label] if label < len(self.names) else str(label) for label in self.gallery.labels]
 
     @property
     def places(self) -> Tensor:

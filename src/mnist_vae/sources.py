@@ -13,7 +13,10 @@ from torch.nn import functional
 from mnist_vae import download, idx
 from mnist_vae.errors import DataError
 
-DATASETS = ("MNIST", "FashionMNIST", "KMNIST")
+DIGITS = tuple("0123456789")
+FASHION = ("T-shirt", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "boot")
+KUZUSHIJI = ("o", "ki", "su", "tsu", "na", "ha", "ma", "ya", "re", "wo")
+DATASETS = {"MNIST": DIGITS, "FashionMNIST": FASHION, "KMNIST": KUZUSHIJI}  # and what their labels mean
 
 DIGITS_TEST_SIZE = 297
 
@@ -25,12 +28,14 @@ DIGITS_WHITE = 0.8
 
 
 class ImageArrays(NamedTuple):
-    """A training and a test split: images are uint8 (N, 1, 28, 28), labels int64 (N,) from 0 to 9."""
+    """A training and a test split: images are uint8 (N, 1, 28, 28), labels int64 (N,) from 0 to 9; `classes`
+    has their names."""
 
     train_images: Tensor
     train_labels: Tensor
     test_images: Tensor
     test_labels: Tensor
+    classes: tuple[str, ...] = DIGITS
 
 
 class TorchvisionSource:
@@ -66,6 +71,7 @@ class TorchvisionSource:
             values[idx.TRAIN_LABELS].long(),
             values[idx.TEST_IMAGES].unsqueeze(1),
             values[idx.TEST_LABELS].long(),
+            DATASETS[self.dataset],
         )
 
     def _read_present(self) -> dict[str, Tensor]:

@@ -134,7 +134,7 @@ def _experiment(
     if not all(math.isfinite(value) for value in test.values()):
         raise TrainingDiverged(f"the weights to be tested give no finite numbers: {test}; a lower lr usually helps.")
     metrics = _final_metrics(cfg, recorder, module, data, test)
-    portrait = Portrait(cfg, module.vae, data.test_split, recorder.rows, metrics)
+    portrait = Portrait(cfg, module.vae, data.test_split, data.classes, recorder.rows, metrics)
     for logger in trainer.loggers:
         _close(logger, portrait, test, headline, step=trainer.global_step + 1)
     draw_all(portrait, run.path / "figures")
