@@ -195,11 +195,16 @@ def load_error(root: Path, mirror: str | None = None) -> str:
     return str(raised.value)
 
 
+def tensors_of(arrays: ImageArrays) -> list[torch.Tensor]:
+    return [arrays.train_images, arrays.train_labels, arrays.test_images, arrays.test_labels]
+
+
 def assert_small(arrays: ImageArrays) -> None:
     expected = [VALUES[name] for name in NAMES]
-    assert [array.dtype for array in arrays] == [torch.uint8, torch.int64] * 2
-    assert [array.shape for array in arrays] == [(200, 1, 28, 28), (200,), (20, 1, 28, 28), (20,)]
-    assert all(torch.equal(a.flatten(), b.flatten()) for a, b in zip(arrays, expected, strict=True))
+    tensors = tensors_of(arrays)
+    assert [array.dtype for array in tensors] == [torch.uint8, torch.int64] * 2
+    assert [array.shape for array in tensors] == [(200, 1, 28, 28), (200,), (20, 1, 28, 28), (20,)]
+    assert all(torch.equal(a.flatten(), b.flatten()) for a, b in zip(tensors, expected, strict=True))
 
 
 def assert_three_ways_out(message: str, root: Path) -> None:
@@ -673,9 +678,10 @@ def extents(images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 def test_digits_have_the_form_of_mnist(digits):
-    assert [array.dtype for array in digits] == [torch.uint8, torch.int64] * 2
-    assert [array.shape for array in digits] == [(1500, 1, 28, 28), (1500,), (297, 1, 28, 28), (297,)]
-    assert all(array.is_contiguous() for array in digits)
+    tensors = tensors_of(digits)
+    assert [array.dtype for array in tensors] == [torch.uint8, torch.int64] * 2
+    assert [array.shape for array in tensors] == [(1500, 1, 28, 28), (1500,), (297, 1, 28, 28), (297,)]
+    assert all(array.is_contiguous() for array in tensors)
 
 
 def test_digits_split_is_balanced(digits):
@@ -699,7 +705,8 @@ def test_digits_are_shuffled_the_same_for_everyone(digits):
 
 def test_digits_are_deterministic(digits):
     torch.manual_seed(7)
-    assert all(torch.equal(a, b) for a, b in zip(digits, DigitsSource().load(), strict=True))
+    again = DigitsSource().load()
+    assert all(torch.equal(a, b) for a, b in zip(tensors_of(digits), tensors_of(again), strict=True))
 
 
 def test_digits_keep_their_labels(digits):
