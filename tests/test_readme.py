@@ -12,6 +12,7 @@ import pytest
 from omegaconf import OmegaConf
 
 from mnist_vae import settings
+from mnist_vae.loading import open_run
 from mnist_vae.options import parse
 from mnist_vae.training import train
 from tests.conftest import ROOT, composed
@@ -69,6 +70,15 @@ def test_the_two_commands_for_a_fresh_machine() -> None:
 def test_links_and_pictures_are_there() -> None:
     for target in re.findall(r"\]\((?!https?:)([^)#]+)\)", README):
         assert (ROOT / target).exists(), target
+
+
+def test_the_notebooks_code_runs(trained: Path) -> None:
+    using = [block for block in blocks("python") if "vae." in block]
+    assert len(using) == 2
+    code = re.sub(r'load_run\(".*"\)', f'load_run("{trained}/mlp")', "".join(using))
+    names = {"x": open_run(trained / "mlp").data().test_split[0][:10] / 255}
+    exec(code, names)
+    assert names["rows"].shape == (5, 9, 1, 28, 28) and names["images"].shape == (10, 1, 28, 28)
 
 
 def test_a_model_can_be_added_as_it_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
