@@ -73,7 +73,7 @@ def test_links_and_pictures_are_there() -> None:
 
 
 def test_the_notebooks_code_runs(trained: Path) -> None:
-    using = [block for block in blocks("python") if "vae." in block]
+    using = [block for block in blocks("python") if "vae.encode" in block]
     assert len(using) == 2
     code = re.sub(r'load_run\(".*"\)', f'load_run("{trained}/mlp")', "".join(using))
     names = {"x": open_run(trained / "mlp").data().test_split[0][:10] / 255}
