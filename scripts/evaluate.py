@@ -24,14 +24,14 @@ NATS = {
 ACCURACIES = {"knn_accuracy": "k-NN accuracy", "logistic_regression_accuracy": "logistic regression"}
 COLUMNS = ["ELBO", "reconstruction", "KL", "I(x;z)", "marginal KL", "active", "k-NN", "logistic"]
 
-Evaluated = tuple[Path, dict[str, Any]]  # a run's folder and its results
+Evaluated = tuple[Path, dict[str, Any]]  # the file, and the results in it
 
 
 def main(options: ImageOptions) -> None:
     def work(run: OpenRun) -> Evaluated:
-        from mnist_vae.evaluation import evaluate
+        from mnist_vae.evaluation import evaluate, results_file
 
-        return run.folder.path, evaluate(run, options.data.root)
+        return results_file(run), evaluate(run, options.data.root)
 
     done: list[Evaluated] = []
     try:
@@ -44,34 +44,29 @@ def main(options: ImageOptions) -> None:
             print(table(done))
 
 
-def card(path: Path, values: dict[str, Any]) -> str:
+def card(file: Path, values: dict[str, Any]) -> str:
     """One run's results, a line each."""
-    lines = [f"{shown(path)}: {values['test_images']:,} test images of {values['dataset']}, epoch {values['epochs']}"]
+    measured = f"{values['test_images']:,} test images of {values['dataset']}, epoch {values['epochs']}"
+    lines = [f"{shown(file.parent)}: {measured}"]
     for name, heading in NATS.items():
         lines.append(f"{heading:<24} {_nats(values, name)} nats")
     lines.append(f"{'active units':<24} {values['test/active_units']:>9} of {values['latent_dim']}")
     for name, heading in ACCURACIES.items():
         lines.append(f"{heading:<24} {_percent(values, name)} %")
-    return "\n".join([*lines, *_notes([values]), f"written to {shown(path / _file(values))}"])
+    return "\n".join([*lines, *_notes([values]), f"written to {shown(file)}"])
 
 
 def table(done: list[Evaluated]) -> str:
     """Several runs' results, a row each; the other standard errors are in the files."""
     rows = [["run", *COLUMNS]]
-    for path, values in done:
+    for file, values in done:
         others = [f"{values[f'test/{name}']:.3f}" for name in list(NATS)[1:]]
         accuracies = [f"{values[f'test/{name}']:.2%}" for name in ACCURACIES]
         units = f"{values['test/active_units']} of {values['latent_dim']}"
-        rows.append([shown(path), _nats(values, "elbo"), *others, units, *accuracies])
+        rows.append([shown(file.parent), _nats(values, "elbo"), *others, units, *accuracies])
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = ["  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]) for row in rows]
-    return "\n".join(
-        [*lines, *_notes([values for _, values in done]), f"written to {_file(done[0][1])} in each folder"]
-    )
-
-
-def _file(values: dict[str, Any]) -> str:
-    return "evaluation.json" if values["checkpoint"] == "best" else "evaluation_last.json"
+    return "\n".join([*lines, *_notes([values for _, values in done]), f"written to {done[0][0].name} in each folder"])
 
 
 def _nats(values: dict[str, Any], name: str) -> str:

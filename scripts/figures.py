@@ -18,13 +18,12 @@ def main(options: ImageOptions) -> None:
 
 
 def draw(options: ImageOptions, run: OpenRun) -> str:
-    from mnist_vae.drawing import Portrait, draw_all, read_rows
+    from mnist_vae.drawing import Portrait, draw_all
 
     # The final metrics are those of the best epoch's weights.
     metrics = run.folder.read_metrics() if run.folder.complete and run.checkpoint == "best" else {}
-    rows = read_rows(run.folder.path / "metrics.csv")
     data = run.data(options.data.root)
-    portrait = Portrait(run.cfg, run.vae, data.test_split, data.classes, rows, metrics)
+    portrait = Portrait(run.cfg, run.vae, data.test_split, data.classes, run.folder.read_rows(), metrics)
     folder = run.folder.path / f"figures{run.suffix}"
     files = draw_all(portrait, folder)
     return f"{shown(folder)}: {', '.join(file.name for file in files)}"

@@ -53,7 +53,7 @@ def generate_samples(options: GenerateOptions, run: OpenRun) -> str:
     import math
 
     from mnist_vae import figures, generation
-    from mnist_vae.callbacks import write_png
+    from mnist_vae.files import write_png
 
     bar = partial(tqdm, desc="decoding", unit="batch", leave=False, disable=None)
     codes, images = generation.sample(run.vae, options.count, options.seed, options.temperature, bar)
@@ -66,7 +66,7 @@ def generate_samples(options: GenerateOptions, run: OpenRun) -> str:
 
 def generate_like(options: GenerateOptions, run: OpenRun) -> str:
     from mnist_vae import figures, generation
-    from mnist_vae.files import write_atomically
+    from mnist_vae.files import write_figure
 
     data = run.data(options.data.root)
     split = data.test_split
@@ -83,7 +83,7 @@ def generate_like(options: GenerateOptions, run: OpenRun) -> str:
         made.variations.numpy(),
     )
     path = _place(run, f"like_{'_'.join(map(str, labels))}", options)
-    write_atomically(path.with_suffix(".png"), partial(figure.savefig, format="png"))
+    write_figure(path.with_suffix(".png"), figure)
     return _save(path, "", **made._asdict())
 
 

@@ -9,10 +9,12 @@ import torch
 from omegaconf import OmegaConf
 from PIL import Image
 
+from mnist_vae import drawing
 from mnist_vae.callbacks import EpochImages
-from mnist_vae.drawing import FIGURES, Portrait, draw_all, draw_animation, read_rows
+from mnist_vae.drawing import FIGURES, Portrait, draw_all, draw_animation, uncertainty
 from mnist_vae.errors import RunFolderError
 from mnist_vae.loading import OpenRun, open_run
+from mnist_vae.runs import RunFolder
 from mnist_vae.settings import beta_of
 from mnist_vae.sources import DIGITS, FASHION
 from mnist_vae.training import train
@@ -22,8 +24,7 @@ ALWAYS = {"results", "curves", "samples", "latent_space", "kl_per_dimension", "t
 
 
 def portrait(run: OpenRun) -> Portrait:
-    rows = read_rows(run.folder.path / "metrics.csv")
-    return Portrait(run.cfg, run.vae, run.data().test_split, DIGITS, rows, run.folder.read_metrics())
+    return Portrait(run.cfg, run.vae, run.data().test_split, DIGITS, run.folder.read_rows(), run.folder.read_metrics())
 
 
 @pytest.mark.parametrize(("name", "more"), [("mlp", set()), ("plane", {"manifold"}), ("conv", set())])
@@ -58,7 +59,7 @@ def test_any_latent_size_and_few_images_can_be_drawn(trained: Path, latent_dim: 
     run = Portrait(cfg, build_vae(cfg, (1, 28, 28)).eval(), (images, torch.tensor([7, 2, 2, 9, 2])), FASHION, [], {})
     assert run.classes == ["pullover", "sneaker", "boot"] and run.places.tolist() == [1, 0, 0, 2, 0]
     assert run.nth_of_each_class(0).tolist() == [1, 0, 3] and run.nth_of_each_class(1).tolist() == [2, 0, 3]
-    drawn = {name: make(run) for name, make in FIGURES.items()}
+    drawn = {make.__name__: make(run) for make in FIGURES}
     assert (drawn["manifold"] is None) == (latent_dim != 2) and drawn["curves"] is None
 
 
@@ -67,11 +68,11 @@ def test_uncertainty_is_drawn_only_where_there_is_some(trained: Path) -> None:
     with torch.no_grad():
         run.vae.to_posterior.weight[5:] = 0
         run.vae.to_posterior.bias[5:] = -15.0  # a standard deviation of 5e-4
-    assert FIGURES["uncertainty"](run) is None
+    assert uncertainty(run) is None
     del run.posterior
     with torch.no_grad():
         run.vae.to_posterior.bias[5:] = 0.0
-    assert FIGURES["uncertainty"](run) is not None
+    assert uncertainty(run) is not None
 
 
 def test_titles_have_the_beta_that_was_trained(trained: Path) -> None:
@@ -110,7 +111,10 @@ def test_a_damaged_frame_is_left_out(tmp_path: Path) -> None:
 def test_a_figure_that_fails_is_told_and_the_others_are_drawn(
     trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setitem(FIGURES, "curves", lambda run: 1 / 0)
+    def curves(run: Portrait) -> None:
+        raise ZeroDivisionError("division by zero")
+
+    monkeypatch.setattr(drawing, "FIGURES", [curves if make is drawing.curves else make for make in FIGURES])
     files = draw_all(portrait(open_run(trained / "mlp")), tmp_path)
     assert "curves.png could not be drawn: division by zero" in caplog.text
     assert {file.stem for file in files} >= ALWAYS - {"curves"}
@@ -125,13 +129,13 @@ def test_a_dataset_named_like_a_formula_can_be_drawn(trained: Path, tmp_path: Pa
 def test_damaged_rows_are_told(tmp_path: Path) -> None:
     (tmp_path / "metrics.csv").write_text("epoch,train/loss\n1,a\n")
     with pytest.raises(RunFolderError, match=r"metrics.csv is damaged"):
-        read_rows(tmp_path / "metrics.csv")
+        RunFolder(tmp_path).read_rows()
 
 
 def test_rows_are_read_as_numbers(trained: Path, tmp_path: Path) -> None:
-    rows = read_rows(trained / "mlp" / "metrics.csv")
+    rows = RunFolder(trained / "mlp").read_rows()
     assert [row["epoch"] for row in rows] == [1, 2, 3] and rows[0]["train/beta"] == 1
-    assert read_rows(tmp_path / "none.csv") == []
+    assert RunFolder(tmp_path).read_rows() == []
     assert json.dumps(rows)
 
 
@@ -154,6 +158,6 @@ def test_drawing_takes_under_a_tenth_of_a_default_run(
     monkeypatch.setattr(EpochImages, "on_train_epoch_end", timed("epoch", EpochImages.on_train_epoch_end))
     monkeypatch.setattr("mnist_vae.training.draw_all", timed("end", draw_all))
     train(composed(f"data.root={real_mnist}", "accelerator=cpu", "max_epochs=3"), tmp_path)
-    epochs = statistics.median(row["seconds"] for row in read_rows(tmp_path / "metrics.csv"))
+    epochs = statistics.median(row["seconds"] for row in RunFolder(tmp_path).read_rows())
     drawing = 10 * statistics.median(seconds["epoch"]) + seconds["end"][0]
     assert drawing < 0.1 * (10 * epochs + seconds["end"][0]), (epochs, seconds)

@@ -226,7 +226,7 @@ def test_images_are_looked_for_where_one_says_else_where_the_run_had_them_else_h
     Source.__module__ = "mnist_vae.sources"
     monkeypatch.setattr("mnist_vae.sources.TorchvisionSource", Source)
     monkeypatch.setenv("MNIST_VAE_DATA", "/from/the/environment")
-    edit(folder, "data.source.mirror", "http://somewhere.else")
+    edit(folder, "data.source.mirror", "http://mirror.example")
     edit(folder, "data.root", str(tmp_path))
     raw = tmp_path / "MNIST" / "raw"
     raw.mkdir(parents=True)

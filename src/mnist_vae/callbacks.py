@@ -10,20 +10,18 @@ import time
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.utilities import rank_zero_only
-from torch import Tensor
 from tqdm import tqdm
 
-from mnist_vae import figures, metrics
+from mnist_vae import figures
+from mnist_vae.drawing import kl_bars
 from mnist_vae.encoding import encode_images
-from mnist_vae.files import write_atomically
+from mnist_vae.files import write_atomically, write_png
 from mnist_vae.gallery import Gallery
 from mnist_vae.loggers import TensorBoard
 from mnist_vae.module import VAEModule
-from mnist_vae.vae import VAE
 
 log = logging.getLogger(__name__)
 
@@ -152,26 +150,12 @@ class EpochImages(pl.Callback):
             write_png(Path(trainer.default_root_dir) / "figures" / "epochs" / f"{name}_{epoch:04d}.png", grid)
         boards = [logger for logger in trainer.loggers if isinstance(logger, TensorBoard)]
         if boards:
-            grids["kl_per_dimension"] = self._kl_bars(pl_module.vae, split[0][: self.KL_IMAGES], epoch)
+            posterior = encode_images(pl_module.vae, split[0][: self.KL_IMAGES])
+            bars = kl_bars(pl_module.vae, posterior, f"epoch {epoch}", numbered=False)
+            grids["kl_per_dimension"] = figures.pixels(bars)
         for board in boards:
             for name, grid in grids.items():
                 board.experiment.add_image(f"visuals/{name}", grid, trainer.global_step, dataformats="HWC")
-
-    @staticmethod
-    def _kl_bars(vae: VAE, images: Tensor, epoch: int) -> np.ndarray:
-        posterior = encode_images(vae, images)
-        kl = vae.prior.kl_per_dimension(posterior).mean(dim=0)
-        active = metrics.active_dimensions(posterior.mean)
-        title = f"epoch {epoch}: {int(active.sum())} active units of {len(kl)}"
-        return figures.pixels(figures.kl_per_dimension(kl.numpy(), active.numpy(), title, numbered=False))
-
-
-def write_png(path: Path, pixels: Any) -> None:
-    """Write uint8 pixels (height, width, channels) as PNG, atomically."""
-    from PIL import Image
-
-    image = Image.fromarray(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels)
-    write_atomically(path, lambda file: image.save(file, format="png"))
 
 
 class Progress(pl.callbacks.ProgressBar):

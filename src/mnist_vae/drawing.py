@@ -1,6 +1,5 @@
 """A run's figures: what goes into each, and which of them a run has."""
 
-import csv
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -15,8 +14,8 @@ from tqdm import tqdm
 
 from mnist_vae import figures, metrics, settings, walks
 from mnist_vae.encoding import encode_images, to_unit
-from mnist_vae.errors import RunFolderError, first_line
-from mnist_vae.files import write_atomically
+from mnist_vae.errors import first_line
+from mnist_vae.files import write_atomically, write_figure
 from mnist_vae.gallery import SAMPLE_SEED, Gallery
 from mnist_vae.posteriors import DiagonalGaussian
 from mnist_vae.vae import VAE
@@ -33,7 +32,7 @@ DRAWS = 64
 POSITIONS = torch.linspace(-3, 3, 13)
 STEPS = 9  # of an interpolation
 FRAMES = 100  # of an animation
-SAYS_SOMETHING = 2 / 255  # standard deviation of a pixel: below it no eye would see a difference
+VISIBLE = 2 / 255  # difference of a pixel
 
 
 class Portrait:
@@ -115,10 +114,15 @@ def latent_space(run: Portrait) -> "Figure":
 
 def kl_per_dimension(run: Portrait) -> "Figure":
     """Which dimensions carry how much."""
-    kl = run.vae.prior.kl_per_dimension(run.posterior).mean(dim=0)
-    active = metrics.active_dimensions(run.posterior.mean)
-    title = f"{int(active.sum())} active units of {len(kl)}, {kl.sum():.1f} nats: {run.title}"
-    return figures.kl_per_dimension(kl.numpy(), active.numpy(), title)
+    return kl_bars(run.vae, run.posterior, run.title)
+
+
+def kl_bars(vae: VAE, posterior: DiagonalGaussian, title: str, numbered: bool = True) -> "Figure":
+    """The bars of `kl_per_dimension` for any images' posteriors."""
+    kl = vae.prior.kl_per_dimension(posterior).mean(dim=0)
+    active = metrics.active_dimensions(posterior.mean)
+    title = f"{int(active.sum())} active units of {len(kl)}, {kl.sum():.1f} nats: {title}"
+    return figures.kl_per_dimension(kl.numpy(), active.numpy(), title, numbered)
 
 
 def manifold(run: Portrait) -> "Figure | None":
@@ -152,23 +156,23 @@ def uncertainty(run: Portrait) -> "Figure | None":
     first = run.nth_of_each_class(0)
     posterior = DiagonalGaussian(*(part[first] for part in run.posterior))
     mean, deviation = walks.spread(run.vae, posterior, DRAWS, torch.Generator().manual_seed(SAMPLE_SEED))
-    if deviation.max() < SAYS_SOMETHING:
+    if deviation.max() < VISIBLE:
         return None
     title = f"reconstructions over {DRAWS} draws of z from q(z|x): {run.title}"
     return figures.uncertainty(run.gallery.originals.numpy(), mean.numpy(), deviation.numpy(), run.classes, title)
 
 
-FIGURES: dict[str, Callable[[Portrait], "Figure | None"]] = {
-    "results": results,
-    "curves": curves,
-    "samples": samples,
-    "latent_space": latent_space,
-    "kl_per_dimension": kl_per_dimension,
-    "manifold": manifold,
-    "traversals": traversals,
-    "interpolations": interpolations,
-    "uncertainty": uncertainty,
-}
+FIGURES: list[Callable[[Portrait], "Figure | None"]] = [
+    results,
+    curves,
+    samples,
+    latent_space,
+    kl_per_dimension,
+    manifold,
+    traversals,
+    interpolations,
+    uncertainty,
+]
 
 
 def draw_all(run: Portrait, folder: Path) -> list[Path]:
@@ -177,22 +181,22 @@ def draw_all(run: Portrait, folder: Path) -> list[Path]:
     One that can't be drawn is told and left out: no picture is worth a run that never completes.
     """
     drawn = []
-    for name, make in tqdm(FIGURES.items(), "drawing", leave=False, unit="figure", disable=None):
-        path = folder / f"{name}.png"
-        with _told(path):
+    for make in tqdm(FIGURES, "drawing", leave=False, unit="figure", disable=None):
+        path = folder / f"{make.__name__}.png"
+        with _left_out_on_failure(path):
             figure = make(run)
             if figure is None:
                 path.unlink(missing_ok=True)  # of another checkpoint
                 continue
-            write_atomically(path, partial(figure.savefig, format="png"))
+            write_figure(path, figure)
             drawn.append(path)
-    with _told(folder / "training.gif"):
+    with _left_out_on_failure(folder / "training.gif"):
         drawn += draw_animation(folder)
     return drawn
 
 
 @contextmanager
-def _told(path: Path) -> Iterator[None]:
+def _left_out_on_failure(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError:
@@ -230,18 +234,3 @@ def _frame(path: Path, epoch: int) -> Any:
     frame.paste(small)
     ImageDraw.Draw(frame).text((2, small.height + 2), f"epoch {epoch}", fill="black")
     return frame.quantize(12)
-
-
-def read_rows(path: Path) -> list[dict[str, float]]:
-    """The rows of a metrics.csv; none if there is no such file.
-
-    Raises:
-        RunFolderError: it is damaged.
-    """
-    if not path.exists():
-        return []
-    try:
-        with path.open(newline="") as file:
-            return [{name: float(value) for name, value in row.items() if value} for row in csv.DictReader(file)]
-    except (ValueError, TypeError, csv.Error) as error:
-        raise RunFolderError(f"{path} is damaged ({first_line(error)}).") from error

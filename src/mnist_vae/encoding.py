@@ -10,7 +10,7 @@ from mnist_vae.posteriors import DiagonalGaussian
 from mnist_vae.vae import VAE
 
 BATCH = 1000
-Through = Callable[[Iterable[Any]], Iterable[Any]]  # is handed batches and hands them on
+ShowProgress = Callable[[Iterable[Any]], Iterable[Any]]
 
 
 def to_unit(images: Tensor) -> Tensor:
@@ -19,16 +19,16 @@ def to_unit(images: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def encode_images(vae: VAE, images: Tensor, through: Through = iter) -> DiagonalGaussian:
+def encode_images(vae: VAE, images: Tensor, show_progress: ShowProgress = iter) -> DiagonalGaussian:
     """q(z|x) of uint8 images (n, channels, height, width), batch by batch; on the CPU.
 
     Args:
-        through: what the batches pass through, such as tqdm to show a bar.
+        show_progress: wraps the batches, as tqdm does.
     """
     training = vae.training
     vae.eval()
     parts = []
-    for batch in through(images.split(BATCH)):
+    for batch in show_progress(images.split(BATCH)):
         parts.append([part.cpu() for part in vae.encode(to_unit(batch.to(vae.device)))])
     vae.train(training)
     means, log_vars = zip(*parts, strict=True)

@@ -1,6 +1,7 @@
 """All that is reported of a trained run, with standard errors: evaluation.json."""
 
 import time
+from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -17,7 +18,7 @@ from mnist_vae.posteriors import DiagonalGaussian
 from mnist_vae.representation import CLASSIFIERS
 from mnist_vae.vae import VAE
 
-STAGES = 3 + len(CLASSIFIERS)
+STAGES = ("ELBO", "encoding", *CLASSIFIERS)
 
 
 def evaluate(run: OpenRun, root: str | None = None) -> dict[str, float | str]:
@@ -40,10 +41,10 @@ def evaluate(run: OpenRun, root: str | None = None) -> dict[str, float | str]:
     # The classifiers of all runs learn from the same images: all of the training set, whatever a run held out.
     data = run.data(root, val_size=0)
     images, labels = data.fixed("test")
-    with tqdm(total=STAGES, leave=False, disable=None, bar_format="{desc:<24}{bar}| {n}/{total}") as bar:
+    with tqdm(total=len(STAGES), leave=False, disable=None, bar_format="{desc:<24}{bar}| {n}/{total}") as bar:
         bar.set_description("ELBO")
         estimates, posterior = _information(run.vae, images)
-        bar.update(2)
+        bar.update()
         bar.set_description("encoding")
         train_images, train_labels = data.fixed("train")
         train_means = encode_images(run.vae, train_images).mean.numpy()
@@ -68,8 +69,13 @@ def evaluate(run: OpenRun, root: str | None = None) -> dict[str, float | str]:
         "complete": run.folder.complete,
         "seconds": round(time.perf_counter() - start, 3),
     }
-    write_json(run.folder.path / f"evaluation{run.suffix}.json", values)
+    write_json(results_file(run), values)
     return values
+
+
+def results_file(run: OpenRun) -> Path:
+    """Where a run's evaluation is written."""
+    return run.folder.path / f"evaluation{run.suffix}.json"
 
 
 @torch.no_grad()

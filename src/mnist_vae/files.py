@@ -4,7 +4,11 @@ import json
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import numpy as np
+    from matplotlib.figure import Figure
 
 
 def write_atomically(path: Path, content: bytes | Callable[[IO[bytes]], Any]) -> None:
@@ -26,6 +30,19 @@ def write_atomically(path: Path, content: bytes | Callable[[IO[bytes]], Any]) ->
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def write_png(path: Path, pixels: "np.ndarray") -> None:
+    """Write uint8 pixels (height, width, channels) as PNG, atomically."""
+    from PIL import Image
+
+    image = Image.fromarray(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels)
+    write_atomically(path, lambda file: image.save(file, format="png"))
+
+
+def write_figure(path: Path, figure: "Figure") -> None:
+    """Write a matplotlib Figure as PNG, atomically."""
+    write_atomically(path, lambda file: figure.savefig(file, format="png"))
 
 
 def write_json(path: Path, value: Any) -> None:

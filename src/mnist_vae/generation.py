@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from mnist_vae import walks
-from mnist_vae.encoding import Through, encode_images, to_unit
+from mnist_vae.encoding import ShowProgress, encode_images, to_unit
 from mnist_vae.posteriors import DiagonalGaussian
 from mnist_vae.vae import VAE
 
@@ -46,16 +46,16 @@ def sample(
     count: int,
     seed: int,
     temperature: float = 1.0,
-    through: Through = iter,
+    show_progress: ShowProgress = iter,
 ) -> tuple[Tensor, Tensor]:
     """Codes from the prior, (count, latent_dim), and their images, (count, …).
 
     Args:
         temperature: scale of the prior's standard deviation.
-        through: see `walks.decode`.
+        show_progress: see `walks.decode`.
     """
     codes = vae.prior.sample(count, torch.Generator().manual_seed(seed), temperature).cpu()
-    return codes, walks.decode(vae, codes, through)
+    return codes, walks.decode(vae, codes, show_progress)
 
 
 def like(
@@ -71,7 +71,7 @@ def like(
     """
     generator = torch.Generator().manual_seed(seed)
     images, all_labels = split
-    chosen = torch.stack([_some((all_labels == label).nonzero()[:, 0], generator) for label in labels])
+    chosen = torch.stack([_choose((all_labels == label).nonzero()[:, 0], generator) for label in labels])
     posterior = encode_images(vae, images[chosen.flatten()])
     mean = posterior.mean.reshape(*chosen.shape, -1)
     log_var = posterior.log_var.reshape(*chosen.shape, -1)
@@ -92,7 +92,7 @@ def like(
     )
 
 
-def _some(places: Tensor, generator: torch.Generator) -> Tensor:
+def _choose(places: Tensor, generator: torch.Generator) -> Tensor:
     """PER_LABEL of the places at random, some of them twice if there are not enough."""
     order = places[torch.randperm(len(places), generator=generator)]
     return order.repeat(-(-PER_LABEL // len(order)))[:PER_LABEL]

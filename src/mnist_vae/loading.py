@@ -16,9 +16,6 @@ if TYPE_CHECKING:
     from mnist_vae.vae import VAE
 
 
-FILES = 4  # of a dataset: images and labels to train and to test on
-
-
 class OpenRun(NamedTuple):
     """A run's parts.
 
@@ -137,9 +134,11 @@ def _typed(run: RunFolder) -> DictConfig:
 
 def _root_with_images(cfg: DictConfig) -> str | None:
     """The folder that the config names, if all four files are in it."""
+    from mnist_vae import idx
+
     raw = Path(str(cfg.data.root)).expanduser() / str(cfg.data.source.get("dataset", "")) / "raw"
-    found = {path.name.removesuffix(".gz") for path in raw.glob("*-ubyte*")}
-    return str(cfg.data.root) if len(found) >= FILES else None
+    there = all((raw / name).exists() or (raw / f"{name}.gz").exists() for name in idx.SHAPES)
+    return str(cfg.data.root) if there else None
 
 
 def _older(run: RunFolder, why: str) -> RunFolderError:

@@ -15,8 +15,8 @@ from torch.nn import functional
 from mnist_vae.files import write_atomically
 
 TERMS = ("elbo", "reconstruction", "kl", "loss")
-PROJECTOR_AXES = 3
 SPLITS = ("train", "val", "test")
+PROJECTOR_AXES = 3
 
 
 class TensorBoard(TensorBoardLogger):
@@ -33,6 +33,7 @@ class TensorBoard(TensorBoardLogger):
     def __init__(self, folder: str, last_step: int = -1) -> None:
         # purge_step is TensorBoard's own way of dropping what an interrupted process had logged.
         super().__init__(folder, name="", version="tensorboard", default_hp_metric=False, purge_step=last_step + 1)
+        self._write_layout()
 
     @rank_zero_only
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
@@ -44,7 +45,7 @@ class TensorBoard(TensorBoardLogger):
         super().log_hyperparams(params, _by_term(metrics or {}), step)
 
     @rank_zero_only
-    def write_layout(self) -> None:
+    def _write_layout(self) -> None:
         """Charts that hold training, validation and test in one, for the tab Custom Scalars."""
         charts = {name: ["Multiline", [f"^{name}/({'|'.join(SPLITS)})$"]] for name in TERMS}
         steps = {name: ["Multiline", [f"^within_epoch/{name}$"]] for name in ("loss", "gradient_norm", "beta")}

@@ -58,7 +58,7 @@ class VAEModule(pl.LightningModule):
         seed_everything(self.seed, self.current_epoch)
         self.steps_in_epoch = int(self.trainer.num_training_batches)
         self._window = TermSums(self.log_every_n_steps, self.device)
-        self._looked: dict[str, float] | None = None
+        self._pending: dict[str, float] | None = None  # of the latest look, until the gradient is there
         self._gradient_norms: list[float] = []
         self._epoch_sums = torch.zeros(3, dtype=torch.float64)
         self._epoch_images = 0
@@ -72,13 +72,13 @@ class VAEModule(pl.LightningModule):
         return terms.loss.sum() * (self.trainer.world_size / batch.total)
 
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
-        if self._looked is None:
+        if self._pending is None:
             return
         norm = self._gradient_norm(optimizer)
         self._gradient_norms.append(norm)
         # The step under way is counted once it is done.
-        self._to_loggers(self._looked | {"within_epoch/gradient_norm": norm}, step=self.trainer.global_step + 1)
-        self._looked = None
+        self._to_loggers(self._pending | {"within_epoch/gradient_norm": norm}, step=self.trainer.global_step + 1)
+        self._pending = None
 
     def on_train_epoch_end(self) -> None:
         self._report("train", self._epoch_sums / self._epoch_images)
@@ -106,7 +106,7 @@ class VAEModule(pl.LightningModule):
             "kl": kl,
             **self._in_force(self._epochs_done(batch_idx)),
         }
-        self._looked = {f"within_epoch/{name}": value for name, value in values.items()}
+        self._pending = {f"within_epoch/{name}": value for name, value in values.items()}
 
     def _gradient_norm(self, optimizer: torch.optim.Optimizer) -> float:
         """Euclidean norm of the gradient of the loss, all parameters together."""

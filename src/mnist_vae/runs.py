@@ -1,5 +1,6 @@
 """One run's folder: claim it, describe it, tell if it is complete; and where runs are."""
 
+import csv
 import glob
 import json
 import re
@@ -26,6 +27,7 @@ class RunFolder:
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
         self.config = self.path / ".hydra" / "config.yaml"
+        self.rows = self.path / "metrics.csv"
         self.metrics = self.path / "metrics.json"
         self.last = self.path / "checkpoints" / "last.ckpt"
         self.best = self.path / "checkpoints" / "best.ckpt"
@@ -51,6 +53,20 @@ class RunFolder:
                 f"{self.metrics} is damaged; delete it, and the run's own command writes it again."
             ) from error
         return metrics
+
+    def read_rows(self) -> list[dict[str, float]]:
+        """The rows of metrics.csv, one per epoch; none before the first one ends.
+
+        Raises:
+            RunFolderError: it is damaged.
+        """
+        if not self.rows.exists():
+            return []
+        try:
+            with self.rows.open(newline="") as file:
+                return [{name: float(value) for name, value in row.items() if value} for row in csv.DictReader(file)]
+        except (ValueError, TypeError, csv.Error) as error:
+            raise RunFolderError(f"{self.rows} is damaged ({first_line(error)}).") from error
 
     @contextmanager
     def claimed(self, cfg: DictConfig) -> Iterator[None]:

@@ -80,7 +80,7 @@ def each_run(options: RunOptions, work: Callable[[OpenRun], T]) -> Iterator[T]:
     failed = 0
     for path in tqdm(paths, unit="run", leave=False, disable=len(paths) == 1 or None):
         try:
-            result = _on(path, options, device, work)
+            result = _open_and_work(path, options, device, work)
         except Exception as error:
             if len(paths) == 1:
                 raise
@@ -92,7 +92,7 @@ def each_run(options: RunOptions, work: Callable[[OpenRun], T]) -> Iterator[T]:
         raise UserError(f"{failed} of {len(paths)} runs failed, as said above.")
 
 
-def _on(path: Path, options: RunOptions, device: "torch.device", work: Callable[[OpenRun], T]) -> T:
+def _open_and_work(path: Path, options: RunOptions, device: "torch.device", work: Callable[[OpenRun], T]) -> T:
     run = open_run(path, options.checkpoint.name)
     run.vae.to(device)
     if not run.folder.complete:

@@ -120,9 +120,6 @@ def _experiment(
     with _quiet_lightning(), logging_redirect_tqdm():
         callbacks = [*parts.callbacks, StopOnTerminate(), Progress(), recorder]
         trainer = _trainer(cfg, run, device, processes, callbacks, last_step)
-        for board in trainer.loggers:
-            if isinstance(board, TensorBoard):
-                board.write_layout()
         trainer.fit(module, data, ckpt_path=str(run.last) if last_step >= 0 else None)
         # The weights to report are those of best.ckpt. Given its path, Lightning would also put the callbacks back
         # to where they were then, and the epochs since would be forgotten.
@@ -136,12 +133,12 @@ def _experiment(
     metrics = _final_metrics(cfg, recorder, module, data, test)
     portrait = Portrait(cfg, module.vae, data.test_split, data.classes, recorder.rows, metrics)
     for logger in trainer.loggers:
-        _close(logger, portrait, test, headline, step=trainer.global_step + 1)
+        _log_end(logger, portrait, test, headline, step=trainer.global_step + 1)
     draw_all(portrait, run.path / "figures")
     run.write_metrics(metrics)
 
 
-def _close(logger: Logger, run: Portrait, test: dict[str, float], headline: dict[str, Any], step: int) -> None:
+def _log_end(logger: Logger, run: Portrait, test: dict[str, float], headline: dict[str, Any], step: int) -> None:
     """A logger's last entries. Their step is after the last epoch's, so that none is ever doubled."""
     if isinstance(logger, TensorBoard):
         logger.log_hyperparams(headline, metrics=test, step=step)

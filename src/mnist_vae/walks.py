@@ -8,23 +8,21 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from mnist_vae.encoding import Through
+from mnist_vae.encoding import BATCH, ShowProgress
 from mnist_vae.metrics import active_units
 from mnist_vae.posteriors import DiagonalGaussian
 from mnist_vae.vae import VAE
 
-BATCH = 1000
-
 
 @torch.no_grad()
-def decode(vae: VAE, z: Tensor, through: Through = iter) -> Tensor:
+def decode(vae: VAE, z: Tensor, show_progress: ShowProgress = iter) -> Tensor:
     """E[x|z] of codes (..., latent_dim): images (..., channels, height, width).
 
     Args:
-        through: what the batches pass through, such as tqdm to show a bar.
+        show_progress: wraps the batches, as tqdm does.
     """
     flat = z.reshape(-1, z.shape[-1]).to(torch.float32)
-    images = torch.cat([vae.decode(part.to(vae.device)).float().cpu() for part in through(flat.split(BATCH))])
+    images = torch.cat([vae.decode(part.to(vae.device)).float().cpu() for part in show_progress(flat.split(BATCH))])
     return images.reshape(*z.shape[:-1], *images.shape[1:])
 
 
