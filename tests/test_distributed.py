@@ -50,6 +50,8 @@ def test_two_processes_give_the_statistics_of_one(model: str, tmp_path: Path) ->
     for accelerator in ("cpu", "ddp_cpu"):
         done = command(*RUN, *MODELS[model], f"accelerator={accelerator}", f"hydra.run.dir={tmp_path}/{accelerator}")
         assert done.returncode == 0 and done.stderr == "", done.stderr
+    for name in ("cpu", "ddp_cpu"):  # one process alone writes
+        assert len(list((tmp_path / name / "tensorboard").glob("events.*"))) == 1
     one, two = (rows(tmp_path / name) for name in ("cpu", "ddp_cpu"))
     assert len(one) == len(two) == 2
     for alone, together in zip(one, two, strict=True):

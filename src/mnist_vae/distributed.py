@@ -7,6 +7,7 @@ from contextlib import contextmanager, suppress
 from typing import Any
 
 import torch
+from pytorch_lightning.utilities import rank_zero_only
 
 from mnist_vae.errors import UserError
 
@@ -53,15 +54,18 @@ def _rank(rank: int, processes: int, port: int) -> Iterator[None]:
         "MASTER_PORT": port,
     }
     before = {name: os.environ.get(name) for name in names}
-    threads = torch.get_num_threads()
+    main_only: Any = rank_zero_only
+    threads, rank_before = torch.get_num_threads(), main_only.rank
     os.environ.update({name: str(value) for name, value in names.items()})
     torch.set_num_threads(max(1, threads // processes))
+    main_only.rank = rank  # Lightning sets it with its Trainer, and the loggers are made before that
     try:
         yield
     finally:
         if torch.distributed.is_initialized():
             torch.distributed.destroy_process_group()
         torch.set_num_threads(threads)
+        main_only.rank = rank_before
         for name, value in before.items():
             if value is None:
                 os.environ.pop(name, None)
