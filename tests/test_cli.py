@@ -13,23 +13,20 @@ import pytest
 
 from mnist_vae import cli
 from mnist_vae.settings import Config
-from tests.conftest import ROOT, TINY, command
+from tests.conftest import ROOT, TINY, command, least_seconds
 from tests.test_settings import CHOICES
 
 
-def quickest(*arguments: str) -> tuple[float, str]:
-    """The best of three timings, since the machine may be busy, and what was printed."""
-    times = []
-    for _ in range(3):
-        start = time.perf_counter()
-        done = command(*arguments)
-        times.append(time.perf_counter() - start)
-        assert done.returncode == 0, done.stderr
-    return min(times), done.stdout
+def timed(*arguments: str) -> tuple[float, str]:
+    """How long it took, and what it printed."""
+    done = []
+    seconds = least_seconds(lambda: done.append(command(*arguments)))
+    assert all(run.returncode == 0 for run in done), done[0].stderr
+    return seconds, done[0].stdout
 
 
 def test_help_lists_every_key_group_and_choice_within_a_second() -> None:
-    seconds, text = quickest("--help")
+    seconds, text = timed("--help")
     assert seconds < 1
     scalars = [name for name, kind in Config.__annotations__.items() if kind in (int, float)]
     assert len(scalars) == 6
@@ -41,7 +38,7 @@ def test_help_lists_every_key_group_and_choice_within_a_second() -> None:
 
 
 def test_the_config_is_shown_within_a_second() -> None:
-    seconds, text = quickest("model=conv", "latent_dim=16", "--cfg", "job")
+    seconds, text = timed("model=conv", "latent_dim=16", "--cfg", "job")
     assert seconds < 1
     assert "latent_dim: 16" in text and "mnist_vae.networks.conv.Conv" in text
 
