@@ -33,15 +33,16 @@ def latent_space(means: np.ndarray, labels: np.ndarray, names: Sequence[str], ti
     axis = figure.subplots(gridspec_kw={"left": 0.1, "right": right, "top": 0.94, "bottom": 0.1})
     colours = colormaps["tab10" if len(names) <= 10 else "tab20"]
     order = np.random.default_rng(0).permutation(len(labels))  # or the last class would lie on top of all others
-    axis.scatter(x[order], y[order], s=3, alpha=0.6, linewidths=0, c=colours(labels[order] % colours.N))
+    size = min(18, max(3, 5000 / len(labels)))  # points², so that few are seen and many don't run together
+    axis.scatter(x[order], y[order], s=size, alpha=0.6, linewidths=0, c=colours(labels[order] % colours.N))
     for label, name in enumerate(names):
-        axis.scatter([], [], s=3, color=colours(label % colours.N), label=name)
+        axis.scatter([], [], s=40, color=colours(label % colours.N), label=name)
     axis.set(xlabel=axes_names[0], ylabel=axes_names[1])
     if means.shape[1] == 1:
         axis.set_yticks(range(len(names)), names)
     else:
         axis.set_aspect("equal", adjustable="datalim")
-        axis.legend(loc="center left", bbox_to_anchor=(1, 0.5), markerscale=4, fontsize=FONT, frameon=False)
+        axis.legend(loc="center left", bbox_to_anchor=(1, 0.5), fontsize=FONT, frameon=False)
     tidy(axis, title)
     return figure
 
