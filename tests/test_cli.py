@@ -125,25 +125,6 @@ def test_a_run_prints_what_is_needed_and_nothing_else(tmp_path: Path) -> None:
     assert "- latent_dim=3" in (tmp_path / "run" / ".hydra" / "overrides.yaml").read_text()
 
 
-def test_a_failing_job_does_not_take_the_others_with_it(tmp_path: Path) -> None:
-    done = command("-m", *TINY, "latent_dim=2,0,4", f"hydra.sweep.dir={tmp_path}")
-    assert done.returncode != 0
-    assert "error in job 1" in done.stderr and "latent_dim=0: it must be 1 or more" in done.stderr
-    assert "Traceback" not in done.stderr
-    assert [(tmp_path / job / "metrics.json").exists() for job in "012"] == [True, False, True]
-    assert "latent_dim=0" in (tmp_path / "1" / "train.log").read_text()
-
-
-@pytest.mark.slow
-def test_a_multirun_over_architectures(tmp_path: Path) -> None:
-    sweep = ("model=mlp,conv", "latent_dim=2,16", "beta=1,4")
-    done = command("-m", "data=digits", "max_epochs=1", "accelerator=cpu", *sweep, f"hydra.sweep.dir={tmp_path}")
-    assert done.returncode == 0 and done.stderr == ""
-    metrics = [json.loads((tmp_path / str(job) / "metrics.json").read_text()) for job in range(8)]
-    assert len({m["test/elbo"] for m in metrics}) == 8
-    assert len({m["parameters"] for m in metrics}) == 4
-
-
 @pytest.mark.slow
 def test_the_quickstart(tmp_path: Path) -> None:
     start = time.perf_counter()

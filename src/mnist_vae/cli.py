@@ -1,11 +1,10 @@
 """The front door's manners: every error is one sentence on stderr and a non-zero exit code."""
 
-import functools
+import importlib
 import logging
 import os
 import re
 import sys
-import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,8 @@ from omegaconf.errors import OmegaConfBaseException
 
 from mnist_vae import settings
 from mnist_vae.errors import DataError, RunFolderError, SettingsError, UserError, first_line, unknown_key
+from mnist_vae.runs import RunFolder
+from mnist_vae.worker import describe
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 FULL_ERROR = "HYDRA_FULL_ERROR"
@@ -43,56 +44,58 @@ def run(main: Callable[[], Any]) -> None:
     except Exception as error:
         if not _in_sentences():
             raise
-        reported = getattr(error, "reported", False)
-        sys.exit("error: some jobs failed, as said above" if reported else f"error: {sentence(error)}")
+        sys.exit(f"error: {sentence(error)}")
 
 
-def job(task: Callable[[DictConfig], Any]) -> Callable[[DictConfig], Any]:
-    """Make a task report its own failure: at once, and without the traceback that nobody asked for.
+def job(cfg: DictConfig, function: str) -> Any:
+    """Call `function(cfg, folder, hydra)` for Hydra's present job.
 
-    A failing job of a multirun passes its error on to Hydra, which goes on with the other jobs.
+    A single run reports its own failure: at once, and without the traceback that nobody asked for. A job of a multirun
+    runs in a process of its own; see jobs.run_job.
+
+    Args:
+        function: its dotted name. It is imported only now, so that `--help` and `--cfg` need not wait for torch.
     """
+    hydra = HydraConfig.get()
+    if hydra.mode == RunMode.MULTIRUN:
+        from mnist_vae.jobs import run_job
 
-    @functools.wraps(task)
-    def reporting(cfg: DictConfig) -> Any:
-        folder, multirun = (
-            Path(HydraConfig.get().runtime.output_dir),
-            HydraConfig.get().mode == RunMode.MULTIRUN,
-        )
-        try:
-            settings.check(cfg)  # before the task imports torch: a wrong number is told at once
-            return task(cfg)
-        except KeyboardInterrupt:
-            if not multirun:
-                print(f"\nstopped; the same command with hydra.run.dir={folder} continues", file=sys.stderr)
+        return run_job(function, cfg)
+    folder = Path(hydra.runtime.output_dir)
+    try:
+        settings.check(cfg)  # before the function's module imports torch: a wrong number is told at once
+        module, _, name = function.rpartition(".")
+        return getattr(importlib.import_module(module), name)(cfg, folder, hydra)
+    except KeyboardInterrupt:
+        print(f"\nstopped; the same command with hydra.run.dir={folder} continues", file=sys.stderr)
+        raise
+    except Exception as error:
+        # An error of these kinds comes before the run begins: then the folder may be another run's.
+        if isinstance(error, SettingsError | DataError | RunFolderError):
+            _leave_no_trace(folder)
+        else:
+            RunFolder(folder).write_failure(describe(error), list(hydra.overrides.task))
+        if not _in_sentences():
             raise
-        except Exception as error:
-            # An error of these kinds comes before the run begins: then the folder may be another run's.
-            begun = not isinstance(error, SettingsError | DataError | RunFolderError)
-            if begun or (multirun and not any(folder.iterdir())):
-                _remember(folder, error)
-            elif not multirun:
-                _leave_no_trace(folder)
-            if not _in_sentences():
-                raise
-            if not multirun:
-                sys.exit(f"error: {sentence(error)}")
-            name = f"job {HydraConfig.get().job.num} ({' '.join(HydraConfig.get().overrides.task)})"
-            print(f"error in {name}: {sentence(error)}", file=sys.stderr)
-            error.reported = True  # type: ignore[attr-defined]
-            raise
-
-    return reporting
+        sys.exit(f"error: {sentence(error)}")  # here, for Hydra would add a line of its own
 
 
 def _in_sentences() -> bool:
     return os.environ.get(SENTENCES) == "1"
 
 
-def sentence(error: BaseException) -> str:
-    """What to tell the user about an error: which key, what is wrong, what would be right."""
+def sentence(error: BaseException, see: str = f"set {FULL_ERROR}=1 to see where") -> str:
+    """What to tell the user about an error: which key, what is wrong, what would be right.
+
+    Args:
+        see: where to find the traceback of an error that nobody expected.
+    """
     if isinstance(error, UserError):
         return str(error)
+    plugin = re.search(r"Could not find 'hydra/launcher/(joblib|submitit|ray)", str(error))
+    if plugin:
+        extra = plugin[1]
+        return f'launcher: it needs a plugin that is not installed; install it by: pip install -e ".[{extra}]"'
     if isinstance(error, MissingConfigException) and error.missing_cfg_file and error.options:
         return _no_such_choice(error.missing_cfg_file, list(error.options))
     if isinstance(error, OSError) and error.filename and not isinstance(error, HydraException):
@@ -103,7 +106,9 @@ def sentence(error: BaseException) -> str:
         return "a group is given the name of a choice, as in model=conv; --help lists the choices."
     if isinstance(error, HydraException) or "override" in str(error):
         return _one_line(error)
-    return f"{_one_line(error)} ({type(error).__name__}; this was not expected: set {FULL_ERROR}=1 to see where)"
+    if type(error).__name__ in ("OutOfMemoryError", "MemoryError") or "can't allocate memory" in str(error):
+        return f"out of memory: a smaller model or batch_size, or fewer jobs at once, need less ({first_line(error)})."
+    return f"{_one_line(error)} ({type(error).__name__}; this was not expected: {see})"
 
 
 def _composition_sentence(error: Exception) -> str:
@@ -156,15 +161,6 @@ def _keys(node: DictConfig, prefix: str = "") -> list[str]:
 
 def _one_line(error: BaseException) -> str:
     return " ".join(str(error).split()) or type(error).__name__
-
-
-def _remember(folder: Path, error: BaseException) -> None:
-    """Keep the reason in the run's log; all of the traceback where the error is not the user's to mend."""
-    with (folder / "train.log").open("a") as file:
-        if isinstance(error, UserError):
-            print(f"error: {error}", file=file)
-        else:
-            traceback.print_exception(error, file=file)
 
 
 def _leave_no_trace(folder: Path) -> None:

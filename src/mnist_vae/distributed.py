@@ -1,35 +1,39 @@
 """One run in several processes: this one is rank 0, the others are started for the time of the run."""
 
 import os
-import socket
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
-from typing import Any
+from contextlib import AbstractContextManager, contextmanager, suppress
+from typing import Any, NamedTuple
 
 import torch
 from pytorch_lightning.utilities import rank_zero_only
 
+from mnist_vae import nodes
 from mnist_vae.errors import UserError
 
 
-def run_on_processes(function: Callable[..., Any], processes: int, *args: Any) -> Any:
-    """Call `function(*args)` in `processes` processes at once; return what it returns here, as rank 0.
+def run_on_processes(function: Callable[..., Any], processes: int, *args: Any, num_nodes: int = 1) -> Any:
+    """Call `function(*args)` in `processes` processes at once; return what it returns here, as this machine's first.
 
-    The environment tells Lightning the rank of each, as a cluster's launcher would. Rank 0 is this process, so
+    The environment tells Lightning the rank of each, as a cluster's launcher would. The first is this process, so
     its console, logging and Hydra state are those of any other run, also in the middle of a multirun.
 
     Args:
         function: importable by name, and args picklable.
+        num_nodes: machines that do the same at the same time; see nodes.py.
+
+    Raises:
+        SettingsError: there are several machines, and nothing tells where the first is.
     """
-    if processes == 1:
+    if processes * num_nodes == 1:
         return function(*args)
-    port = _free_port()
+    group = _Group(processes, num_nodes, *nodes.meeting_point(num_nodes))
     others = torch.multiprocessing.start_processes(
-        _run_rank, (function, processes, port, args), nprocs=processes - 1, join=False, start_method="spawn"
+        _run_rank, (function, group, args), nprocs=processes - 1, join=False, start_method="spawn"
     )
     assert others is not None
     try:
-        with _rank(0, processes, port):
+        with group.place(0):
             result = function(*args)
         while not others.join():  # raises what another process died of
             pass
@@ -39,26 +43,41 @@ def run_on_processes(function: Callable[..., Any], processes: int, *args: Any) -
             process.kill()
 
 
-def _run_rank(index: int, function: Callable[..., Any], processes: int, port: int, args: tuple[Any, ...]) -> None:
-    with _rank(index + 1, processes, port), suppress(UserError):  # rank 0 meets the same one and tells the user
+def _run_rank(index: int, function: Callable[..., Any], group: "_Group", args: tuple[Any, ...]) -> None:
+    with group.place(index + 1), suppress(UserError):  # rank 0 meets the same one and tells the user
         function(*args)
 
 
+class _Group(NamedTuple):
+    """The processes that share one experiment, and where they meet."""
+
+    processes: int  # of each machine
+    num_nodes: int
+    address: str
+    port: int
+
+    def place(self, local_rank: int) -> AbstractContextManager[None]:
+        """Take one of this machine's places in the group."""
+        node = nodes.node_rank(self.num_nodes)
+        names = {
+            "LOCAL_RANK": local_rank,
+            "NODE_RANK": node,
+            "RANK": node * self.processes + local_rank,
+            "WORLD_SIZE": self.processes * self.num_nodes,
+            "MASTER_ADDR": self.address,
+            "MASTER_PORT": self.port,
+        }
+        return _placed(names, self.processes)
+
+
 @contextmanager
-def _rank(rank: int, processes: int, port: int) -> Iterator[None]:
-    names = {
-        "LOCAL_RANK": rank,
-        "RANK": rank,
-        "WORLD_SIZE": processes,
-        "MASTER_ADDR": "127.0.0.1",
-        "MASTER_PORT": port,
-    }
+def _placed(names: dict[str, Any], processes: int) -> Iterator[None]:
     before = {name: os.environ.get(name) for name in names}
     main_only: Any = rank_zero_only
     threads, rank_before = torch.get_num_threads(), main_only.rank
     os.environ.update({name: str(value) for name, value in names.items()})
     torch.set_num_threads(max(1, threads // processes))
-    main_only.rank = rank  # Lightning sets it with its Trainer, and the loggers are made before that
+    main_only.rank = names["RANK"]  # Lightning sets it with its Trainer, and the loggers are made before that
     try:
         yield
     finally:
@@ -71,9 +90,3 @@ def _rank(rank: int, processes: int, port: int) -> Iterator[None]:
                 os.environ.pop(name, None)
             else:
                 os.environ[name] = value
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]

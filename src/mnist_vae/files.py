@@ -48,3 +48,9 @@ def write_figure(path: Path, figure: "Figure") -> None:
 def write_json(path: Path, value: Any) -> None:
     """Write `value` as indented JSON, atomically."""
     write_atomically(path, (json.dumps(value, indent=2) + "\n").encode())
+
+
+def shown(path: Path) -> str:
+    """A path as short as it can be printed."""
+    relative = os.path.relpath(path)
+    return str(path) if relative.startswith("..") else relative

@@ -75,6 +75,11 @@ class TensorBoard(TensorBoardLogger):
         """Lightning calls it after fitting and again after testing, and more is to be logged after both."""
         self.save()
 
+    @rank_zero_only
+    def close(self) -> None:
+        """End the thread that writes the event file."""
+        self.experiment.close()
+
 
 class StepsCSV(Logger):
     """Rows `step,name,value` in `<folder>/steps.csv`.

@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,7 @@ class RunFolder:
         self.config = self.path / ".hydra" / "config.yaml"
         self.rows = self.path / "metrics.csv"
         self.metrics = self.path / "metrics.json"
+        self.failure = self.path / "failed.json"
         self.last = self.path / "checkpoints" / "last.ckpt"
         self.best = self.path / "checkpoints" / "best.ckpt"
 
@@ -69,16 +71,20 @@ class RunFolder:
             raise RunFolderError(f"{self.rows} is damaged ({first_line(error)}).") from error
 
     @contextmanager
-    def claimed(self, cfg: DictConfig) -> Iterator[None]:
+    def claimed(self, cfg: DictConfig, wait: bool = False) -> Iterator[None]:
         """Hold the folder for this process and this configuration.
+
+        Args:
+            wait: if another process holds it, wait until it lets go, instead of refusing.
 
         Raises:
             RunFolderError: another process holds it, it belongs to another configuration, or it can't be written.
         """
         try:
             self.config.parent.mkdir(parents=True, exist_ok=True)
-            with _locked(self.path):
+            with locked(self.config.with_name("lock"), self.path, wait):
                 self.refuse_other_configuration(cfg)
+                self.failure.unlink(missing_ok=True)
                 if not self.config.exists():
                     write_atomically(self.config, OmegaConf.to_yaml(cfg, resolve=True).encode())
                 yield
@@ -98,10 +104,35 @@ class RunFolder:
         """Write metrics.json, which makes the run complete."""
         write_json(self.metrics, values)
 
+    def write_failure(self, failure: dict[str, Any], overrides: list[str]) -> None:
+        """Write failed.json, which is there until the run is started again, and the reason to train.log.
+
+        Args:
+            failure: `error`, a sentence; `type`, the exception's name; `traceback`, and whether the error is of those
+                that a user can act on, `expected`: then its traceback is not worth reading in the log.
+        """
+        told = {name: failure[name] for name in ("error", "type", "traceback")}
+        when = datetime.now().astimezone().isoformat(timespec="seconds")
+        write_json(self.failure, told | {"overrides": overrides, "time": when})
+        with (self.path / "train.log").open("a") as file:
+            print(f"error: {told['error']}" if failure["expected"] else told["traceback"], file=file)
+
+    def read_failure(self) -> dict[str, Any] | None:
+        """What failed.json says; None if there is none, or if the run was complete in spite of it."""
+        if self.complete or not self.failure.exists():
+            return None
+        try:
+            failure = json.loads(self.failure.read_text())
+            failure["error"]
+        except (ValueError, KeyError, TypeError):
+            return {"error": "its failed.json is damaged.", "type": "", "traceback": "", "overrides": []}
+        return failure
+
     def refuse_other_configuration(self, cfg: DictConfig) -> None:
         """Raise RunFolderError, naming the keys that differ, if the folder belongs to another configuration."""
         if not self.config.exists():
-            if self.path.is_dir() and {path.name for path in self.path.iterdir()} - {".hydra", "train.log"}:
+            unbegun = {".hydra", "train.log", "failed.json"}
+            if self.path.is_dir() and {path.name for path in self.path.iterdir()} - unbegun:
                 raise RunFolderError(f"{self.path} holds something else than a run; choose a new or empty folder.")
             return
         mine, theirs = (
@@ -177,17 +208,20 @@ def _flat(node: Any, prefix: str = "") -> dict[str, Any]:
 
 
 @contextmanager
-def _locked(folder: Path) -> Iterator[None]:
+def locked(file: Path, what: Path, wait: bool = False) -> Iterator[None]:
+    """Hold a lock file for this process.
+
+    Raises:
+        RunFolderError: another process holds it, and this one is not to wait; the message names `what`.
+    """
     from filelock import FileLock, Timeout
 
     # Left behind: deleting a lock file that another process may just have opened is a race.
-    lock = FileLock(folder / ".hydra" / "lock", timeout=0)
+    lock = FileLock(file, timeout=-1 if wait else 0)
     try:
         lock.acquire()
     except Timeout as error:
-        raise RunFolderError(
-            f"{folder} is in use by another process; wait for it, or choose another folder."
-        ) from error
+        raise RunFolderError(f"{what} is in use by another process; wait for it, or choose another folder.") from error
     try:
         yield
     finally:

@@ -1,6 +1,7 @@
 """Typed schema of the configuration, and the checks on its values. Imports nothing heavy."""
 
 import dataclasses
+import os
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import Enum
@@ -46,6 +47,7 @@ class Data:
 class Accelerator:
     accelerator: Device = MISSING
     devices: int = MISSING  # processes, one per device; -1 is all devices of the machine
+    num_nodes: int = MISSING  # machines, each with that many processes
     precision: str = MISSING
 
 
@@ -78,8 +80,14 @@ class Config:
 
 
 def register() -> None:
-    """Make the schema known to Hydra under the name that configs/train.yaml gives it."""
+    """Make known to Hydra the schema, by the name that configs/train.yaml gives it, and ${cores:}."""
     ConfigStore.instance().store(name="schema", node=Config)
+    OmegaConf.register_new_resolver("cores", cores, replace=True)
+
+
+def cores() -> int:
+    """The processor's cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def choice(node: DictConfig) -> str:
@@ -142,6 +150,8 @@ def check(cfg: DictConfig) -> None:
         raise SettingsError(
             f"accelerator.devices={cfg.accelerator.devices}: it must be 1 or more, or -1 for all devices."
         )
+    if cfg.accelerator.num_nodes < 1:
+        raise SettingsError(f"accelerator.num_nodes={cfg.accelerator.num_nodes}: it must be 1 or more.")
     if cfg.accelerator.precision not in PRECISIONS:
         raise SettingsError(
             f"accelerator.precision={cfg.accelerator.precision}: it must be one of {', '.join(PRECISIONS)}."

@@ -1,7 +1,6 @@
 """What the tools in scripts/ share: their manners, their options, and the runs they work on."""
 
 import logging
-import os
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from tqdm import tqdm
 
 from mnist_vae import cli
 from mnist_vae.errors import RunFolderError, UserError
+from mnist_vae.files import shown
 from mnist_vae.loading import OpenRun, open_run
 from mnist_vae.options import group, option, parse, usage
 from mnist_vae.runs import find_runs
@@ -101,9 +101,3 @@ def _open_and_work(path: Path, options: RunOptions, device: "torch.device", work
         return work(run)
     except OSError as error:
         raise RunFolderError(f"{error.filename or path} can't be written ({error.strerror or error}).") from error
-
-
-def shown(path: Path) -> str:
-    """A path as short as it can be printed."""
-    relative = os.path.relpath(path)
-    return str(path) if relative.startswith("..") else relative

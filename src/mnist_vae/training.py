@@ -11,6 +11,7 @@ from typing import Any
 import pytorch_lightning as pl
 from omegaconf import DictConfig
 from pytorch_lightning.loggers import Logger
+from pytorch_lightning.plugins.environments import LightningEnvironment
 from pytorch_lightning.strategies import DDPStrategy
 from tqdm.contrib.logging import logging_redirect_tqdm
 
@@ -28,6 +29,7 @@ from mnist_vae.files import write_json
 from mnist_vae.instantiate import instantiate, instantiate_callable
 from mnist_vae.loggers import TensorBoard
 from mnist_vae.module import VAEModule
+from mnist_vae.nodes import node_rank
 from mnist_vae.noise import seed_everything
 from mnist_vae.runs import RunFolder
 from mnist_vae.settings import Device
@@ -37,7 +39,7 @@ log = logging.getLogger(__name__)
 PROJECTED = 2000  # test images in TensorBoard's projector
 
 
-def train(cfg: DictConfig, folder: str | Path, hydra: Any = None) -> dict[str, float | str]:
+def train(cfg: DictConfig, folder: str | Path, hydra: Any = None, wait: bool = False) -> dict[str, float | str]:
     """Run the experiment that `cfg` describes in `folder`, or finish it there; return its final metrics.
 
     A folder in which the same experiment was interrupted is taken up at the end of its last complete epoch, and
@@ -47,6 +49,8 @@ def train(cfg: DictConfig, folder: str | Path, hydra: Any = None) -> dict[str, f
         cfg: a config of the schema settings.Config.
         folder: the run's folder, the contents of which the README describes.
         hydra: Hydra's own config (HydraConfig.get()), kept beside `cfg` when there is one.
+        wait: if another process holds the folder, wait for it, instead of refusing; a sweep that was killed may
+            have left a job behind that is still at work, and its result will do.
 
     Raises:
         UserError: a value, the data or the folder is not right; nothing was started.
@@ -58,28 +62,37 @@ def train(cfg: DictConfig, folder: str | Path, hydra: Any = None) -> dict[str, f
     if run.complete:
         log.info(f"{run.path} is complete already; nothing is left to do.")
     else:
-        _finish(cfg, run, hydra)
+        _finish(cfg, run, hydra, wait)
+    if node_rank(cfg.accelerator.num_nodes) > 0:
+        return {}  # what the run came to, the first machine tells
     metrics = run.read_metrics()
     log.info(summary(metrics, run.path))
     return metrics
 
 
-def _finish(cfg: DictConfig, run: RunFolder, hydra: Any) -> None:
+def _finish(cfg: DictConfig, run: RunFolder, hydra: Any, wait: bool) -> None:
     device = hardware.resolve_device(cfg.accelerator.accelerator)
     processes = hardware.resolve_processes(cfg.accelerator.devices, device)
+    num_nodes = cfg.accelerator.num_nodes
     if cfg.accelerator.precision == "16-mixed" and device is Device.cpu:
         raise SettingsError("accelerator.precision=16-mixed: it needs a GPU; on the CPU use bf16-mixed or 32-true.")
     parts = Parts(cfg)  # every other mistake in the config shows here, before the folder is touched
     name = hardware.device_name(device)
     overrides = list(hydra.overrides.task) if hydra is not None else []
     headline = settings.headline(cfg, overrides)
-    with run.claimed(cfg):
+    if node_rank(num_nodes) > 0:  # the first machine keeps the books
+        run_on_processes(run_rank, processes, cfg, str(run.path), device, processes, headline, num_nodes=num_nodes)
+        return
+    with run.claimed(cfg, wait):
+        if run.complete:
+            return
         if hydra is not None:
             run.write_hydra(overrides, hydra)
-        write_json(run.path / "environment.json", hardware.describe() | {"device": name, "processes": processes})
-        log.info(opening(cfg, parts.vae, parts.data, name, processes))
-        if processes > 1:
-            run_on_processes(run_rank, processes, cfg, str(run.path), device, processes, headline)
+        world = processes * num_nodes
+        write_json(run.path / "environment.json", hardware.describe() | {"device": name, "processes": world})
+        log.info(opening(cfg, parts.vae, parts.data, name, world))
+        if world > 1:
+            run_on_processes(run_rank, processes, cfg, str(run.path), device, processes, headline, num_nodes=num_nodes)
         else:
             _experiment(parts, cfg, run, device, processes, headline)
 
@@ -117,16 +130,29 @@ def _experiment(
     if last_step >= 0:
         log.info(f"continuing after step {last_step}")
     recorder = Recorder(run.path)
-    with _quiet_lightning(), logging_redirect_tqdm():
+    with _quiet_lightning():
         callbacks = [*parts.callbacks, StopOnTerminate(), Progress(), recorder]
         trainer = _trainer(cfg, run, device, processes, callbacks, last_step)
-        trainer.fit(module, data, ckpt_path=str(run.last) if last_step >= 0 else None)
-        # The weights to report are those of best.ckpt. Given its path, Lightning would also put the callbacks back
-        # to where they were then, and the epochs since would be forgotten.
-        module.load_state_dict(read_checkpoint(run.best)["state_dict"])
-        trainer.test(module, data, verbose=False)
-    if not trainer.is_global_zero:
-        return
+        try:
+            with logging_redirect_tqdm():
+                trainer.fit(module, data, ckpt_path=str(run.last) if last_step >= 0 else None)
+                # The weights to report are those of best.ckpt. Given its path, Lightning would also put the callbacks
+                # back to where they were then, and the epochs since would be forgotten.
+                module.load_state_dict(read_checkpoint(run.best)["state_dict"])
+                trainer.test(module, data, verbose=False)
+            if trainer.is_global_zero:
+                _conclude(parts, cfg, run, recorder, trainer, headline)
+        finally:
+            for logger in trainer.loggers:
+                if isinstance(logger, TensorBoard):
+                    logger.close()
+
+
+def _conclude(
+    parts: Parts, cfg: DictConfig, run: RunFolder, recorder: Recorder, trainer: pl.Trainer, headline: dict[str, Any]
+) -> None:
+    """All that follows the test: figures, the loggers' last entries, and metrics.json."""
+    module, data = parts.module, parts.data
     test = {name: value for name, value in module.results.items() if name.startswith("test/")}
     if not all(math.isfinite(value) for value in test.values()):
         raise TrainingDiverged(f"the weights to be tested give no finite numbers: {test}; a lower lr usually helps.")
@@ -173,13 +199,15 @@ def _trainer(
         default_root_dir=run.path,
         accelerator=device.value,
         devices=processes,
-        strategy=DDPStrategy() if processes > 1 else "auto",
+        num_nodes=cfg.accelerator.num_nodes,
+        strategy=DDPStrategy() if processes * cfg.accelerator.num_nodes > 1 else "auto",
         precision=cfg.accelerator.precision,
         max_epochs=cfg.max_epochs,
         limit_val_batches=None if cfg.data.val_size else 0,
         logger=logger,
         callbacks=callbacks,
-        plugins=[AtomicCheckpointIO()],
+        # Processes are started by run_on_processes, also under SLURM, whose variables Lightning would go by.
+        plugins=[AtomicCheckpointIO(), LightningEnvironment()],
         use_distributed_sampler=False,  # our batches are shared out in data.ImageDataset
         num_sanity_val_steps=0,
         enable_model_summary=False,

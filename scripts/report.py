@@ -1,0 +1,36 @@
+"""The report of a sweep, at any time, also while it runs: <sweep>/report.html, a page with the ranking, figures and
+failures, and <sweep>/summary.csv, a row per job. The best runs are printed.
+
+python scripts/report.py sweep=outputs/sweeps/…
+"""
+
+import sys
+from dataclasses import dataclass
+
+from mnist_vae import cli
+from mnist_vae.files import shown
+from mnist_vae.options import option, parse, usage
+
+
+@dataclass
+class ReportOptions:
+    sweep: str = option(meaning="a sweep's folder; or any folder of runs; or a run's own")
+
+
+def main(options: ReportOptions) -> None:
+    from mnist_vae.report import write_report
+    from mnist_vae.report.tables import overview
+    from mnist_vae.sweeps import read_sweep
+
+    sweep = read_sweep(options.sweep)
+    path = write_report(sweep)
+    print(overview(sweep))
+    print(f"report: {shown(path)}")
+
+
+if __name__ == "__main__":
+    # tools.start would do the same, but brings in Lightning, which no report needs.
+    if {"--help", "-h"} & set(sys.argv[1:]):
+        print(usage(ReportOptions, __doc__ or ""))
+    else:
+        cli.run(lambda: main(parse(ReportOptions, sys.argv[1:])))

@@ -1,0 +1,59 @@
+"""The sweeper of `python train.py -m sweep=search`: Bayesian search by Optuna."""
+
+from typing import Any
+
+from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from omegaconf import DictConfig
+
+
+class SearchSweeper(BasicSweeper):
+    """Draws the values of each job from Optuna, which learns from the jobs before.
+
+    Hydra's own plugin for Optuna needs a version of it from 2021, keeps going with no trial that failed, and can't
+    stop a hopeless one early; so this is one of ours, for the present Optuna.
+
+    Args:
+        n_trials: how many jobs in all, those of earlier commands in the same folder included.
+        parallel: how many at once; null for as many as joblib has processes, else one.
+        metric: what is to be large or small at the end of a run; with data held out, val/elbo.
+        direction: maximize or minimize.
+        sampler, pruner: Optuna's, by `_target_` and arguments; null for the pruner to stop none early.
+        params: what to search, as on the command line.
+    """
+
+    def __init__(
+        self,
+        n_trials: int,
+        parallel: int | None,
+        metric: str,
+        direction: str,
+        sampler: DictConfig,
+        pruner: DictConfig | None,
+        params: dict[str, str] | None = None,
+    ) -> None:
+        super().__init__(max_batch_size=None, params=params)
+        self.n_trials, self.parallel = n_trials, parallel
+        self.metric, self.direction = metric, direction
+        self.sampler, self.pruner = sampler, pruner
+
+    def sweep(self, arguments: list[str]) -> Any:
+        from mnist_vae.multirun import Multirun  # not while Hydra looks for plugins, which it does for --help too
+        from mnist_vae.search import Search
+
+        assert self.config is not None and self.hydra_context is not None and self.launcher is not None
+        parser = OverridesParser.create(config_loader=self.hydra_context.config_loader)
+        overrides = parser.parse_overrides([*self._parse_config(), *arguments])
+        multirun = Multirun(self.config, self.hydra_context, self.launcher)
+        with multirun.held():
+            search = Search(multirun, overrides, self.metric, self.direction, self.sampler, self.pruner)
+            with multirun.watched(total=self.n_trials):
+                search.run(self.n_trials, self.parallel or self._processes())
+            search.tell_best()
+
+    def _processes(self) -> int:
+        import joblib
+
+        assert self.config is not None
+        jobs = self.config.hydra.launcher.get("n_jobs", 1)
+        return joblib.effective_n_jobs(jobs) if jobs != 1 else 1

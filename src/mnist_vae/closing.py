@@ -1,0 +1,39 @@
+"""What happens when a multirun ends: its report, a short summary, and the exit code."""
+
+import shlex
+import sys
+from pathlib import Path
+from typing import Any
+
+from hydra.experimental.callback import Callback
+from omegaconf import DictConfig
+
+
+class Closing(Callback):
+    """Makes the sweep's report, and ends the process with an error that names the jobs that failed, if some did."""
+
+    def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
+        # Hydra makes this object for every command, and would take an exception here for a warning.
+        from mnist_vae import cli
+
+        try:
+            failed, total = _close(Path(config.hydra.sweep.dir))
+        except Exception as error:
+            sys.exit(f"error: the report could not be made: {cli.sentence(error)}")
+        if failed:
+            sys.exit(f"error: {len(failed)} of {total} jobs failed: {' · '.join(failed)}")
+
+
+def _close(folder: Path) -> tuple[list[str], int]:
+    """The names of the jobs that failed, and how many jobs there are."""
+    from mnist_vae.files import shown
+    from mnist_vae.report import write_report
+    from mnist_vae.report.tables import overview
+    from mnist_vae.sweeps import State, read_sweep
+
+    sweep = read_sweep(folder)
+    report = write_report(sweep)
+    rule = "─" * 72
+    print(rule, overview(sweep), sep="\n")
+    print(f"report   {shown(report)}\ncurves   tensorboard --logdir {shlex.quote(shown(folder))}", rule, sep="\n")
+    return [job.name for job in sweep.of_state(State.failed)], len(sweep.jobs)

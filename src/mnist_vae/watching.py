@@ -1,0 +1,137 @@
+"""What the console shows of a sweep while its jobs run, wherever they run: read from their folders."""
+
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+
+from tqdm import tqdm
+
+from mnist_vae.errors import RunFolderError
+from mnist_vae.jobs import running_mark
+from mnist_vae.runs import RunFolder
+
+
+@dataclass
+class Job:
+    """One job of a sweep.
+
+    Args:
+        name: of its folder within the sweep's.
+        label: what tells it from the others.
+        overrides: those of the experiment.
+        launched: what a launcher is given to run it.
+        run: its folder.
+        epochs: how many it is to train.
+    """
+
+    name: str
+    label: str
+    overrides: list[str]
+    launched: list[str]
+    run: RunFolder
+    epochs: int
+
+    @property
+    def ended(self) -> bool:
+        """Whether it has come to its end, good or bad."""
+        return self.run.complete or self.run.failure.exists()
+
+    def mark(self, sweep: Path) -> Path:
+        """The file that is there while it runs."""
+        return running_mark(sweep, self.name)
+
+
+class Watch:
+    """A bar over all jobs, and a line for each that ends.
+
+    Args:
+        sweep: the sweep's folder.
+        jobs: those to watch; more can be added.
+        total: how many there will be.
+    """
+
+    EVERY = 0.3  # seconds from one look to the next
+
+    def __init__(self, sweep: Path, total: int) -> None:
+        self.sweep, self.total = sweep, total
+        self.jobs: list[Job] = []
+        self.told: set[str] = set()
+        self.failed = 0
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._look_often, daemon=True)
+
+    def __enter__(self) -> "Watch":
+        self._started = time.perf_counter()
+        self._bar = tqdm(
+            total=self.total,
+            leave=False,
+            disable=None,
+            dynamic_ncols=True,
+            bar_format="{l_bar}{bar}| {remaining} left{postfix}",
+        )
+        self._thread.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None):
+        self._stop.set()
+        self._thread.join()
+        self._look()
+        self._bar.close()
+
+    def add(self, jobs: Sequence[Job]) -> None:
+        """Watch these too. Those that are complete by now were so before, and are counted without a word."""
+        complete = [job.name for job in jobs if job.run.complete]
+        self.told.update(complete)
+        if complete:
+            tqdm.write(f"{len(complete)} of {self.total} jobs are complete already")
+        self.jobs = [*self.jobs, *jobs]
+        # A bar that starts where an earlier sweep ended must not take that for speed.
+        if not self._bar.disable:
+            self._bar.initial += len(complete)
+
+    def _look_often(self) -> None:
+        while not self._stop.wait(self.EVERY):
+            self._look()
+
+    def _look(self) -> None:
+        done, running, parts = len(self.told), 0, 0.0
+        for job in self.jobs:
+            if job.name in self.told:
+                continue
+            if job.ended:
+                self.told.add(job.name)
+                done += 1
+                self._tell(job, done)
+            elif job.mark(self.sweep).exists():
+                running += 1
+                parts += min(1.0, _epochs(job) / job.epochs)
+        self._bar.set_description(f"{done - self.failed} done, {running} running, {self.failed} failed", refresh=False)
+        self._bar.n = done + parts
+        self._bar.refresh()
+
+    def _tell(self, job: Job, done: int) -> None:
+        line = f"[{done:{len(str(self.total))}d}/{self.total}] {job.label}  "
+        failure = job.run.read_failure()
+        if failure is not None:
+            self.failed += 1
+            tqdm.write(f"{line} failed: {failure['error']}")
+            return
+        try:
+            metrics = job.run.read_metrics()
+        except RunFolderError as error:
+            tqdm.write(f"{line} {error}")
+            return
+        tqdm.write(
+            f"{line} test ELBO {metrics['test/elbo']:.3f}, {metrics['epochs']} epochs in "
+            f"{metrics['train_seconds']:.0f} s"
+        )
+
+
+def _epochs(job: Job) -> int:
+    try:
+        return len(job.run.read_rows())
+    except RunFolderError:
+        return 0

@@ -1,0 +1,59 @@
+"""Run folders made up by hand, for tests of what is read from them."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+MODELS: dict[str, dict[str, Any]] = {
+    "mlp": {"_target_": "mnist_vae.networks.mlp.MLP", "hidden_dims": [400], "activation": "relu"},
+    "conv": {"_target_": "mnist_vae.networks.conv.Conv", "channels": [16, 32], "activation": "relu"},
+}
+
+
+def config(latent_dim: int = 2, beta: float = 1.0, seed: int = 0, model: str = "mlp", data: str = "mnist") -> Any:
+    """A run's config, as Hydra would have composed it."""
+    return {
+        "latent_dim": latent_dim,
+        "beta": float(beta),
+        "seed": seed,
+        "max_epochs": 4,
+        "lr": 1e-3,
+        "model": dict(MODELS[model]),
+        "data": {"name": data, "root": f"/{seed}", "binarize": "none", "source": {"dataset": data.upper()}},
+        "objective": {"_target_": "mnist_vae.objectives.ELBO", "beta": float(beta)},
+        "likelihood": {"_target_": "mnist_vae.likelihoods.Bernoulli"},
+        "logger": {"log_every_n_steps": 50, "backend": None},
+    }
+
+
+def make_run(folder: Path, elbo: float | None = None, kl: float = 10.0, typed: bool = True, **settings: Any) -> Path:
+    """A run's folder: complete with that test ELBO, or only begun; `typed`: with the settings as overrides."""
+    hydra = folder / ".hydra"
+    hydra.mkdir(parents=True)
+    cfg = config(**settings)
+    (hydra / "config.yaml").write_text(yaml.safe_dump(cfg, sort_keys=False))
+    if typed:
+        overrides = [f"{key}={value}" for key, value in settings.items()]
+        (hydra / "overrides.yaml").write_text(yaml.safe_dump(overrides))
+    (folder / "metrics.csv").write_text("epoch,seconds,val/elbo\n1,2.5,-150\n2,2.5,-140\n")
+    if elbo is not None:
+        metrics = {"test/elbo": elbo, "test/kl": kl, "test/reconstruction": -elbo - kl, "test/active_units": 2.0}
+        metrics |= {"val/elbo": elbo + 1, "epochs": 2, "parameters": 12345, "train_seconds": 5.0}
+        metrics |= {"dataset": cfg["data"]["name"], "binarize": "none"}
+        (folder / "metrics.json").write_text(json.dumps(metrics))
+    return folder
+
+
+def make_failure(folder: Path, error: str, traceback: str = "", overrides: list[str] | None = None) -> Path:
+    """A job that failed before it began."""
+    folder.mkdir(parents=True, exist_ok=True)
+    failure = {"error": error, "type": "ValueError", "traceback": traceback, "overrides": overrides or [], "time": ""}
+    (folder / "failed.json").write_text(json.dumps(failure))
+    return folder
+
+
+def make_plan(sweep: Path, *jobs: str) -> None:
+    """sweep.json of jobs that are named by their overrides, joined by commas."""
+    (sweep / "sweep.json").write_text(json.dumps({"jobs": {job: job.split(",") for job in jobs}}))
