@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from hydra import compose, initialize_config_dir
+from hydra.core.config_store import ConfigStore
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import ConfigCompositionException, HydraException, MissingConfigException
 from hydra.types import RunMode
@@ -26,6 +27,9 @@ FULL_ERROR = "HYDRA_FULL_ERROR"
 SENTENCES = "MNIST_VAE_SENTENCES"  # set for this process and its workers while errors are told in one sentence
 
 settings.register()
+# Hydra copies this store for every group that --help lists, a hundred times; nothing changes what is in it, since
+# whatever is loaded from it is copied again.
+ConfigStore.__deepcopy__ = lambda self, memo: self  # type: ignore[attr-defined]
 
 
 def run(main: Callable[[], Any]) -> None:
@@ -96,6 +100,11 @@ def sentence(error: BaseException, see: str = f"set {FULL_ERROR}=1 to see where"
     if plugin:
         extra = plugin[1]
         return f'launcher: it needs a plugin that is not installed; install it by: pip install -e ".[{extra}]"'
+    if 'Could not detect "srun"' in str(error):
+        return (
+            "launcher=slurm: there is no srun on this machine; start the sweep where your cluster lets you submit "
+            "jobs (python scripts/sbatch.py shows anywhere what would be submitted)."
+        )
     if isinstance(error, MissingConfigException) and error.missing_cfg_file and error.options:
         return _no_such_choice(error.missing_cfg_file, list(error.options))
     if isinstance(error, OSError) and error.filename and not isinstance(error, HydraException):

@@ -26,7 +26,7 @@ def run_job(function: str, cfg: DictConfig) -> dict[str, Any]:
     Args:
         function: its dotted name; it is imported in the worker only.
     """
-    hydra = HydraConfig.get()
+    hydra: Any = HydraConfig.get()
     run = RunFolder(hydra.runtime.output_dir)
     if node_rank(cfg.accelerator.num_nodes) > 0:  # the first one keeps the books
         return _outcome(function, cfg, run, hydra).get("result", {})

@@ -35,7 +35,7 @@ class Pruning(pl.Callback):
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         stop = False
         if trainer.is_global_zero:
-            value = float(pl_module.results[self.metric])  # type: ignore[union-attr,index,arg-type]
+            value = float(pl_module.results[self.metric])  # type: ignore[index]
             stop = self._hopeless(Path(trainer.default_root_dir).parent, value, trainer.current_epoch + 1)
         trainer.should_stop |= trainer.strategy.broadcast(stop)
 
@@ -54,7 +54,7 @@ class Pruning(pl.Callback):
         return False
 
 
-def open_study(sweep: Path, direction: str | None = None) -> "optuna.Study":
+def open_study(sweep: Path, direction: Any = None) -> "optuna.Study":
     """The study in a sweep's folder; with a direction, a new one if there is none.
 
     Raises:

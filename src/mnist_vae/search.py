@@ -93,8 +93,7 @@ class Search:
 
     def _ask(self) -> tuple[int, Job]:
         # A sampler of its own for each trial: then a search that was resumed draws what it would have drawn.
-        sampler = OmegaConf.to_container(self.sampler, resolve=True)
-        assert isinstance(sampler, dict)
+        sampler: Any = OmegaConf.to_container(self.sampler, resolve=True)
         if sampler.get("seed") is not None:
             sampler["seed"] += len(self.study.trials)
         self.study.sampler = build("hydra.sweeper.sampler", sampler)
