@@ -108,6 +108,9 @@ def test_an_unexpected_error_is_kept_in_the_log(tmp_path: Path) -> None:
     assert "HYDRA_FULL_ERROR=1" in done.stderr and "this one is broken" in done.stderr
     assert len(done.stderr.splitlines()) == 1
     assert "Traceback" in (folder / "train.log").read_text()
+    failure = json.loads((folder / "failed.json").read_text())
+    assert "this one is broken" in failure["error"] and "in on_train_epoch_start" in failure["traceback"]
+    assert "data=digits" in failure["overrides"] and failure["type"] == "RuntimeError"
 
 
 def test_a_run_prints_what_is_needed_and_nothing_else(tmp_path: Path) -> None:

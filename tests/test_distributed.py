@@ -70,9 +70,13 @@ def test_it_works_inside_a_multirun(tmp_path: Path) -> None:
     sweep = ("-m", *RUN, *MODELS["mlp"], "max_epochs=1", "accelerator=ddp_cpu", "seed=0,1")
     done = command(*sweep, f"hydra.sweep.dir={tmp_path}")
     assert done.returncode == 0 and done.stderr == "", done.stderr
-    elbos = [json.loads((tmp_path / job / "metrics.json").read_text())["test/elbo"] for job in "01"]
+    jobs = sorted(path.parent for path in tmp_path.glob("*/metrics.json"))
+    assert [job.name[:7] for job in jobs] == ["seed=0,", "seed=1,"]
+    elbos = [json.loads((job / "metrics.json").read_text())["test/elbo"] for job in jobs]
     assert elbos[0] != elbos[1]
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["0", "1", "multirun.yaml"]
+    files = [".sweep", "multirun.yaml", "report.html", *(job.name for job in jobs), "summary.csv", "sweep.json"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == files
+    assert all(len(list((job / "tensorboard").glob("events.*"))) == 1 for job in jobs)
 
 
 @pytest.mark.slow

@@ -9,6 +9,8 @@ import types
 from pathlib import Path
 
 import pytest
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import IntervalSweep, Override
 from omegaconf import OmegaConf
 
 from mnist_vae import settings
@@ -26,11 +28,20 @@ def blocks(language: str) -> list[str]:
     return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
 
 
+def values(override: Override) -> list[str]:
+    key, value = override.get_key_element(), override.value()
+    if isinstance(value, IntervalSweep):
+        return [f"{key}={value.start:g}", f"{key}={value.end:g}"]
+    if override.is_sweep_override():
+        return [f"{key}={text}" for text in override.sweep_string_iterator()]
+    return [f"{key}={override.get_value_element_as_str()}"]
+
+
 @pytest.mark.parametrize("command", [c for c in COMMANDS if "latent_dmi" not in c and "resnet" not in c])
 def test_every_command_composes(command: str) -> None:
     overrides = [word for word in shlex.split(command) if not word.startswith("-")]
     # A sweep composes if each of its values does.
-    swept = [[f"{o.partition('=')[0]}={value}" for value in o.partition("=")[2].split(",")] for o in overrides]
+    swept = [values(override) for override in OverridesParser.create().parse_overrides(overrides)]
     for position in range(max(map(len, swept), default=1)):
         chosen = [values[min(position, len(values) - 1)] for values in swept if not values[0].startswith("hydra.")]
         settings.check(composed(*chosen))

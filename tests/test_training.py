@@ -5,6 +5,8 @@ import json
 import logging
 import math
 import re
+import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -22,6 +24,7 @@ from mnist_vae.errors import RunFolderError, SettingsError, TrainingDiverged
 from mnist_vae.loading import open_run
 from mnist_vae.module import VAEModule
 from mnist_vae.objectives import Terms
+from mnist_vae.runs import RunFolder
 from mnist_vae.training import train
 from tests.conftest import composed
 
@@ -318,8 +321,6 @@ def test_weights_that_blow_up_in_the_last_step_are_told(tiny: Tiny, tmp_path: Pa
 
 
 def test_a_folder_in_use_is_refused(tiny: Tiny, tmp_path: Path) -> None:
-    from mnist_vae.runs import RunFolder
-
     with RunFolder(tmp_path).claimed(tiny()), pytest.raises(RunFolderError, match="in use by another process"):
         train(tiny(), tmp_path)
     train(tiny(), tmp_path)
@@ -367,3 +368,31 @@ def test_an_objective_can_be_a_function(tiny: Tiny, tmp_path: Path) -> None:
     OmegaConf.update(cfg, "objective.wait", 3, force_add=True)
     with pytest.raises(SettingsError, match=r"objective.wait: there is no such key"):
         train(cfg, tmp_path / "other")
+
+
+def test_a_job_that_is_at_work_elsewhere_is_waited_for(tiny: Tiny, finished: Path, tmp_path: Path) -> None:
+    """As the folder's other user, a thread that completes the run, and lets go."""
+    run, held = RunFolder(tmp_path), threading.Event()
+    metrics = RunFolder(finished).read_metrics()
+
+    def other() -> None:
+        with run.claimed(tiny()):
+            held.set()
+            time.sleep(1)
+            run.write_metrics(metrics)
+
+    thread = threading.Thread(target=other)
+    thread.start()
+    held.wait()
+    assert train(tiny(), tmp_path, wait=True) == metrics
+    thread.join()
+    assert not (tmp_path / "checkpoints").exists()
+
+
+def test_a_failure_is_forgotten_when_the_run_is_started_again(tiny: Tiny, tmp_path: Path) -> None:
+    failure = {"error": "it failed.", "type": "RuntimeError", "traceback": "", "expected": True}
+    run = RunFolder(tmp_path)
+    run.write_failure(failure, ["seed=0"])
+    assert run.read_failure() is not None
+    train(tiny("max_epochs=1"), tmp_path)
+    assert run.read_failure() is None and not run.failure.exists()

@@ -29,6 +29,7 @@ from mnist_vae.files import write_json
 from mnist_vae.instantiate import instantiate, instantiate_callable
 from mnist_vae.loggers import TensorBoard
 from mnist_vae.module import VAEModule
+from mnist_vae.naming import experiment_overrides
 from mnist_vae.nodes import node_rank
 from mnist_vae.noise import seed_everything
 from mnist_vae.runs import RunFolder
@@ -79,7 +80,7 @@ def _finish(cfg: DictConfig, run: RunFolder, hydra: Any, wait: bool) -> None:
     parts = Parts(cfg)  # every other mistake in the config shows here, before the folder is touched
     name = hardware.device_name(device)
     overrides = list(hydra.overrides.task) if hydra is not None else []
-    headline = settings.headline(cfg, overrides)
+    headline = settings.headline(cfg, experiment_overrides(overrides))
     if node_rank(num_nodes) > 0:  # the first machine keeps the books
         run_on_processes(run_rank, processes, cfg, str(run.path), device, processes, headline, num_nodes=num_nodes)
         return

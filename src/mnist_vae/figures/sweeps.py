@@ -16,7 +16,7 @@ Value = float | str  # of a setting: all of one setting's values are numbers, or
 
 FEW = 8  # numbers told apart by a legend; more are told by a colour bar
 WIDE = 20  # ratio from which values are shown on a logarithmic scale
-MANY = 12  # numbers above which the mean is over neighbouring ones; one run alone is no trend
+MANY = 12  # numbers above which the mean is over neighbouring ones
 LONGEST = 18  # letters of a name
 
 
@@ -34,9 +34,11 @@ def by_setting(
 
     figure = Figure(figsize=(2.6 * len(metrics), 1.95 * len(settings) + 0.25), dpi=DPI, layout="constrained")
     panels = figure.subplots(len(settings), len(metrics), squeeze=False, sharey="col")
+    # As a random search has it: no two runs alike in anything, so that one run at a value is no trend.
+    scattered = sum(_mostly_once(values) for values in settings.values()) > 1
     for row, (name, values) in enumerate(settings.items()):
         for axis, (heading, numbers) in zip(panels[row], metrics.items(), strict=True):
-            _effect(axis, values, np.asarray(numbers, float))
+            _effect(axis, values, np.asarray(numbers, float), scattered and _mostly_once(values))
             axis.set_xlabel(plain(name))
             tidy(axis, heading if row == 0 else "")
     figure.suptitle(plain(title), x=0.01, ha="left", fontsize=FONT, color=PALE)
@@ -75,13 +77,15 @@ def is_wide(values: Sequence[Value]) -> bool:
     return is_numeric(values) and min(values) > 0 and max(values) / min(values) > WIDE  # type: ignore[operator]
 
 
-def _effect(axis: "Axes", values: Sequence[Value], numbers: np.ndarray) -> None:
+def _effect(axis: "Axes", values: Sequence[Value], numbers: np.ndarray, scattered: bool) -> None:
     places = list(dict.fromkeys(values))
     numeric = is_numeric(values)
     x = np.array(values, float) if numeric else np.array([places.index(value) for value in values], float)
     size = min(14, max(4, 1500 / max(1, len(values))))
     axis.scatter(x, numbers, s=size, color="tab:blue", alpha=0.5, linewidths=0, zorder=2)
-    line: list[Any] = running_means(x, numbers) if numeric and len(places) > MANY else means(values, numbers)
+    line: list[Any] = (
+        running_means(x, numbers) if numeric and (scattered or len(places) > MANY) else means(values, numbers)
+    )
     where = [value if numeric else places.index(value) for value, _ in line]
     # Between two names there is nothing for a line to pass through.
     style: dict[str, Any] = (
@@ -92,6 +96,11 @@ def _effect(axis: "Axes", values: Sequence[Value], numbers: np.ndarray) -> None:
         _number_scale(axis, sorted(set(x)))
     else:
         _name_scale(axis, [short(value) for value in places])
+
+
+def _mostly_once(values: Sequence[Value]) -> bool:
+    """Whether most values are those of one run only."""
+    return len(set(values)) > FEW // 2 and 2 * len(set(values)) > len(values)
 
 
 def _number_scale(axis: "Axes", values: list[float]) -> None:
