@@ -13,7 +13,7 @@ from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig, OmegaConf
 
-from mnist_vae import cli
+from mnist_vae import cli, settings
 from mnist_vae.errors import SettingsError
 
 # What submitit calls by the same name on every kind of cluster.
@@ -27,15 +27,19 @@ def script(words: list[str]) -> str:
     Raises:
         SettingsError: submitit is not installed.
     """
-    overrides = OverridesParser.create().parse_overrides(words)
-    fixed = [override.input_line for override in overrides if not override.is_sweep_override()]
+    words = [word for word in words if word not in ("-m", "--multirun")]
+    parser = OverridesParser.create()
+    hydra = [word for word in words if word.startswith("hydra")]
+    fixed = [str(override.input_line) for override in parser.parse_overrides(words) if not override.is_sweep_override()]
     with initialize_config_dir(str(cli.CONFIGS), version_base="1.3"):
-        cfg = compose("train", ["launcher=slurm", *map(str, fixed)], return_hydra_config=True)
-    swept = [f"{key}={values}" for key, values in (cfg.hydra.sweeper.params or {}).items()]
-    parsed = OverridesParser.create().parse_overrides(
-        [*swept, *(word for word in words if not word.startswith("hydra"))]
-    )
-    (jobs,) = BasicSweeper.split_arguments(parsed, max_batch_size=None)
+        cfg = compose("train", ["launcher=slurm", *fixed], return_hydra_config=True)
+        if not str(cfg.hydra.sweeper._target_).endswith(".GridSweeper"):
+            raise SettingsError("this shows sweeps over given values; a search submits its trials a few at a time.")
+        swept = [f"{key}={values}" for key, values in (cfg.hydra.sweeper.params or {}).items()]
+        parsed = parser.parse_overrides([*swept, *(word for word in words if word not in hydra)])
+        (jobs,) = BasicSweeper.split_arguments(parsed, max_batch_size=None)
+        for job in jobs:
+            settings.check(compose("train", ["launcher=slurm", *job, *hydra]))
     return _text(cfg, len(jobs))
 
 

@@ -27,8 +27,8 @@ def serial(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("launcher", ["joblib", "submitit_local", "ray"])
-def test_every_launcher_gives_the_serial_ones_numbers(launcher: str, serial: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("launcher", ["submitit_local", "ray"])
+def test_other_launchers_give_the_serial_ones_numbers(launcher: str, serial: Path, tmp_path: Path) -> None:
     done = command("-m", f"launcher={launcher}", *SWEEP, f"hydra.sweep.dir={tmp_path}", OMP_NUM_THREADS="1")
     assert done.returncode == 0, done.stderr
     assert len(table(serial)) == 4 and table(tmp_path) == table(serial)
@@ -74,6 +74,21 @@ def test_the_script_that_would_be_submitted(words: list[str]) -> None:
     for line in ("--partition=gpu", "--nodes=2", "--ntasks-per-node=1", "--time=240", "--mem=8GB", "--cpus-per-task=4"):
         assert f"#SBATCH {line}\n" in text
     assert "-m submitit.core._submit" in text
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["latnt_dim=2,3"], "did you mean latent_dim?"),
+        (["latent_dim=2,x"], "latent_dim=x"),
+        (["latent_dim=2,0"], "latent_dim=0: it must be 1 or more"),
+        (["sweep=search"], "this shows sweeps over given values"),
+    ],
+)
+def test_a_sweep_that_could_not_run_is_not_shown(words: list[str], message: str) -> None:
+    arguments = [sys.executable, "scripts/sbatch.py", *words]
+    done = subprocess.run(arguments, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode != 0 and message in done.stderr and len(done.stderr.splitlines()) == 1
 
 
 @pytest.mark.parametrize(

@@ -2,11 +2,11 @@
 
 import json
 import os
-import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -14,6 +14,8 @@ from omegaconf import DictConfig
 
 from mnist_vae.errors import RunFolderError, SettingsError
 from mnist_vae.runs import RunFolder, locked
+from mnist_vae.sweeps import read_sweep
+from mnist_vae.workers import SWEEP
 from tests.conftest import ROOT, TINY, command, composed
 from tests.sweeping import Play, Pretence, Stage, files, table
 
@@ -27,8 +29,9 @@ def sweep(tmp_path: Path) -> Callable[..., Stage]:
     def run(play: Play, combinations: list[list[str]] = SEEDS, at_once: int | None = None) -> Stage:
         stage = Stage(tmp_path, play)
         multirun = stage.multirun()
-        with multirun.held(), multirun.watched(len(combinations)):
-            multirun.run(multirun.jobs(combinations), at_once)
+        jobs = multirun.jobs(combinations)
+        with multirun.held(), multirun.watched(len(jobs)):
+            multirun.run(jobs, at_once)
         return stage
 
     return run
@@ -110,7 +113,7 @@ def test_the_same_job_twice_is_one_job(sweep: Callable[..., Stage]) -> None:
 
 
 def test_two_jobs_in_one_folder_are_refused(sweep: Callable[..., Stage], tmp_path: Path) -> None:
-    with pytest.raises(SettingsError, match=r"hydra\.sweep\.subdir: two jobs would share the folder same"):
+    with pytest.raises(SettingsError, match=r"hydra\.sweep\.subdir=same: two jobs would share this folder"):
         sweep(complete, [["seed=0", "hydra.sweep.subdir=same"], ["seed=1", "hydra.sweep.subdir=same"]])
     sweep(complete, [[f"seed={seed}", "hydra.sweep.subdir=run_${hydra.job.num}"] for seed in (0, 1)])
     assert set(states(tmp_path)) == {"run_0", "run_1"}
@@ -136,10 +139,37 @@ def test_a_second_sweep_in_the_same_folder_is_refused(tmp_path: Path) -> None:
     assert len(done.stderr.splitlines()) == 1 and [path.name for path in tmp_path.iterdir()] == [".sweep"]
 
 
+@pytest.mark.parametrize("subdir", ["/tmp/elsewhere", "../above", "a/../../b", "."])
+def test_jobs_stay_within_the_sweep(subdir: str, sweep: Callable[..., Stage], tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match=r"hydra\.sweep\.subdir=.*within hydra\.sweep\.dir"):
+        sweep(complete, [["seed=0", f"hydra.sweep.subdir={subdir}"]])
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_name_with_quotes_is_a_name(sweep: Callable[..., Stage], tmp_path: Path) -> None:
+    sweep(complete, [["seed=0", """hydra.sweep.subdir="it's/a job\""""]])
+    assert (tmp_path / "it's" / "a job" / "metrics.json").exists()
+
+
+def test_damaged_files_are_made_again(sweep: Callable[..., Stage], tmp_path: Path) -> None:
+    sweep(complete)
+    (tmp_path / "sweep.json").write_text('{"jobs"')
+    (tmp_path / "seed=1" / "metrics.json").write_text("{")
+    assert sweep(complete).launched == [["seed=1"]]
+    assert set(states(tmp_path).values()) == {"complete"} and len(read_sweep(tmp_path).jobs) == 3
+
+
+def test_a_folder_that_cannot_be_used_stops_its_own_job_only(sweep: Callable[..., Stage], tmp_path: Path) -> None:
+    (tmp_path / "seed=1").write_text("a file in the way")
+    with pytest.raises(RunFolderError, match=r"1 jobs could not be run: seed=1 \(Not a directory\)"):
+        sweep(complete)
+    assert states(tmp_path) == {"seed=0": "complete", "seed=2": "complete"}
+
+
 def test_values_that_make_no_config_stop_the_sweep_before_it_starts(tmp_path: Path) -> None:
     done = command("-m", *TINY, "seed=0,abc", f"hydra.sweep.dir={tmp_path}")
     assert done.returncode != 0 and "seed=abc" in done.stderr and len(done.stderr.splitlines()) == 1
-    assert not list(tmp_path.glob("seed*"))
+    assert not list(tmp_path.iterdir())
 
 
 BAD = ("Broken", "Greedy", "Deadly")
@@ -175,13 +205,13 @@ def test_joblib_goes_on_without_a_process_that_was_killed(tmp_path: Path) -> Non
     assert all(("Murderous" in name) == (state == "failed") for name, state in found.items())
 
 
-SWEEP = ("data=digits", "model.hidden_dims=[32]", "max_epochs=12", "latent_dim=2,3", "seed=0,1")
+JOBS = ("data=digits", "model.hidden_dims=[32]", "max_epochs=12", "latent_dim=2,3", "seed=0,1")
 
 
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("undisturbed") / "sweep"
-    done = command("-m", *SWEEP, f"hydra.sweep.dir={folder}", OMP_NUM_THREADS="1")
+    done = command("-m", *JOBS, f"hydra.sweep.dir={folder}", OMP_NUM_THREADS="1")
     assert done.returncode == 0 and done.stderr == "", done.stderr
     return folder
 
@@ -191,7 +221,7 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_sweep_killed_in_the_middle_ends_as_an_undisturbed_one(
     launcher: str, undisturbed: Path, tmp_path: Path
 ) -> None:
-    arguments = [sys.executable, "train.py", "-m", *SWEEP, f"launcher={launcher}", f"hydra.sweep.dir={tmp_path}"]
+    arguments = [sys.executable, "train.py", "-m", *JOBS, f"launcher={launcher}", f"hydra.sweep.dir={tmp_path}"]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     process = subprocess.Popen(
         arguments,
@@ -204,14 +234,14 @@ def test_a_sweep_killed_in_the_middle_ends_as_an_undisturbed_one(
     while not (list(tmp_path.glob("*/metrics.json")) and unfinished(tmp_path)):
         assert process.poll() is None, "it ended before it could be killed"
         time.sleep(0.02)
-    os.killpg(process.pid, signal.SIGKILL)  # the processes that train follow, since nobody waits for them any more
+    process.kill()
     process.wait()
-    wait_for_quiet(tmp_path)
+    wait_for_the_end_of_what_was_started_by(process.pid)
     finished = [path.parent for path in tmp_path.glob("*/metrics.json")]
     assert 1 <= len(finished) < 4
     before = {folder: files(folder) for folder in finished}
 
-    done = command("-m", *SWEEP, f"launcher={launcher}", f"hydra.sweep.dir={tmp_path}", OMP_NUM_THREADS="1")
+    done = command("-m", *JOBS, f"launcher={launcher}", f"hydra.sweep.dir={tmp_path}", OMP_NUM_THREADS="1")
     assert done.returncode == 0, done.stderr
     assert f"{len(finished)} of 4 jobs are complete already" in done.stdout
     assert {folder: files(folder) for folder in finished} == before
@@ -226,11 +256,17 @@ def unfinished(sweep: Path) -> bool:
     return any(not (folder / "metrics.json").exists() for folder in begun)
 
 
-def wait_for_quiet(sweep: Path) -> None:
-    """Until nothing is written any more: the killed sweep's processes have followed it within seconds."""
-    for _ in range(60):
-        before = files(sweep)
-        time.sleep(2)
-        if files(sweep) == before:
+def wait_for_the_end_of_what_was_started_by(sweep: int) -> None:
+    """Nobody tells a killed sweep's processes; they have to notice."""
+    mark = f"{SWEEP}={sweep}".encode()
+    for _ in range(100):
+        if not any(mark in environment for environment in environments()):
             return
-    raise AssertionError("a killed sweep is still at work after two minutes")
+        time.sleep(0.2)
+    raise AssertionError("a killed sweep's processes are still there after twenty seconds")
+
+
+def environments() -> Iterator[list[bytes]]:
+    for process in Path("/proc").glob("[0-9]*/environ"):
+        with suppress(OSError):
+            yield process.read_bytes().split(b"\0")

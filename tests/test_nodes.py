@@ -53,3 +53,17 @@ def test_several_machines_without_an_address_are_refused(monkeypatch: pytest.Mon
     with pytest.raises(SettingsError, match="NODE_RANK"):
         meeting_point(2)
     assert meeting_point(1)[0] == "127.0.0.1"
+
+
+@pytest.mark.parametrize(("name", "value"), [("NODE_RANK", "2"), ("NODE_RANK", "x"), ("SLURM_NODEID", "-1")])
+def test_a_rank_that_no_machine_has_is_refused(name: str, value: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(name, value)
+    with pytest.raises(SettingsError, match=f"{name}={value} .* from 0 to 1"):
+        node_rank(2)
+
+
+def test_a_port_that_is_none_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in (("MASTER_ADDR", "head"), ("NODE_RANK", "0"), ("MASTER_PORT", "abc")):
+        monkeypatch.setenv(name, value)
+    with pytest.raises(SettingsError, match="MASTER_PORT=abc"):
+        meeting_point(2)

@@ -47,9 +47,9 @@ def search(tmp_path: Path) -> Callable[..., Search]:
     ) -> Search:
         multirun = Stage(tmp_path / folder, play).multirun()
         settings = {"metric": "val/elbo", "direction": "maximize", "pruner": None} | options
+        overrides = OverridesParser.create().parse_overrides(list(words))
+        found = Search(multirun, overrides, sampler=OmegaConf.create(sampler), **settings)
         with multirun.held():
-            overrides = OverridesParser.create().parse_overrides(list(words))
-            found = Search(multirun, overrides, sampler=OmegaConf.create(sampler), **settings)
             with multirun.watched(n_trials):
                 found.run(n_trials, parallel)
             found.tell_best()
@@ -126,10 +126,12 @@ def test_a_killed_search_goes_on_as_if_nothing_had_been(parallel: int, search: C
 
 def test_another_search_in_the_same_folder_is_refused(search: Callable[..., Search]) -> None:
     search(n_trials=1, words=[*SPACE, "seed=1"])
-    with pytest.raises(RunFolderError, match=r"another search \(there seed=1, now seed=2\)"):
+    with pytest.raises(RunFolderError, match=r"another search \(there seed=1; now seed=2\)"):
         search(n_trials=2, words=[*SPACE, "seed=2"])
-    with pytest.raises(RunFolderError, match="search over other values"):
-        search(n_trials=2, words=["lr=1e-3,1e-2", "seed=1"])
+    with pytest.raises(RunFolderError, match=r"another search \(there lr from .*; now lr from .*0.001"):
+        search(n_trials=2, words=["lr=1e-3,1e-2", *SPACE[1:], "seed=1"])
+    with pytest.raises(RunFolderError, match="there maximize val/elbo; now minimize val/elbo"):
+        search(n_trials=2, words=[*SPACE, "seed=1"], direction="minimize")
 
 
 @pytest.mark.parametrize(
@@ -138,6 +140,11 @@ def test_another_search_in_the_same_folder_is_refused(search: Callable[..., Sear
         ({"words": ["lr=1e-3"]}, "nothing to search"),
         ({"words": ["lr=interval(3,1)"]}, "lr: "),
         ({"words": [*SPACE, "data.val_size=0"]}, "data.val_size=0 leaves nothing to validate on"),
+        ({"n_trials": 0}, "hydra.sweeper.n_trials=0"),
+        (
+            {"pruner": OmegaConf.create({"_target_": "optuna.pruners.MedianPruner", "n": 1})},
+            "hydra.sweeper.pruner: .*n",
+        ),
         ({"direction": "upwards"}, "hydra.sweeper.direction=upwards"),
         ({"sampler": {"_target_": "optuna.samplers.TPE"}}, "hydra.sweeper.sampler._target_=optuna.samplers.TPE"),
         ({"sampler": {"_target_": "optuna.samplers.TPESampler", "sede": 1}}, "hydra.sweeper.sampler: .*sede"),
@@ -148,7 +155,7 @@ def test_a_mistake_is_told_before_anything_runs(
 ) -> None:
     with pytest.raises(SettingsError, match=message):
         search(**change)
-    assert not list((tmp_path / "sweep").glob("trial-*"))
+    assert not list((tmp_path / "sweep").glob("trial-*")) and not (tmp_path / "sweep" / "study.journal").exists()
 
 
 @pytest.mark.parametrize("better_by", [-1000.0, 1000.0])
@@ -188,3 +195,21 @@ def test_the_command(tmp_path: Path) -> None:
     assert done.returncode == 0 and done.stderr == "", done.stderr
     assert "best val/elbo" in done.stdout and len(table(tmp_path)) == 4
     assert (tmp_path / "report.html").exists()
+
+
+def test_a_torn_journal_is_mended_and_a_damaged_one_told(search: Callable[..., Search], tmp_path: Path) -> None:
+    search(n_trials=3)
+    journal = tmp_path / "sweep" / "study.journal"
+    whole = journal.read_bytes()
+    journal.write_bytes(whole[:-20])
+    assert len(params(search(n_trials=4))) == 4
+    journal.write_bytes(b"{]\n" + whole)
+    with pytest.raises(RunFolderError, match=r"study.journal is damaged"):
+        search(n_trials=5)
+
+
+def test_a_metric_that_is_not_known_after_an_epoch_is_told(tiny: Callable[..., DictConfig], tmp_path: Path) -> None:
+    open_study(tmp_path, "maximize").ask()
+    pruning = "{_target_:mnist_vae.pruning.Pruning,trial:0,metric:nll,pruner:{_target_:optuna.pruners.NopPruner}}"
+    with pytest.raises(SettingsError, match=r"hydra.sweeper.metric=nll: .* there are .*val/elbo"):
+        train(tiny(f"+callbacks.pruning={pruning}"), tmp_path / "nested" / "trial")

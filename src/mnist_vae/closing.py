@@ -8,6 +8,8 @@ from typing import Any
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 
+MOST_NAMES = 20  # of failed jobs in one message
+
 
 class Closing(Callback):
     """Makes the sweep's report, and ends the process with an error that names the jobs that failed, if some did."""
@@ -21,7 +23,8 @@ class Closing(Callback):
         except Exception as error:
             sys.exit(f"error: the report could not be made: {cli.sentence(error)}")
         if failed:
-            sys.exit(f"error: {len(failed)} of {total} jobs failed: {' · '.join(failed)}")
+            more = f" · and {len(failed) - MOST_NAMES} more, in the report" if len(failed) > MOST_NAMES else ""
+            sys.exit(f"error: {len(failed)} of {total} jobs failed: {' · '.join(failed[:MOST_NAMES])}{more}")
 
 
 def _close(folder: Path) -> tuple[list[str], int]:

@@ -20,11 +20,14 @@ from mnist_vae.worker import describe
 def run_job(function: str, cfg: DictConfig) -> dict[str, Any]:
     """Run `function(cfg, folder, hydra)` in the worker process; return what it returns.
 
-    A complete job is not run again: its stored metrics are returned. Nothing is raised: what goes wrong is written
-    to the job's failed.json, and {"failure": …} is returned, so that no launcher stops at it.
+    A complete job is not run again: its stored metrics are returned. What goes wrong is not raised, but written to
+    the job's failed.json, and {"failure": …} is returned, so that no launcher stops at it.
 
     Args:
         function: its dotted name; it is imported in the worker only.
+
+    Raises:
+        OSError: nothing can be written in the sweep's folder.
     """
     hydra: Any = HydraConfig.get()
     run = RunFolder(hydra.runtime.output_dir)

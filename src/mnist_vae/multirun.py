@@ -1,7 +1,8 @@
 """A sweep as seen from the command that started it: which jobs, what is done already, launch the rest, watch them."""
 
-import json
 import os
+import shutil
+import signal
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -17,6 +18,7 @@ from mnist_vae.errors import RunFolderError, SettingsError, first_line
 from mnist_vae.files import shown, write_json
 from mnist_vae.naming import experiment_overrides, folder_name
 from mnist_vae.runs import RunFolder, locked
+from mnist_vae.sweeps import read_plan
 from mnist_vae.watching import Job, Watch
 from mnist_vae.workers import SWEEP
 
@@ -32,14 +34,17 @@ class Multirun:
 
     def __init__(self, config: DictConfig, context: HydraContext, launcher: Launcher) -> None:
         self.config, self.context, self.launcher = config, context, launcher
+        if not config.hydra.sweep.dir:
+            raise SettingsError("hydra.sweep.dir: it is empty; it must be the folder that the sweep is to be in.")
         self.folder = Path(config.hydra.sweep.dir).absolute()
+        self.lost: dict[str, str] = {}
 
     @contextmanager
     def held(self) -> Iterator[None]:
         """Hold the sweep's folder.
 
         Raises:
-            RunFolderError: another sweep is at work in it, or it can't be written.
+            RunFolderError: another sweep is at work in it, or it can't be written; or, in the end, a job's folder.
         """
         try:
             (self.folder / ".sweep").mkdir(parents=True, exist_ok=True)
@@ -49,18 +54,25 @@ class Multirun:
             ) from error
         with locked(self.folder / ".sweep" / "lock", self.folder):
             OmegaConf.save(self.config, self.folder / "multirun.yaml")
+            shutil.rmtree(self.folder / ".sweep" / "running", ignore_errors=True)  # marks that a kill has left
             os.environ[SWEEP] = str(os.getpid())
             yield
+        if self.lost:
+            reasons = "; ".join(f"{name} ({reason})" for name, reason in self.lost.items())
+            raise RunFolderError(f"{len(self.lost)} jobs could not be run: {reasons}; the others have ended.")
 
     @contextmanager
     def watched(self, total: int) -> Iterator[None]:
-        """Show on the console what becomes of the jobs; if it is interrupted, how to go on."""
+        """Show on the console what becomes of the jobs; if it is interrupted or terminated, how to go on."""
+        before = signal.signal(signal.SIGTERM, signal.default_int_handler)  # what a scheduler sends
         try:
             with Watch(self.folder, total) as self.watch:
                 yield
         except KeyboardInterrupt:
             print(f"\nstopped; the same command with hydra.sweep.dir={shown(self.folder)} continues", file=sys.stderr)
             raise
+        finally:
+            signal.signal(signal.SIGTERM, before)
 
     def jobs(self, combinations: Sequence[Sequence[str]]) -> list[Job]:
         """The jobs that the overrides describe, each once, named by them.
@@ -75,7 +87,7 @@ class Multirun:
             varying = experiment_overrides(text for text in overrides if text not in common)
             job = self.job(overrides, number, varying)
             if jobs.setdefault(job.name, job).overrides != job.overrides:
-                raise SettingsError(f"hydra.sweep.subdir: two jobs would share the folder {job.name}; leave it out.")
+                raise SettingsError(f"hydra.sweep.subdir={job.name}: two jobs would share this folder; leave it out.")
         return list(jobs.values())
 
     def job(self, overrides: Sequence[str], number: int, varying: Sequence[str], prefix: str = "") -> Job:
@@ -92,12 +104,13 @@ class Multirun:
             named = dict.fromkeys([*varying, *task])
             name = cfg.hydra.sweep.subdir or prefix + folder_name(named)
             del cfg["hydra"]
+        if Path(name).is_absolute() or ".." in Path(name).parts or not Path(name).parts:
+            raise SettingsError(f"hydra.sweep.subdir={name}: it must be a folder within hydra.sweep.dir.")
         run = RunFolder(self.folder / name)
         run.refuse_other_configuration(cfg)
         # The name is fixed here, so that it does not depend on which jobs are left to do.
-        return Job(
-            name, " ".join(varying) or name, task, [*overrides, f"hydra.sweep.subdir='{name}'"], run, cfg.max_epochs
-        )
+        launched = [*overrides, f"hydra.sweep.subdir={_quoted(name)}"]
+        return Job(name, " ".join(varying) or name, task, launched, run, cfg.max_epochs)
 
     def composed(self, overrides: Sequence[str]) -> DictConfig:
         """The config, with Hydra's part, that these overrides make.
@@ -117,10 +130,7 @@ class Multirun:
             Exception: the launcher itself does not work.
         """
         self._plan(jobs)
-        left = [job for job in jobs if not job.run.complete]
-        for job in left:
-            job.run.failure.unlink(missing_ok=True)  # it is tried again
-            job.mark(self.folder).unlink(missing_ok=True)
+        left = [job for job in jobs if self._is_to_be_run(job)]
         self.watch.add(jobs)
         while left:
             batch = left[:at_once]
@@ -133,7 +143,7 @@ class Multirun:
                     raise
                 for job in begun:
                     self._launch_alone(job)
-            left = [job for job in left if not job.ended]
+            left = [job for job in left if not job.ended and job.name not in self.lost]
 
     def _launch(self, jobs: Sequence[Job]) -> None:
         setup_globals()
@@ -148,14 +158,39 @@ class Multirun:
         except Exception as error:
             self._give_up(job, first_line(error))
 
+    def _is_to_be_run(self, job: Job) -> bool:
+        """Whether the job is not complete. A failed one is tried again, and so is one whose result is damaged."""
+        try:
+            job.run.failure.unlink(missing_ok=True)
+            if not job.run.complete:
+                return True
+            job.run.read_metrics()
+        except RunFolderError:
+            job.run.metrics.unlink()  # from its checkpoints it can be had again
+            return True
+        except OSError as error:
+            self.lost[job.name] = error.strerror or first_line(error)
+        return False
+
     def _give_up(self, job: Job, reason: str) -> None:
-        job.mark(self.folder).unlink(missing_ok=True)
-        job.run.path.mkdir(parents=True, exist_ok=True)
         failure = {"error": f"the process that ran it ended without a word ({reason}).", "type": "Killed"}
-        job.run.write_failure(failure | {"traceback": "", "expected": True}, job.overrides)
+        try:
+            job.mark(self.folder).unlink(missing_ok=True)
+            job.run.path.mkdir(parents=True, exist_ok=True)
+            job.run.write_failure(failure | {"traceback": "", "expected": True}, job.overrides)
+        except OSError as error:
+            self.lost[job.name] = f"{reason}; {error.strerror}"
 
     def _plan(self, jobs: Sequence[Job]) -> None:
         """Add the jobs to sweep.json, so that the report knows of those that have not begun."""
         path = self.folder / "sweep.json"
-        known = json.loads(path.read_text())["jobs"] if path.exists() else {}
+        try:
+            known = read_plan(path)
+        except RunFolderError:
+            known = {}  # it is damaged, and what it said of these jobs is known anyway
         write_json(path, {"jobs": known | {job.name: job.overrides for job in jobs}})
+
+
+def _quoted(text: str) -> str:
+    """A string in Hydra's grammar of overrides."""
+    return "'" + text.replace("'", r"\'") + "'"

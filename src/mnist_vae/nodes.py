@@ -11,10 +11,15 @@ PORT = 29500  # torch's own
 
 
 def node_rank(num_nodes: int) -> int:
-    """This machine's number, from 0, among those that run one experiment together; 0 if there is but one."""
-    if num_nodes == 1:
+    """This machine's number, from 0, among those that run one experiment together; 0 if there is but one.
+
+    Raises:
+        SettingsError: what the environment says is no such number.
+    """
+    name = next((name for name in NODE_RANK if name in os.environ), None)
+    if num_nodes == 1 or name is None:
         return 0
-    return int(next((os.environ[name] for name in NODE_RANK if name in os.environ), 0))
+    return _number(name, num_nodes - 1)
 
 
 def meeting_point(num_nodes: int) -> tuple[str, int]:
@@ -34,7 +39,15 @@ def meeting_point(num_nodes: int) -> tuple[str, int]:
         )
     # On SLURM each job has a port of its own, since jobs can share a machine.
     job = int(os.environ.get("SLURM_JOB_ID", 0))
-    return address, int(os.environ.get("MASTER_PORT", PORT + job % 1000))
+    return address, _number("MASTER_PORT", 65535) if "MASTER_PORT" in os.environ else PORT + job % 1000
+
+
+def _number(name: str, most: int) -> int:
+    """A variable of the environment as a number up to `most`."""
+    text = os.environ[name]
+    if not text.isdecimal() or int(text) > most:
+        raise SettingsError(f"{name}={text} in the environment: it must be a number from 0 to {most}.")
+    return int(text)
 
 
 def _first(hosts: str) -> str:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytorch_lightning as pl
 from omegaconf import OmegaConf
 
-from mnist_vae.errors import SettingsError, first_line
+from mnist_vae.errors import RunFolderError, SettingsError, first_line
 from mnist_vae.instantiate import locate
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ class Pruning(pl.Callback):
     by then. A run that ends so is complete like any other: tested, drawn, and of fewer epochs.
 
     Args:
-        trial: its number in the study, which lies in the folder above the run's.
+        trial: its number in the study, which lies in a folder above the run's.
         metric: one that is known after each epoch.
         pruner: Optuna's, by `_target_` and arguments.
     """
@@ -35,8 +35,14 @@ class Pruning(pl.Callback):
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         stop = False
         if trainer.is_global_zero:
-            value = float(pl_module.results[self.metric])  # type: ignore[index]
-            stop = self._hopeless(Path(trainer.default_root_dir).parent, value, trainer.current_epoch + 1)
+            results: dict[str, float] = pl_module.results  # type: ignore[assignment]
+            if self.metric not in results:
+                raise SettingsError(
+                    f"hydra.sweeper.metric={self.metric}: it is not known after each epoch, and so trials can't be "
+                    f"stopped early by it; there are {', '.join(sorted(results))}, and hydra.sweeper.pruner=null."
+                )
+            sweep = next(path for path in Path(trainer.default_root_dir).parents if (path / STUDY).exists())
+            stop = self._hopeless(sweep, results[self.metric], trainer.current_epoch + 1)
         trainer.should_stop |= trainer.strategy.broadcast(stop)
 
     def _hopeless(self, sweep: Path, value: float, epoch: int) -> bool:
@@ -59,20 +65,33 @@ def open_study(sweep: Path, direction: Any = None) -> "optuna.Study":
 
     Raises:
         SettingsError: the direction is none.
+        RunFolderError: the study's file is damaged.
     """
     import optuna
     from optuna.storages import JournalStorage
     from optuna.storages.journal import JournalFileBackend
 
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+    if direction is not None:
+        _cut_torn_line(sweep / STUDY)
+    try:
         storage = JournalStorage(JournalFileBackend(str(sweep / STUDY)))
+    except (ValueError, KeyError) as error:
+        raise RunFolderError(f"{sweep / STUDY} is damaged ({first_line(error)}); the search can't go on.") from error
     if direction is None:
         return optuna.load_study(study_name=None, storage=storage)
     try:
         return optuna.create_study(study_name="search", storage=storage, direction=direction, load_if_exists=True)
     except ValueError as error:
         raise SettingsError(f"hydra.sweeper.direction={direction}: {first_line(error)}") from error
+
+
+def _cut_torn_line(file: Path) -> None:
+    """Drop what a full disk, or a machine that went down, left of the last line: nothing can be appended to that."""
+    if not file.exists():
+        return
+    with file.open("r+b") as journal:
+        content = journal.read()
+        journal.truncate(content.rfind(b"\n") + 1)
 
 
 def build(key: str, node: dict[str, Any]) -> Any:

@@ -23,7 +23,8 @@ try:
 except ModuleNotFoundError as error:
     raise SettingsError('sweep=search needs optuna; install it by: pip install -e ".[search]"') from error
 
-FIXED = "fixed"  # the study's note of what is the same in all its trials
+PROBLEM = "problem"  # the study's note of what is searched, and of what is the same in all its trials
+DIRECTIONS = ("maximize", "minimize")
 
 
 class Search:
@@ -35,8 +36,7 @@ class Search:
         metric, direction, sampler, pruner: see hydra_plugins.mnist_vae.search.
 
     Raises:
-        SettingsError: nothing is searched, or one of these makes no sense.
-        RunFolderError: the folder holds another search.
+        SettingsError: nothing is searched, or one of these makes no sense. Nothing is written by then.
     """
 
     def __init__(
@@ -62,14 +62,27 @@ class Search:
             raise SettingsError(
                 f"hydra.sweeper.metric={metric}: data.val_size=0 leaves nothing to validate on; hold images out."
             )
+        if direction not in DIRECTIONS:
+            raise SettingsError(f"hydra.sweeper.direction={direction}: it must be {' or '.join(DIRECTIONS)}.")
         multirun.composed([*self.fixed, *(f"{key}={_text(_one(kind))}" for key, kind in self.space.items())])
-        self.multirun, self.metric, self.sampler, self.pruner = multirun, metric, sampler, pruner
-        optuna.logging.set_verbosity(optuna.logging.WARNING)
-        self.study = open_study(multirun.folder, direction)
-        self._refuse_another_search()
+        self.multirun, self.metric, self.direction = multirun, metric, direction
+        self.sampler, self.pruner = _plain(sampler), None if pruner is None else _plain(pruner)
+        build("hydra.sweeper.sampler", self.sampler)
+        if self.pruner is not None:
+            build("hydra.sweeper.pruner", self.pruner)
 
     def run(self, n_trials: int, parallel: int) -> None:
-        """Run trials until there are `n_trials`. One that fails is noted, and the search goes on."""
+        """Run trials until there are `n_trials`. One that fails is noted, and the search goes on.
+
+        Raises:
+            SettingsError: that is none.
+            RunFolderError: the folder holds another search.
+        """
+        if n_trials < 1 or parallel < 1:
+            raise SettingsError(f"hydra.sweeper.n_trials={n_trials}, parallel={parallel}: both must be 1 or more.")
+        optuna.logging.set_verbosity(optuna.logging.WARNING)
+        self.study = open_study(self.multirun.folder, self.direction)
+        self._refuse_another_search()
         killed = self.study.get_trials(states=[TrialState.RUNNING])
         self._run([self._job(trial) for trial in killed])
         while (missing := n_trials - len(self.study.trials)) > 0:
@@ -93,17 +106,10 @@ class Search:
 
     def _ask(self) -> tuple[int, Job]:
         # A sampler of its own for each trial: then a search that was resumed draws what it would have drawn.
-        sampler: Any = OmegaConf.to_container(self.sampler, resolve=True)
-        if sampler.get("seed") is not None:
-            sampler["seed"] += len(self.study.trials)
-        self.study.sampler = build("hydra.sweeper.sampler", sampler)
-        try:
-            trial = self.study.ask(fixed_distributions=self.space)
-        except ValueError as error:
-            raise RunFolderError(
-                f"{self.multirun.folder} holds a search over other values ({first_line(error)}); "
-                "choose another folder by hydra.sweep.dir=…"
-            ) from error
+        seed = self.sampler.get("seed")
+        seeded = {} if seed is None else {"seed": seed + len(self.study.trials)}
+        self.study.sampler = build("hydra.sweeper.sampler", self.sampler | seeded)
+        trial = self.study.ask(fixed_distributions=self.space)
         return self._job(self.study.trials[trial.number])
 
     def _job(self, trial: FrozenTrial) -> tuple[int, Job]:
@@ -113,15 +119,10 @@ class Search:
         return trial.number, self.multirun.job(overrides, trial.number, drawn, f"trial-{trial.number:03d},")
 
     def _pruning(self, trial: int) -> dict[str, Any]:
-        pruner = OmegaConf.to_container(self.pruner, resolve=True)
-        return {"_target_": "mnist_vae.pruning.Pruning", "trial": trial, "metric": self.metric, "pruner": pruner}
+        return {"_target_": "mnist_vae.pruning.Pruning", "trial": trial, "metric": self.metric, "pruner": self.pruner}
 
     def _tell(self, number: int, job: Job) -> None:
-        failure = job.run.read_failure()
-        if failure is not None:
-            self.study.tell(number, state=TrialState.FAIL)
-            return
-        value = job.run.read_metrics().get(self.metric)
+        value = job.run.read_metrics().get(self.metric) if job.run.complete else None
         if not isinstance(value, int | float) or not math.isfinite(value):
             self.study.tell(number, state=TrialState.FAIL)
         elif PRUNED in self.study.trials[number].user_attrs:
@@ -130,14 +131,16 @@ class Search:
             self.study.tell(number, value)
 
     def _refuse_another_search(self) -> None:
-        fixed = sorted(experiment_overrides(self.fixed))
-        known = self.study.user_attrs.get(FIXED, fixed)
-        if known != fixed:
+        searched = [f"{key} from {json.dumps(kind._asdict())}" for key, kind in self.space.items()]
+        mine = sorted([*experiment_overrides(self.fixed), *searched, f"{self.direction} {self.metric}"])
+        theirs = self.study.user_attrs.get(PROBLEM, mine)
+        if theirs != mine:
+            there, now = (", ".join(sorted(set(one) - set(other))) for one, other in ((theirs, mine), (mine, theirs)))
             raise RunFolderError(
-                f"{self.multirun.folder} holds another search (there {' '.join(known)}, now {' '.join(fixed)}); "
+                f"{self.multirun.folder} holds another search (there {there or 'less'}; now {now or 'less'}); "
                 "choose another folder by hydra.sweep.dir=…, or the same values."
             )
-        self.study.set_user_attr(FIXED, fixed)
+        self.study.set_user_attr(PROBLEM, mine)
 
 
 def _distribution(override: Override, whole: bool) -> BaseDistribution:
@@ -155,6 +158,11 @@ def _distribution(override: Override, whole: bool) -> BaseDistribution:
         return IntDistribution(int(low), int(high), log=log) if whole else FloatDistribution(low, high, log=log)
     except ValueError as error:
         raise SettingsError(f"{override.get_key_element()}: {first_line(error)}") from error
+
+
+def _plain(node: DictConfig) -> dict[str, Any]:
+    plain: Any = OmegaConf.to_container(node, resolve=True)
+    return plain
 
 
 def _one(distribution: BaseDistribution) -> Any:

@@ -114,7 +114,7 @@ def read_sweep(folder: str | Path) -> Sweep:
     top = Path(folder).expanduser()
     if not top.is_dir():
         raise RunFolderError(f"{folder}: there is no such folder.")
-    plan = _read_plan(top / "sweep.json")
+    plan = read_plan(top / "sweep.json")
     names = list(dict.fromkeys([*plan, *_found(top)]))
     if not names:
         raise RunFolderError(f"{folder}: there is no run in it; a run's folder has a file .hydra/config.yaml.")
@@ -135,7 +135,12 @@ def _found(top: Path) -> Iterator[str]:
         yield path.relative_to(top).as_posix()
 
 
-def _read_plan(file: Path) -> dict[str, list[str]]:
+def read_plan(file: Path) -> dict[str, list[str]]:
+    """What sweep.json says: each job's overrides, by the name of its folder; nothing if there is no such file.
+
+    Raises:
+        RunFolderError: it is damaged.
+    """
     if not file.exists():
         return {}
     try:

@@ -30,7 +30,7 @@ from mnist_vae.instantiate import instantiate, instantiate_callable
 from mnist_vae.loggers import TensorBoard
 from mnist_vae.module import VAEModule
 from mnist_vae.naming import experiment_overrides
-from mnist_vae.nodes import node_rank
+from mnist_vae.nodes import meeting_point, node_rank
 from mnist_vae.noise import seed_everything
 from mnist_vae.runs import RunFolder
 from mnist_vae.settings import Device
@@ -81,6 +81,9 @@ def _finish(cfg: DictConfig, run: RunFolder, hydra: Any, wait: bool) -> None:
     name = hardware.device_name(device)
     overrides = list(hydra.overrides.task) if hydra is not None else []
     headline = settings.headline(cfg, experiment_overrides(overrides))
+    if num_nodes > 1:
+        address, port = meeting_point(num_nodes)
+        log.info(f"machine {node_rank(num_nodes) + 1} of {num_nodes}; all of them meet at {address}:{port}")
     if node_rank(num_nodes) > 0:  # the first machine keeps the books
         run_on_processes(run_rank, processes, cfg, str(run.path), device, processes, headline, num_nodes=num_nodes)
         return

@@ -9,7 +9,7 @@ from types import TracebackType
 
 from tqdm import tqdm
 
-from mnist_vae.errors import RunFolderError
+from mnist_vae.errors import RunFolderError, first_line
 from mnist_vae.jobs import running_mark
 from mnist_vae.runs import RunFolder
 
@@ -53,7 +53,7 @@ class Watch:
         total: how many there will be.
     """
 
-    EVERY = 0.3  # seconds from one look to the next
+    EVERY = 0.5  # seconds from one look to the next
 
     def __init__(self, sweep: Path, total: int) -> None:
         self.sweep, self.total = sweep, total
@@ -120,14 +120,11 @@ class Watch:
             tqdm.write(f"{line} failed: {failure['error']}")
             return
         try:
-            metrics = job.run.read_metrics()
-        except RunFolderError as error:
-            tqdm.write(f"{line} {error}")
-            return
-        tqdm.write(
-            f"{line} test ELBO {metrics['test/elbo']:.3f}, {metrics['epochs']} epochs in "
-            f"{metrics['train_seconds']:.0f} s"
-        )
+            found = job.run.read_metrics()
+            elbo, seconds = float(found["test/elbo"]), float(found["train_seconds"])
+            tqdm.write(f"{line} test ELBO {elbo:.3f}, {found['epochs']} epochs in {seconds:.0f} s")
+        except (RunFolderError, KeyError, TypeError, ValueError) as error:
+            tqdm.write(f"{line} its metrics.json is damaged ({first_line(error)})")
 
 
 def _epochs(job: Job) -> int:

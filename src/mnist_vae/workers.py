@@ -1,19 +1,23 @@
 """The process beside this one that a sweep's jobs run in; see worker.py for its side."""
 
+import functools
 import os
 import pickle
-import select
 import signal
 import subprocess
 import sys
+import threading
+import time
 from contextlib import suppress
 from typing import Any
+
+from mnist_vae.errors import UserError
 
 SWEEP = "MNIST_VAE_SWEEP"  # in the environment of a sweep's processes: the process that started the sweep
 _PARENT = os.getppid()
 
 
-class WorkerDied(Exception):
+class WorkerDied(UserError):
     """The process ended without an answer; the message says by what."""
 
 
@@ -48,10 +52,6 @@ class Worker:
         assert self._process.stdout is not None
         try:
             self._send(request)
-            while not select.select([self._process.stdout], [], [], 1.0)[0]:
-                if _abandoned():
-                    self.close()
-                    os._exit(1)
             return pickle.load(self._process.stdout)
         except (EOFError, BrokenPipeError, pickle.UnpicklingError) as error:
             self._process.wait()
@@ -83,9 +83,23 @@ class Worker:
         return f"its process ended unexpectedly ({how}); what it last said is in train.log."
 
 
-def _abandoned() -> bool:
-    """Whether this process was started by a sweep's own, and that one is gone. A cluster's jobs outlive it."""
-    return str(_PARENT) == os.environ.get(SWEEP) and os.getppid() != _PARENT
+@functools.cache
+def _end_with_the_sweep() -> None:
+    """If this process was started by a sweep's own, watch that one from now on, and end when it has gone.
+
+    It would not be noticed otherwise: joblib's processes wait for jobs at a pipe that they hold open themselves. What
+    a cluster started outlives the sweep's process.
+    """
+    if str(_PARENT) != os.environ.get(SWEEP):
+        return
+
+    def watch() -> None:
+        while os.getppid() == _PARENT:
+            time.sleep(1)
+        close()
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 _worker: Worker | None = None
@@ -98,6 +112,7 @@ def call(request: dict[str, Any]) -> dict[str, Any]:
         WorkerDied: it was killed, or ended by itself; the next call starts another.
     """
     global _worker
+    _end_with_the_sweep()
     if _worker is not None and _worker.environment != dict(os.environ):
         close()  # e.g. another GPU was assigned to this job
     if _worker is None:

@@ -20,8 +20,6 @@ class GridSweeper(BasicSweeper):
         overrides = parser.parse_overrides([*self._parse_config(), *arguments])
         (combinations,) = self.split_arguments(overrides, max_batch_size=None)
         multirun = Multirun(self.config, self.hydra_context, self.launcher)
-        with multirun.held():
-            jobs = multirun.jobs(combinations)
-            with multirun.watched(total=len(jobs)):
-                multirun.run(jobs, self.max_batch_size)
-        return [job.run.read_metrics() for job in jobs if job.run.complete]
+        jobs = multirun.jobs(combinations)  # a mistake in them shows before anything is written
+        with multirun.held(), multirun.watched(total=len(jobs)):
+            multirun.run(jobs, self.max_batch_size)

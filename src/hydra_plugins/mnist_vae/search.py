@@ -45,8 +45,8 @@ class SearchSweeper(BasicSweeper):
         parser = OverridesParser.create(config_loader=self.hydra_context.config_loader)
         overrides = parser.parse_overrides([*self._parse_config(), *arguments])
         multirun = Multirun(self.config, self.hydra_context, self.launcher)
+        search = Search(multirun, overrides, self.metric, self.direction, self.sampler, self.pruner)
         with multirun.held():
-            search = Search(multirun, overrides, self.metric, self.direction, self.sampler, self.pruner)
             with multirun.watched(total=self.n_trials):
                 search.run(self.n_trials, self.parallel or self._processes())
             search.tell_best()
