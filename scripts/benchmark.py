@@ -20,6 +20,7 @@ from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
 from mnist_vae import cli
+from mnist_vae.sentences import CONFIGS
 from mnist_vae.training import train
 from notebook import Notebook, train_epoch
 
@@ -45,7 +46,7 @@ class BareLoop(pl.Callback):
 
 
 def main() -> None:
-    with initialize_config_dir(str(cli.CONFIGS), version_base="1.3"):
+    with initialize_config_dir(str(CONFIGS), version_base="1.3"):
         cfg = compose("train", overrides=["accelerator=cpu", "max_epochs=6", *sys.argv[1:]])
     bare = {"_target_": "benchmark.BareLoop", "latent_dim": cfg.latent_dim, "hidden_dim": cfg.model.hidden_dims[0]}
     OmegaConf.update(cfg, "callbacks.bare", bare | {"batch_size": cfg.batch_size, "lr": cfg.lr}, force_add=True)

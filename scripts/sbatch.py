@@ -15,6 +15,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from mnist_vae import cli, settings
 from mnist_vae.errors import SettingsError
+from mnist_vae.sentences import CONFIGS
 
 # What submitit calls by the same name on every kind of cluster.
 COMMON = {"timeout_min", "cpus_per_task", "gpus_per_node", "tasks_per_node", "mem_gb", "nodes", "name"}
@@ -31,7 +32,7 @@ def script(words: list[str]) -> str:
     parser = OverridesParser.create()
     hydra = [word for word in words if word.startswith("hydra")]
     fixed = [str(override.input_line) for override in parser.parse_overrides(words) if not override.is_sweep_override()]
-    with initialize_config_dir(str(cli.CONFIGS), version_base="1.3"):
+    with initialize_config_dir(str(CONFIGS), version_base="1.3"):
         cfg = compose("train", ["launcher=slurm", *fixed], return_hydra_config=True)
         if not str(cfg.hydra.sweeper._target_).endswith(".GridSweeper"):
             raise SettingsError("this shows sweeps over given values; a search submits its trials a few at a time.")

@@ -13,7 +13,7 @@ import pytest
 from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig
 
-from mnist_vae import cli, settings
+from mnist_vae import cli, sentences, settings
 
 ROOT = Path(__file__).parents[1]
 
@@ -72,7 +72,7 @@ def tool(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) ->
 
     def run(name: str, *words: str) -> Done:
         script = ROOT / "scripts" / f"{name}.py"
-        for variable in (cli.FULL_ERROR, cli.SENTENCES):
+        for variable in (sentences.FULL_ERROR, cli.SENTENCES):
             monkeypatch.setenv(variable, "0")  # so that what the tool sets is put back
         monkeypatch.setattr(sys, "argv", [str(script), *words])
         code: Any = 0

@@ -11,7 +11,7 @@ PACKAGE = Path(__file__).parents[1] / "src" / "mnist_vae"
 INSIDE = {"encoding", "errors", "figures", "gallery", "generation", "likelihoods", "metrics", "networks", "noise"}
 INSIDE |= {"objectives", "posteriors", "priors", "vae", "walks"}
 OUTSIDE = {"cli", "options", "tools"}  # with train.py, scripts and hydra_plugins
-OUTSIDE |= {"closing", "jobs", "multirun", "search", "watching", "worker"}  # a sweep
+OUTSIDE |= {"closing", "jobs", "multirun", "search", "sentences", "watching", "worker"}  # a sweep
 FOREIGN = {"pytorch_lightning", "lightning", "hydra", "omegaconf", "tqdm", "tensorboard", "sklearn"}  # to the inside
 HEAVY = {"torch", "pytorch_lightning", "torchvision", "matplotlib", "sklearn"}
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from mnist_vae import cli
+from mnist_vae.sentences import CONFIGS
 from mnist_vae.settings import Config
 from tests.conftest import ROOT, TINY, command, least_seconds
 from tests.test_settings import CHOICES
@@ -171,4 +171,4 @@ def test_a_stopped_run_says_how_to_go_on(stop: signal.Signals, accelerator: str,
 
 
 def test_the_configs_folder_is_the_projects() -> None:
-    assert cli.CONFIGS == ROOT / "configs" and os.path.isdir(cli.CONFIGS)
+    assert CONFIGS == ROOT / "configs" and os.path.isdir(CONFIGS)

@@ -10,7 +10,7 @@ import pytest
 from hydra.core.config_store import ConfigStore
 from hydra.errors import HydraException
 
-from mnist_vae import cli
+from mnist_vae.sentences import sentence
 from tests import slurm
 from tests.conftest import ROOT, command, composed
 from tests.sweeping import table
@@ -107,7 +107,7 @@ def test_a_missing_plugin_is_told_with_the_command_that_installs_it(
     monkeypatch.delitem(ConfigStore.instance().repo["hydra"]["launcher"], f"{plugin}.yaml")  # what a plugin registers
     with pytest.raises(HydraException) as caught:
         composed(f"launcher={launcher}")
-    assert cli.sentence(caught.value).endswith(f'install it by: pip install -e ".[{extra}]"')
+    assert sentence(caught.value).endswith(f'install it by: pip install -e ".[{extra}]"')
 
 
 def test_slurm_without_a_cluster_is_told(tmp_path: Path) -> None:

@@ -8,6 +8,8 @@ from typing import Any
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 
+from mnist_vae.sentences import sentence
+
 MOST_NAMES = 20  # of failed jobs in one message
 
 
@@ -15,13 +17,10 @@ class Closing(Callback):
     """Makes the sweep's report, and ends the process with an error that names the jobs that failed, if some did."""
 
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
-        # Hydra makes this object for every command, and would take an exception here for a warning.
-        from mnist_vae import cli
-
         try:
             failed, total = _close(Path(config.hydra.sweep.dir))
-        except Exception as error:
-            sys.exit(f"error: the report could not be made: {cli.sentence(error)}")
+        except Exception as error:  # Hydra would only warn
+            sys.exit(f"error: the report could not be made: {sentence(error)}")
         if failed:
             more = f" · and {len(failed) - MOST_NAMES} more, in the report" if len(failed) > MOST_NAMES else ""
             sys.exit(f"error: {len(failed)} of {total} jobs failed: {' · '.join(failed[:MOST_NAMES])}{more}")
@@ -29,6 +28,7 @@ class Closing(Callback):
 
 def _close(folder: Path) -> tuple[list[str], int]:
     """The names of the jobs that failed, and how many jobs there are."""
+    # Not above: Hydra imports this file for every command, --help too.
     from mnist_vae.files import shown
     from mnist_vae.report import write_report
     from mnist_vae.report.tables import overview

@@ -14,7 +14,7 @@ from mnist_vae import settings, workers
 from mnist_vae.files import write_json
 from mnist_vae.nodes import node_rank
 from mnist_vae.runs import RunFolder
-from mnist_vae.worker import describe
+from mnist_vae.sentences import describe
 
 
 def run_job(function: str, cfg: DictConfig) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from mnist_vae.files import shown
 from mnist_vae.loading import OpenRun, open_run
 from mnist_vae.options import group, option, parse, usage
 from mnist_vae.runs import find_runs
+from mnist_vae.sentences import sentence
 from mnist_vae.settings import Device
 
 if TYPE_CHECKING:
@@ -85,7 +86,7 @@ def each_run(options: RunOptions, work: Callable[[OpenRun], T]) -> Iterator[T]:
             if len(paths) == 1:
                 raise
             failed += 1
-            tqdm.write(f"error in {shown(path)}: {cli.sentence(error)}", file=sys.stderr)
+            tqdm.write(f"error in {shown(path)}: {sentence(error)}", file=sys.stderr)
             continue
         yield result
     if failed:

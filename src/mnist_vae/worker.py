@@ -15,12 +15,11 @@ import queue
 import signal
 import sys
 import threading
-import traceback
 from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any
 
-from mnist_vae.errors import UserError
+from mnist_vae.sentences import describe
 
 
 def main() -> None:
@@ -55,18 +54,6 @@ def _answer(request: dict[str, Any]) -> dict[str, Any]:
         return {"result": function(request["cfg"], request["folder"], request["hydra"], wait=True)}
     except BaseException as error:
         return {"failure": describe(error)}
-
-
-def describe(error: BaseException) -> dict[str, Any]:
-    """What failed.json says of an error, and whether the process it was raised in can be trusted with another job."""
-    from mnist_vae.cli import sentence
-
-    return {
-        "error": sentence(error, "its failed.json says where"),
-        "type": type(error).__name__,
-        "traceback": "".join(traceback.format_exception(error)),
-        "expected": isinstance(error, UserError),
-    }
 
 
 def _output_to(path: Path) -> None:
