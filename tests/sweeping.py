@@ -1,8 +1,11 @@
 """A sweep without training: a launcher that leaves in each job's folder what a test wants to be there."""
 
 import copy
+import functools
 import json
+import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -58,8 +61,7 @@ class Stage:
         self.launched: list[list[str]] = []
 
     def load_sweep_config(self, config: DictConfig, overrides: Sequence[str]) -> DictConfig:
-        with initialize_config_dir(str(ROOT / "configs"), version_base="1.3"):
-            cfg = compose("train", overrides=["data=digits", *overrides], return_hydra_config=True)
+        cfg = copy.deepcopy(_composed(tuple(overrides)))
         OmegaConf.set_readonly(cfg, False)
         OmegaConf.set_readonly(cfg.hydra, False)
         cfg.hydra.overrides.task = [text for text in cfg.hydra.overrides.task if text != "data=digits"]
@@ -80,6 +82,12 @@ class Stage:
         return Multirun(config, self, self)  # type: ignore[arg-type]
 
 
+@functools.cache
+def _composed(overrides: tuple[str, ...]) -> DictConfig:
+    with initialize_config_dir(str(ROOT / "configs"), version_base="1.3"):
+        return compose("train", overrides=["data=digits", *overrides], return_hydra_config=True)
+
+
 def files(folder: Path) -> dict[str, tuple[int, bytes]]:
     """Every file below a folder: when it was written, and what is in it."""
     return {
@@ -94,3 +102,21 @@ def table(sweep: Path) -> dict[str, dict[str, Any]]:
     found = {path.parent.name: json.loads(path.read_text()) for path in sweep.glob("*/metrics.json")}
     timed = ("train_seconds", "images_per_second")
     return {name: {key: value for key, value in row.items() if key not in timed} for name, row in found.items()}
+
+
+def wait_until(come_true: Callable[[], object], seconds: float = 60) -> None:
+    """Return once it is true; fail if that takes too long."""
+    end = time.monotonic() + seconds
+    while not come_true():
+        assert time.monotonic() < end, f"it is not so after {seconds} seconds"
+        time.sleep(0.05)
+
+
+def processes_with(setting: str) -> list[str]:
+    """The processes that have `NAME=value` in the environment they were started in."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*/environ"):
+        with suppress(OSError):
+            if setting.encode() in process.read_bytes().split(b"\0"):
+                found.append(process.parent.name)
+    return found

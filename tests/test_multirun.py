@@ -2,11 +2,11 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import suppress
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -17,7 +17,7 @@ from mnist_vae.runs import RunFolder, locked
 from mnist_vae.sweeps import read_sweep
 from mnist_vae.workers import SWEEP
 from tests.conftest import ROOT, TINY, command, composed
-from tests.sweeping import Play, Pretence, Stage, files, table
+from tests.sweeping import Play, Pretence, Stage, files, processes_with, table, wait_until
 
 SEEDS = [["seed=0"], ["seed=1"], ["seed=2"]]
 
@@ -197,11 +197,11 @@ def test_a_job_that_raises_wants_memory_or_is_killed_leaves_the_others_alone(tmp
 @pytest.mark.slow
 def test_joblib_goes_on_without_a_process_that_was_killed(tmp_path: Path) -> None:
     classes = "tests.broken.Murderous,mnist_vae.callbacks.EpochImages"
-    sweep = ("-m", "launcher=joblib", *TINY, "callbacks=none", f"+callbacks.extra._target_={classes}", "seed=0,1")
+    sweep = ("-m", "launcher=joblib", *TINY, "callbacks=none", f"+callbacks.extra._target_={classes}")
     done = command(*sweep, f"hydra.sweep.dir={tmp_path}")
-    assert done.returncode != 0 and "2 of 4 jobs failed" in done.stderr
+    assert done.returncode != 0 and "1 of 2 jobs failed" in done.stderr
     found = states(tmp_path)
-    assert sorted(found.values()) == ["complete", "complete", "failed", "failed"]
+    assert sorted(found.values()) == ["complete", "failed"]
     assert all(("Murderous" in name) == (state == "failed") for name, state in found.items())
 
 
@@ -234,39 +234,24 @@ def test_a_sweep_killed_in_the_middle_ends_as_an_undisturbed_one(
     while not (list(tmp_path.glob("*/metrics.json")) and unfinished(tmp_path)):
         assert process.poll() is None, "it ended before it could be killed"
         time.sleep(0.02)
-    process.kill()
+    os.killpg(process.pid, signal.SIGKILL)
     process.wait()
-    wait_for_the_end_of_what_was_started_by(process.pid)
+    wait_until(lambda: not processes_with(f"{SWEEP}={process.pid}"))  # nobody tells them; they notice
     finished = [path.parent for path in tmp_path.glob("*/metrics.json")]
     assert 1 <= len(finished) < 4
     before = {folder: files(folder) for folder in finished}
+    interrupted = {path.parents[1] for path in tmp_path.glob("*/checkpoints/last.ckpt")} - set(finished)
 
     done = command("-m", *JOBS, f"launcher={launcher}", f"hydra.sweep.dir={tmp_path}", OMP_NUM_THREADS="1")
     assert done.returncode == 0, done.stderr
     assert f"{len(finished)} of 4 jobs are complete already" in done.stdout
     assert {folder: files(folder) for folder in finished} == before
     assert table(tmp_path) == table(undisturbed)
-    logs = [path.read_text() for path in tmp_path.glob("*/train.log")]
-    assert any("continuing after step" in log for log in logs)
+    for folder in interrupted:
+        assert "continuing after step" in (folder / "train.log").read_text()
 
 
 def unfinished(sweep: Path) -> bool:
     """Whether a job that is under way has an epoch behind it."""
     begun = {path.parents[1] for path in sweep.glob("*/checkpoints/last.ckpt")}
     return any(not (folder / "metrics.json").exists() for folder in begun)
-
-
-def wait_for_the_end_of_what_was_started_by(sweep: int) -> None:
-    """Nobody tells a killed sweep's processes; they have to notice."""
-    mark = f"{SWEEP}={sweep}".encode()
-    for _ in range(100):
-        if not any(mark in environment for environment in environments()):
-            return
-        time.sleep(0.2)
-    raise AssertionError("a killed sweep's processes are still there after twenty seconds")
-
-
-def environments() -> Iterator[list[bytes]]:
-    for process in Path("/proc").glob("[0-9]*/environ"):
-        with suppress(OSError):
-            yield process.read_bytes().split(b"\0")

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import subprocess
 import sys
 import threading
 import time
@@ -14,7 +15,8 @@ import pytest
 from mnist_vae import workers
 from mnist_vae.errors import SettingsError
 from mnist_vae.workers import Worker, WorkerDied
-from tests.conftest import composed
+from tests.conftest import ROOT, composed
+from tests.sweeping import processes_with, wait_until
 
 LOGGING = {"version": 1, "disable_existing_loggers": False}
 
@@ -81,8 +83,7 @@ def test_the_end_of_the_process_is_told(function: str, message: str, worker: Wor
 
 def test_a_killed_process_is_told_and_the_next_job_gets_another(tmp_path: Path) -> None:
     def kill() -> None:
-        while not (tmp_path / "asleep").exists():
-            time.sleep(0.01)
+        wait_until(lambda: (tmp_path / "asleep").exists())
         assert workers._worker is not None
         os.kill(workers._worker.pid, signal.SIGKILL)
 
@@ -105,7 +106,7 @@ def test_another_environment_gets_another_process(tmp_path: Path, monkeypatch: p
 
 
 @pytest.mark.slow
-def test_thirty_jobs_leave_the_memory_that_three_had_taken(worker: Worker, tmp_path: Path) -> None:
+def test_job_after_job_leaves_the_memory_that_three_had_taken(worker: Worker, tmp_path: Path) -> None:
     def held() -> tuple[float, int, int]:
         """Megabytes, threads, open files."""
         process = Path(f"/proc/{worker.pid}")
@@ -119,10 +120,30 @@ def test_thirty_jobs_leave_the_memory_that_three_had_taken(worker: Worker, tmp_p
         )
 
     after = []
-    for job in range(30):
+    for job in range(12):
         cfg = composed("data=digits", "model.hidden_dims=[16]", "max_epochs=1", "accelerator=cpu", f"seed={job}")
         (tmp_path / str(job)).mkdir()
         assert "result" in worker.call(request("mnist_vae.training.train", tmp_path / str(job), cfg))
         after.append(held())
     third, last = after[2], after[-1]
     assert last[0] < 1.1 * third[0] and last[1:] == third[1:], after
+
+
+def test_what_a_sweep_started_ends_with_it(tmp_path: Path) -> None:
+    """Three processes: a sweep's, one that it starts as joblib does, and a job's."""
+    child = (
+        "import sys; from tests.test_workers import *; "
+        "workers.call(request('tests.test_workers.sleep', Path(sys.argv[1])))"
+    )
+    sweep = (
+        "import os, subprocess, sys\n"
+        f"os.environ[{workers.SWEEP!r}] = str(os.getpid())\n"
+        f"subprocess.run([sys.executable, '-c', {child!r}, sys.argv[1]])"
+    )
+    process = subprocess.Popen([sys.executable, "-c", sweep, str(tmp_path)], cwd=ROOT)
+    mark = f"{workers.SWEEP}={process.pid}"
+    wait_until(lambda: (tmp_path / "asleep").exists())
+    assert len(processes_with(mark)) == 2
+    process.kill()
+    process.wait()
+    wait_until(lambda: not processes_with(mark))
