@@ -2,9 +2,10 @@
 
 import csv
 import json
+import multiprocessing
 import os
+import runpy
 import signal
-import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -34,22 +35,49 @@ STEPS = 26
 TIMING = {"train_seconds", "images_per_second"}
 
 
-def start(folder: Path, *overrides: str, killer: str = "") -> subprocess.Popen[bytes]:
-    """The run as a process; `killer` is code that runs in it before training, to choose the moment of death."""
-    command = [sys.executable, "-c", f"{PRELUDE}\n{killer}\n{MAIN}", *RUN, *overrides, f"hydra.run.dir={folder}"]
-    return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+class Run:
+    """A run in a process of its own, with torch and Lightning imported already: forked from one that did that once.
+
+    Args:
+        killer: code that runs in it before training, to choose the moment of death.
+    """
+
+    FORKS = multiprocessing.get_context("forkserver")
+    FORKS.set_forkserver_preload(["mnist_vae.training"])
+
+    def __init__(self, folder: Path, *overrides: str, killer: str = "") -> None:
+        self.log = folder.with_name(f"{folder.name}.log")
+        words = [*RUN, *overrides, f"hydra.run.dir={folder}"]
+        self.process = self.FORKS.Process(target=train, args=(words, killer, str(self.log)))
+        self.process.start()
+
+    def poll(self) -> int | None:
+        return self.process.exitcode
+
+    def kill(self) -> None:
+        self.process.kill()
+
+    def wait(self) -> int | None:
+        """Its exit code."""
+        self.process.join(timeout=300)
+        return self.process.exitcode
 
 
-PRELUDE = """
-import os, signal, sys
-sys.path.insert(0, os.getcwd())
-sys.argv[0] = "train.py"
-def die(*_): os.kill(os.getpid(), signal.SIGKILL)
-"""
-MAIN = """
-import runpy
-runpy.run_path("train.py", run_name="__main__")
-"""
+def train(words: list[str], killer: str, log: str) -> None:
+    """`python train.py …` here, after the killer's preparations, and with what it prints in a file."""
+    os.chdir(ROOT)
+    file = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+    os.dup2(file, 1)
+    os.dup2(file, 2)
+    exec(killer, {"die": die, "os": os})
+    sys.argv = ["train.py", *words]
+    runpy.run_path("train.py", run_name="__main__")
+
+
+def die(*_: object) -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
 # Each patches one function, to die at the given moment of the run.
 MOMENTS = {
     "inside the first epoch": """
@@ -106,16 +134,14 @@ r.RunFolder.write_metrics = die
 }
 
 
-def finish(process: subprocess.Popen[bytes]) -> str:
-    out, _ = process.communicate(timeout=300)
-    assert process.returncode == 0, out.decode()
-    return out.decode()
+def finish(run: Run) -> None:
+    assert run.wait() == 0, run.log.read_text()
 
 
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("undisturbed") / "run"
-    finish(start(folder))
+    finish(Run(folder))
     return folder
 
 
@@ -154,11 +180,9 @@ def assert_equal_runs(folder: Path, reference: Path) -> None:
 @pytest.mark.parametrize("moment", MOMENTS)
 def test_a_run_killed_at_any_moment_ends_as_if_undisturbed(moment: str, undisturbed: Path, tmp_path: Path) -> None:
     folder = tmp_path / "run"
-    killed = start(folder, killer=MOMENTS[moment])
-    killed.communicate(timeout=300)
-    assert killed.returncode == -signal.SIGKILL
+    assert Run(folder, killer=MOMENTS[moment]).wait() == -signal.SIGKILL
     assert not (folder / "metrics.json").exists()
-    finish(start(folder))
+    finish(Run(folder))
     assert_equal_runs(folder, undisturbed)
 
 
@@ -167,16 +191,16 @@ def test_a_run_killed_again_and_again_at_random_moments(undisturbed: Path, tmp_p
     folder = tmp_path / "run"
     kills = 0
     for patience in (0.2, 0.5, 0.9):
-        process = start(folder)
+        process = Run(folder)
         wait_for((folder / "metrics.csv").exists if kills == 0 else progress(folder), process)
         time.sleep(patience)
         if process.poll() is None:
             process.kill()
             kills += 1
-        process.communicate()
+        process.wait()
     assert kills >= 1
     if not (folder / "metrics.json").exists():
-        finish(start(folder))
+        finish(Run(folder))
     assert_equal_runs(folder, undisturbed)
 
 
@@ -186,7 +210,7 @@ def progress(folder: Path) -> Callable[[], bool]:
     return lambda: (folder / "metrics.csv").stat().st_mtime_ns > before
 
 
-def wait_for(condition: Callable[[], bool], process: subprocess.Popen[bytes]) -> None:
+def wait_for(condition: Callable[[], bool], process: Run) -> None:
     while process.poll() is None and not condition():
         time.sleep(0.02)
 
@@ -197,8 +221,8 @@ def test_the_steps_csv_goes_on_too(tmp_path: Path) -> None:
         with (folder / "steps.csv").open() as file:
             return [row[:2] if row[1] == "train/images_per_second" else row for row in csv.reader(file)]
 
-    finish(start(tmp_path / "undisturbed", "logger=csv"))
-    start(tmp_path / "killed", "logger=csv", killer=MOMENTS["inside a later epoch"]).communicate()
-    finish(start(tmp_path / "killed", "logger=csv"))
+    finish(Run(tmp_path / "undisturbed", "logger=csv"))
+    Run(tmp_path / "killed", "logger=csv", killer=MOMENTS["inside a later epoch"]).wait()
+    finish(Run(tmp_path / "killed", "logger=csv"))
     assert steps(tmp_path / "killed") == steps(tmp_path / "undisturbed")
     assert os.path.getsize(tmp_path / "killed" / "steps.csv") > 1000
