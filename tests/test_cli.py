@@ -130,9 +130,9 @@ def test_a_run_prints_what_is_needed_and_nothing_else(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_the_quickstart(tmp_path: Path) -> None:
-    start = time.perf_counter()
-    done = command("experiment=quickstart", f"hydra.run.dir={tmp_path}/run")
-    assert done.returncode == 0 and time.perf_counter() - start < 60
+    done = []
+    seconds = least_seconds(lambda: done.append(command("experiment=quickstart", f"hydra.run.dir={tmp_path}/run")), 1)
+    assert done[0].returncode == 0 and seconds < 60
     assert json.loads((tmp_path / "run" / "metrics.json").read_text())["test/elbo"] > -95
 
 
@@ -155,8 +155,9 @@ def test_the_current_folder_as_the_runs_folder(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
-@pytest.mark.parametrize("accelerator", ["cpu", "ddp_cpu"])
+@pytest.mark.parametrize(
+    ("stop", "accelerator"), [(signal.SIGINT, "cpu"), (signal.SIGTERM, "cpu"), (signal.SIGTERM, "ddp_cpu")]
+)
 def test_a_stopped_run_says_how_to_go_on(stop: signal.Signals, accelerator: str, tmp_path: Path) -> None:
     run = (*TINY, f"accelerator={accelerator}", "max_epochs=2000", f"hydra.run.dir={tmp_path}/run")
     arguments = [sys.executable, "train.py", *run]
