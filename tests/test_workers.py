@@ -120,7 +120,7 @@ def test_job_after_job_leaves_the_memory_that_three_had_taken(worker: Worker, tm
         )
 
     after = []
-    for job in range(12):
+    for job in range(8):
         cfg = composed("data=digits", "model.hidden_dims=[16]", "max_epochs=1", "accelerator=cpu", f"seed={job}")
         (tmp_path / str(job)).mkdir()
         assert "result" in worker.call(request("mnist_vae.training.train", tmp_path / str(job), cfg))
