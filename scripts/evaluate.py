@@ -11,8 +11,10 @@ import math
 from pathlib import Path
 from typing import Any
 
+from mnist_vae.cli import start
+from mnist_vae.files import shown
 from mnist_vae.loading import OpenRun
-from mnist_vae.tools import ImageOptions, each_run, shown, start
+from mnist_vae.tools import ImageOptions, each_run
 
 NATS = {
     "elbo": "ELBO",

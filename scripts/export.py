@@ -13,8 +13,10 @@ from typing import TYPE_CHECKING
 from omegaconf import OmegaConf
 from tqdm import tqdm
 
+from mnist_vae.cli import start
+from mnist_vae.files import shown
 from mnist_vae.loading import OpenRun
-from mnist_vae.tools import RunOptions, each_run, shown, start
+from mnist_vae.tools import RunOptions, each_run
 
 if TYPE_CHECKING:
     from mnist_vae.exporting import Exported

@@ -8,8 +8,10 @@ from functools import partial
 
 from tqdm import tqdm
 
+from mnist_vae.cli import start
+from mnist_vae.files import shown
 from mnist_vae.loading import OpenRun
-from mnist_vae.tools import ImageOptions, each_run, shown, start
+from mnist_vae.tools import ImageOptions, each_run
 
 
 def main(options: ImageOptions) -> None:

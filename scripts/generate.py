@@ -15,10 +15,12 @@ from typing import TYPE_CHECKING, Any
 
 from tqdm import tqdm
 
+from mnist_vae.cli import start
 from mnist_vae.errors import SettingsError
+from mnist_vae.files import shown
 from mnist_vae.loading import OpenRun
 from mnist_vae.options import option
-from mnist_vae.tools import ImageOptions, each_run, shown, start
+from mnist_vae.tools import ImageOptions, each_run
 
 if TYPE_CHECKING:
     from torch import Tensor

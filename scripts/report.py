@@ -4,12 +4,11 @@ failures, and <sweep>/summary.csv, a row per job. The best runs are printed.
 python scripts/report.py sweep=outputs/sweeps/…
 """
 
-import sys
 from dataclasses import dataclass
 
-from mnist_vae import cli
+from mnist_vae.cli import start
 from mnist_vae.files import shown
-from mnist_vae.options import option, parse, usage
+from mnist_vae.options import option
 
 
 @dataclass
@@ -29,8 +28,4 @@ def main(options: ReportOptions) -> None:
 
 
 if __name__ == "__main__":
-    # tools.start would do the same, but brings in Lightning, which no report needs.
-    if {"--help", "-h"} & set(sys.argv[1:]):
-        print(usage(ReportOptions, __doc__ or ""))
-    else:
-        cli.run(lambda: main(parse(ReportOptions, sys.argv[1:])))
+    start(main, ReportOptions, __doc__)

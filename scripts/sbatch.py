@@ -30,7 +30,7 @@ def script(words: list[str]) -> str:
     """
     words = [word for word in words if word not in ("-m", "--multirun")]
     parser = OverridesParser.create()
-    hydra = [word for word in words if word.startswith("hydra")]
+    hydra = [word for word in words if word.startswith(("hydra.", "hydra/"))]
     fixed = [str(override.input_line) for override in parser.parse_overrides(words) if not override.is_sweep_override()]
     with initialize_config_dir(str(CONFIGS), version_base="1.3"):
         cfg = compose("train", ["launcher=slurm", *fixed], return_hydra_config=True)

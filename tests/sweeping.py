@@ -16,7 +16,7 @@ from omegaconf import DictConfig, OmegaConf
 from mnist_vae.jobs import running_mark
 from mnist_vae.multirun import Multirun
 from mnist_vae.runs import RunFolder
-from tests.conftest import ROOT
+from tests.conftest import ROOT, command
 
 FAILURE = {"error": "it failed.", "type": "RuntimeError", "traceback": "", "expected": True}
 
@@ -120,3 +120,10 @@ def processes_with(setting: str) -> list[str]:
             if setting.encode() in process.read_bytes().split(b"\0"):
                 found.append(process.parent.name)
     return found
+
+
+def swept(folder: Path, *words: str) -> Path:
+    """The folder of a sweep that `python train.py -m <words>` ran there, one job after the other, one thread each."""
+    done = command("-m", *words, f"hydra.sweep.dir={folder}", OMP_NUM_THREADS="1")
+    assert done.returncode == 0 and done.stderr == "", done.stderr
+    return folder

@@ -13,17 +13,14 @@ from hydra.errors import HydraException
 from mnist_vae.sentences import sentence
 from tests import slurm
 from tests.conftest import ROOT, command, composed
-from tests.sweeping import table
+from tests.sweeping import swept, table
 
 SWEEP = ("data=digits", "model.hidden_dims=[16]", "max_epochs=1", "callbacks=none", "seed=0,1", "latent_dim=2,3")
 
 
 @pytest.fixture(scope="module")
 def serial(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("serial") / "sweep"
-    done = command("-m", *SWEEP, f"hydra.sweep.dir={folder}", OMP_NUM_THREADS="1")
-    assert done.returncode == 0 and done.stderr == "", done.stderr
-    return folder
+    return swept(tmp_path_factory.mktemp("serial") / "sweep", *SWEEP)
 
 
 @pytest.mark.slow
@@ -46,9 +43,8 @@ def test_slurm_runs_each_job_on_its_machines(tmp_path: Path) -> None:
     environment = slurm.install(tmp_path / "bin")
     done = command("-m", "launcher=slurm", *nodes, *words, OMP_NUM_THREADS="1", **environment)
     assert done.returncode == 0, done.stderr
-    alone = command("-m", "accelerator=cpu", *words[:-1], f"hydra.sweep.dir={tmp_path}/alone", OMP_NUM_THREADS="1")
-    assert alone.returncode == 0, alone.stderr
-    together, single = (sorted(table(folder).items()) for folder in (sweep, tmp_path / "alone"))
+    alone = swept(tmp_path / "alone", "accelerator=cpu", *words[:-1])
+    together, single = (sorted(table(folder).items()) for folder in (sweep, alone))
     assert len(together) == 2
     for (_, one), (_, other) in zip(together, single, strict=True):
         assert one["test/elbo"] == pytest.approx(other["test/elbo"], rel=1e-4)

@@ -17,7 +17,7 @@ from mnist_vae.runs import RunFolder, locked
 from mnist_vae.sweeps import read_sweep
 from mnist_vae.workers import SWEEP
 from tests.conftest import ROOT, TINY, command, composed
-from tests.sweeping import Play, Pretence, Stage, files, processes_with, table, wait_until
+from tests.sweeping import Play, Pretence, Stage, files, processes_with, swept, table, wait_until
 
 SEEDS = [["seed=0"], ["seed=1"], ["seed=2"]]
 
@@ -210,10 +210,7 @@ JOBS = ("data=digits", "model.hidden_dims=[32]", "max_epochs=12", "latent_dim=2,
 
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("undisturbed") / "sweep"
-    done = command("-m", *JOBS, f"hydra.sweep.dir={folder}", OMP_NUM_THREADS="1")
-    assert done.returncode == 0 and done.stderr == "", done.stderr
-    return folder
+    return swept(tmp_path_factory.mktemp("undisturbed") / "sweep", *JOBS)
 
 
 @pytest.mark.slow

@@ -104,7 +104,9 @@ def test_all_trials_failing_is_survived_too(search: Callable[..., Search], tmp_p
 
 
 @pytest.mark.parametrize("parallel", [1, 3])
-def test_a_killed_search_goes_on_as_if_nothing_had_been(parallel: int, search: Callable[..., Search]) -> None:
+def test_a_killed_search_goes_on_as_if_nothing_had_been(
+    parallel: int, search: Callable[..., Search], capsys: pytest.CaptureFixture[str]
+) -> None:
     launched = 0
 
     def until_killed(job: Pretence, cfg: DictConfig) -> None:
@@ -117,7 +119,10 @@ def test_a_killed_search_goes_on_as_if_nothing_had_been(parallel: int, search: C
     whole = search(n_trials=9, parallel=parallel, folder="whole")
     with pytest.raises(KeyboardInterrupt):
         search(until_killed, n_trials=9, parallel=parallel, folder="killed")
+    ended = 5 if parallel == 1 else 3  # trials that were told, of which a batch is at once
+    capsys.readouterr()
     again = search(n_trials=9, parallel=parallel, folder="killed")
+    assert f"{ended} of 9 jobs are from before" in capsys.readouterr().out
     assert params(again) == params(whole)
     assert [trial.value for trial in again.study.trials] == [trial.value for trial in whole.study.trials]
     assert len(params(search(n_trials=9, folder="killed"))) == 9  # and it does no more than it was asked for

@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from hydra.core.config_store import ConfigStore
 from hydra.core.hydra_config import HydraConfig
@@ -15,9 +15,11 @@ from omegaconf import DictConfig
 
 from mnist_vae import settings
 from mnist_vae.errors import DataError, RunFolderError, SettingsError
+from mnist_vae.options import parse, usage
 from mnist_vae.runs import RunFolder
 from mnist_vae.sentences import FULL_ERROR, describe, sentence
 
+Options = TypeVar("Options")
 SENTENCES = "MNIST_VAE_SENTENCES"  # set for this process and its workers while errors are told in one sentence
 
 settings.register()
@@ -43,6 +45,17 @@ def run(main: Callable[[], Any]) -> None:
         if not _in_sentences():
             raise
         sys.exit(f"error: {sentence(error)}")
+
+
+def start(main: Callable[[Options], None], schema: type[Options], doc: str | None) -> None:
+    """Run a tool on the words of the command line: `--help`, or key=value; every error is told in one sentence."""
+    words = sys.argv[1:]
+    if {"--help", "-h"} & set(words):
+        print(usage(schema, doc or ""))
+        return
+    logging.basicConfig(stream=sys.stdout, format="%(message)s")
+    logging.getLogger("mnist_vae").setLevel(logging.INFO)
+    run(lambda: main(parse(schema, words)))
 
 
 def job(cfg: DictConfig, function: str) -> Any:

@@ -150,7 +150,8 @@ class Multirun:
         returned = self.launcher.launch([job.launched for job in jobs], initial_job_idx=0)
         for job, result in zip(jobs, returned, strict=True):
             if not job.ended:  # e.g. the disk is full, and nothing could be written
-                self._give_up(job, first_line(result._return_value))
+                raised = result._return_value
+                self._give_up(job, first_line(raised) if isinstance(raised, Exception) else "no reason is known")
 
     def _launch_alone(self, job: Job) -> None:
         try:

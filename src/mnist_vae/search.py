@@ -84,6 +84,7 @@ class Search:
         self.study = open_study(self.multirun.folder, self.direction)
         self._refuse_another_search()
         killed = self.study.get_trials(states=[TrialState.RUNNING])
+        self.multirun.watch.count(len(self.study.trials) - len(killed), "are from before")
         self._run([self._job(trial) for trial in killed])
         while (missing := n_trials - len(self.study.trials)) > 0:
             self._run([self._ask() for _ in range(min(parallel, missing))])

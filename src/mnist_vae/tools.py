@@ -1,6 +1,5 @@
 """What the tools in scripts/ share: their manners, their options, and the runs they work on."""
 
-import logging
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -10,11 +9,10 @@ from typing import TYPE_CHECKING, TypeVar
 
 from tqdm import tqdm
 
-from mnist_vae import cli
 from mnist_vae.errors import RunFolderError, UserError
 from mnist_vae.files import shown
 from mnist_vae.loading import OpenRun, open_run
-from mnist_vae.options import group, option, parse, usage
+from mnist_vae.options import group, option
 from mnist_vae.runs import find_runs
 from mnist_vae.sentences import sentence
 from mnist_vae.settings import Device
@@ -52,17 +50,6 @@ class ImageOptions(RunOptions):
 
     accelerator: Device = option(Device.auto, meaning="auto, cpu, gpu or mps")
     data: DataOptions = group(DataOptions)
-
-
-def start(main: Callable[[Options], None], schema: type[Options], doc: str | None) -> None:
-    """Run a tool on the words of the command line: `--help`, or key=value; every error is told in one sentence."""
-    words = sys.argv[1:]
-    if {"--help", "-h"} & set(words):
-        print(usage(schema, doc or ""))
-        return
-    logging.basicConfig(stream=sys.stdout, format="%(message)s")
-    logging.getLogger("mnist_vae").setLevel(logging.INFO)
-    cli.run(lambda: main(parse(schema, words)))
 
 
 def each_run(options: RunOptions, work: Callable[[OpenRun], T]) -> Iterator[T]:

@@ -1,7 +1,6 @@
 """What the console shows of a sweep while its jobs run, wherever they run: read from their folders."""
 
 import threading
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -49,8 +48,7 @@ class Watch:
 
     Args:
         sweep: the sweep's folder.
-        jobs: those to watch; more can be added.
-        total: how many there will be.
+        total: how many jobs there will be.
     """
 
     EVERY = 0.5  # seconds from one look to the next
@@ -59,18 +57,18 @@ class Watch:
         self.sweep, self.total = sweep, total
         self.jobs: list[Job] = []
         self.told: set[str] = set()
+        self.before = 0  # jobs that earlier commands brought to their end
         self.failed = 0
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._look_often, daemon=True)
 
     def __enter__(self) -> "Watch":
-        self._started = time.perf_counter()
         self._bar = tqdm(
             total=self.total,
             leave=False,
             disable=None,
             dynamic_ncols=True,
-            bar_format="{l_bar}{bar}| {remaining} left{postfix}",
+            bar_format="{l_bar}{bar}| {remaining} left",
         )
         self._thread.start()
         return self
@@ -82,22 +80,26 @@ class Watch:
         self._bar.close()
 
     def add(self, jobs: Sequence[Job]) -> None:
-        """Watch these too. Those that are complete by now were so before, and are counted without a word."""
-        complete = [job.name for job in jobs if job.run.complete]
-        self.told.update(complete)
-        if complete:
-            tqdm.write(f"{len(complete)} of {self.total} jobs are complete already")
-        self.jobs = [*self.jobs, *jobs]
+        """Watch these too, but for those that are complete by now."""
+        left = [job for job in jobs if not job.run.complete]
+        self.count(len(jobs) - len(left), "are complete already")
+        self.jobs = [*self.jobs, *left]
+
+    def count(self, jobs: int, how: str) -> None:
+        """Count jobs that need not be watched any more, and say why."""
+        self.before += jobs
+        if jobs:
+            tqdm.write(f"{jobs} of {self.total} jobs {how}")
         # A bar that starts where an earlier sweep ended must not take that for speed.
         if not self._bar.disable:
-            self._bar.initial += len(complete)
+            self._bar.initial += jobs
 
     def _look_often(self) -> None:
         while not self._stop.wait(self.EVERY):
             self._look()
 
     def _look(self) -> None:
-        done, running, parts = len(self.told), 0, 0.0
+        done, running, parts = self.before + len(self.told), 0, 0.0
         for job in self.jobs:
             if job.name in self.told:
                 continue
