@@ -2,7 +2,7 @@
 
     python scripts/encode.py run=outputs/runs/… split=test
 
-The file holds `mean` and `log_var` of q(z|x), both (images, latent_dim), and `labels`, (images,):
+The file holds `mean` and `log_var` of each dimension of q(z|x), both (images, latent_dim), and `labels`, (images,):
 
     import numpy as np
     codes = np.load("outputs/runs/…/encodings/test.npz")
@@ -49,7 +49,8 @@ def encode(options: EncodeOptions, run: OpenRun) -> str:
     if not len(images):
         raise SettingsError(f"split={options.split.name}: the run held no images out (data.val_size=0).")
     bar = partial(tqdm, desc="encoding", unit="batch", leave=False, disable=None)
-    mean, log_var = (part.numpy() for part in encode_images(run.vae, images, bar))
+    posterior = encode_images(run.vae, images, labels, bar)
+    mean, log_var = (part.numpy() for part in (posterior.mean, posterior.log_var))
     path = run.folder.path / "encodings" / f"{options.split.name}{run.suffix}.npz"
     write_atomically(path, partial(np.savez, mean=mean, log_var=log_var, labels=labels.numpy()))
     return f"{len(mean):,} images, {mean.shape[1]} latent dimensions: {shown(path)}"

@@ -1,19 +1,23 @@
 """What a run came to on its test images, with standard errors: a table, and evaluation.json in the run's folder.
 
     python scripts/evaluate.py run=outputs/runs/…
+    python scripts/evaluate.py run=outputs/runs/… nll.samples=5000
 
 ELBO, reconstruction and KL; the KL's two parts, mutual information and marginal KL (Hoffman & Johnson 2016); active
 units (Burda et al. 2016); and how well k-NN and logistic regression read the class from the posterior means, fitted on
-all training images.
+all training images. With nll.samples also -log p(x) by importance sampling (Burda et al. 2016); Ctrl-C keeps what is
+done of it, and the same command goes on from there.
 """
 
 import math
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from mnist_vae.cli import start
 from mnist_vae.files import shown
 from mnist_vae.loading import OpenRun
+from mnist_vae.options import group, option
 from mnist_vae.tools import ImageOptions, each_run
 
 NATS = {
@@ -29,11 +33,25 @@ COLUMNS = ["ELBO", "reconstruction", "KL", "I(x;z)", "marginal KL", "active", "k
 Evaluated = tuple[Path, dict[str, Any]]  # the file, and the results in it
 
 
-def main(options: ImageOptions) -> None:
+@dataclass
+class NLLOptions:
+    samples: int = option(0, meaning="importance samples per image for -log p(x), thousands of them; 0 for none")
+
+    def __post_init__(self) -> None:
+        if self.samples < 0:
+            raise ValueError(f"nll.samples={self.samples}: it must be 0 or more")
+
+
+@dataclass
+class EvaluateOptions(ImageOptions):
+    nll: NLLOptions = group(NLLOptions)
+
+
+def main(options: EvaluateOptions) -> None:
     def work(run: OpenRun) -> Evaluated:
         from mnist_vae.evaluation import evaluate, results_file
 
-        return results_file(run), evaluate(run, options.data.root)
+        return results_file(run), evaluate(run, options.data.root, options.nll.samples)
 
     done: list[Evaluated] = []
     try:
@@ -52,6 +70,8 @@ def card(file: Path, values: dict[str, Any]) -> str:
     lines = [f"{shown(file.parent)}: {measured}"]
     for name, heading in NATS.items():
         lines.append(f"{heading:<24} {_nats(values, name)} nats")
+    if "test/nll" in values:
+        lines.append(f"{'NLL':<24} {_nats(values, 'nll')} nats")
     lines.append(f"{'active units':<24} {values['test/active_units']:>9} of {values['latent_dim']}")
     for name, heading in ACCURACIES.items():
         lines.append(f"{heading:<24} {_percent(values, name)} %")
@@ -60,12 +80,13 @@ def card(file: Path, values: dict[str, Any]) -> str:
 
 def table(done: list[Evaluated]) -> str:
     """Several runs' results, a row each; the other standard errors are in the files."""
-    rows = [["run", *COLUMNS]]
+    rows = [["run", *COLUMNS, *(["NLL"] if "test/nll" in done[0][1] else [])]]
     for file, values in done:
         others = [f"{values[f'test/{name}']:.3f}" for name in list(NATS)[1:]]
         accuracies = [f"{values[f'test/{name}']:.2%}" for name in ACCURACIES]
         units = f"{values['test/active_units']} of {values['latent_dim']}"
-        rows.append([shown(file.parent), _nats(values, "elbo"), *others, units, *accuracies])
+        nll = [_nats(values, "nll")] if "test/nll" in values else []
+        rows.append([shown(file.parent), _nats(values, "elbo"), *others, units, *accuracies, *nll])
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = ["  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]) for row in rows]
     return "\n".join([*lines, *_notes([values for _, values in done]), f"written to {done[0][0].name} in each folder"])
@@ -82,8 +103,16 @@ def _percent(values: dict[str, Any], name: str) -> str:
 def _notes(results: list[dict[str, Any]]) -> list[str]:
     most = sorted({values["test_images"] for values in results})
     limits = ", ".join(f"log {count:,} = {math.log(count):.2f}" for count in most)
-    return [f"± one standard error over test images; mutual information can be at most {limits} nats"]
+    lines = [f"± one standard error over test images; mutual information can be at most {limits} nats"]
+    if "test/nll" in results[0]:
+        effective = min(values["test/nll_effective_samples"] for values in results)
+        errors = [values["test/nll_monte_carlo_error"] for values in results if values["nll_samples"] > 1]
+        error = f"; Monte Carlo error {max(errors):.3f} nats" if errors else ""
+        worst = ", at worst" if len(results) > 1 else ""
+        samples = f"{results[0]['nll_samples']:,} samples per image, {effective:,.0f} effective (median image)"
+        lines.append(f"NLL: {samples}{error}{worst}")
+    return lines
 
 
 if __name__ == "__main__":
-    start(main, ImageOptions, __doc__)
+    start(main, EvaluateOptions, __doc__)

@@ -1,9 +1,11 @@
 """New images from a run's model, as a picture and as arrays, in <run>/generated.
 
     python scripts/generate.py run=outputs/runs/… count=100 seed=0 temperature=0.8
+    python scripts/generate.py run=outputs/runs/… label=7
     python scripts/generate.py run=outputs/runs/… like=3,7
 
-The first draws codes from the prior and decodes them. The second takes test images with these labels: it reconstructs
+The first draws codes from the prior and decodes them; of a conditional model all labels in turn, or, as in the second,
+the one that is asked for. The third takes test images with these labels: it reconstructs
 them, interpolates from each label to the next, and varies one of each by draws from its posterior. The .npz beside the
 picture holds the codes and all images, float32 in [0, 1].
 """
@@ -33,6 +35,9 @@ class GenerateOptions(ImageOptions):
     count: int = option(100, meaning="how many samples")
     seed: int = option(0, meaning="of the samples, or of the choice of test images and their variations")
     temperature: float = option(1.0, meaning="scale of the standard deviation of the draws; below 1 is more typical")
+    label: int | None = option(
+        None, meaning="of the samples, for a run with conditional=true; all in turn if not given"
+    )
     like: str = option("", meaning="labels, as in 3,7: work on test images with these, not on samples")
 
     def __post_init__(self) -> None:
@@ -42,6 +47,8 @@ class GenerateOptions(ImageOptions):
             raise ValueError(f"seed={self.seed}: it must be 0 or more, and below 2^63")
         if not 0 <= self.temperature < float("inf"):
             raise ValueError(f"temperature={self.temperature}: it must be 0 or more, and finite")
+        if self.label is not None and self.like:
+            raise ValueError(f"label={self.label} with like={self.like}: give one of them")
         if not all(label.strip().isdecimal() for label in self.like.split(",") if self.like):
             raise ValueError(f"like={self.like}: it must be labels separated by commas, as in like=3,7")
 
@@ -58,12 +65,30 @@ def generate_samples(options: GenerateOptions, run: OpenRun) -> str:
     from mnist_vae.files import write_png
 
     bar = partial(tqdm, desc="decoding", unit="batch", leave=False, disable=None)
-    codes, images = generation.sample(run.vae, options.count, options.seed, options.temperature, bar)
-    path = _place(run, f"samples_{options.count}", options)
+    labels = _labels(run, options)
+    codes, images = generation.sample(run.vae, options.count, options.seed, options.temperature, labels, bar)
+    name = f"samples_{options.count}" if options.label is None else f"samples_{options.count}_label{options.label}"
+    path = _place(run, name, options)
     shown_images = images[:DRAWN].numpy()
     write_png(path.with_suffix(".png"), figures.image_grid(shown_images, columns=math.ceil(len(shown_images) ** 0.5)))
     first = f" (the first {DRAWN} of them)" if options.count > DRAWN else ""
-    return _save(path, first, codes=codes, images=images)
+    arrays = {"codes": codes, "images": images} | ({"labels": labels} if labels is not None else {})
+    return _save(path, first, **arrays)
+
+
+def _labels(run: OpenRun, options: GenerateOptions) -> "Tensor | None":
+    """The samples' labels, (count,); None of a model that has no use for them."""
+    import torch
+
+    from mnist_vae.gallery import labels_in_turn
+
+    if options.label is None:
+        return labels_in_turn(run.vae, options.count)
+    if not run.vae.classes:
+        raise SettingsError(f"label={options.label}: this run is not conditional; train one with conditional=true.")
+    if not 0 <= options.label < run.vae.classes:
+        raise SettingsError(f"label={options.label}: it must be from 0 to {run.vae.classes - 1}.")
+    return torch.full((options.count,), options.label)
 
 
 def generate_like(options: GenerateOptions, run: OpenRun) -> str:

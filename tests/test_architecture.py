@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).parents[1] / "src" / "mnist_vae"
-INSIDE = {"encoding", "errors", "figures", "gallery", "generation", "likelihoods", "metrics", "networks", "noise"}
-INSIDE |= {"objectives", "posteriors", "priors", "vae", "walks"}
+INSIDE = {"encoding", "errors", "figures", "gallery", "generation", "importance", "likelihoods", "metrics", "networks"}
+INSIDE |= {"noise", "objectives", "posteriors", "priors", "schedules", "vae", "walks"}
 OUTSIDE = {"cli", "options", "tools"}  # with train.py, scripts and hydra_plugins
 OUTSIDE |= {"closing", "jobs", "multirun", "search", "sentences", "watching", "worker"}  # a sweep
 FOREIGN = {"pytorch_lightning", "lightning", "hydra", "omegaconf", "tqdm", "tensorboard", "sklearn"}  # to the inside

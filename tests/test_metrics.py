@@ -2,9 +2,11 @@ import math
 
 import pytest
 import torch
+from torch.distributions import Categorical, Independent, MixtureSameFamily, Normal
 
 from mnist_vae import metrics
-from mnist_vae.posteriors import DiagonalGaussian
+from mnist_vae.metrics import Estimate
+from mnist_vae.posteriors import DiagonalGaussian, FullGaussian
 from mnist_vae.priors import StandardNormal
 
 
@@ -67,3 +69,27 @@ def test_narrow_posteriors_lose_no_precision() -> None:
     posterior = DiagonalGaussian(means, torch.full((300, 20), -16.0))
     information = metrics.mutual_information(posterior, draws(posterior))
     assert torch.allclose(information, torch.full((300,), math.log(300), dtype=torch.float64), atol=1e-4)
+
+
+@pytest.mark.parametrize("correlation", [0.0, 0.5, -0.9])
+def test_total_correlation_against_the_closed_form(correlation: float) -> None:
+    """When all posteriors are one Gaussian, q(z) is that Gaussian: its total correlation is -log(1 - r²)/2."""
+    scale_tril = torch.linalg.cholesky(torch.tensor([[4.0, 2 * correlation], [2 * correlation, 1.0]]).double())
+    posterior = FullGaussian(torch.ones(3000, 2).double(), scale_tril.expand(3000, 2, 2))
+    z = posterior.rsample(torch.randn(3000, 2, generator=torch.Generator().manual_seed(0), dtype=torch.float64))
+    found = Estimate.of(metrics.total_correlation(posterior, z))
+    assert abs(found.mean + 0.5 * math.log(1 - correlation**2)) <= 4 * found.standard_error + 1e-9
+
+
+def test_total_correlation_against_torchs_mixtures() -> None:
+    generator = torch.Generator().manual_seed(0)
+    mean, log_var, z = (torch.randn(40, 3, dtype=torch.float64, generator=generator) for _ in range(3))
+    components = Normal(mean, (0.5 * log_var).exp())
+    weights = Categorical(torch.ones(40).double())
+    joint = MixtureSameFamily(weights, Independent(components, 1)).log_prob(z)
+    marginals = [
+        MixtureSameFamily(weights, Normal(components.mean[:, j], components.stddev[:, j])).log_prob(z[:, j])
+        for j in range(3)
+    ]
+    expected = joint - torch.stack(marginals).sum(0)
+    torch.testing.assert_close(metrics.total_correlation(DiagonalGaussian(mean, log_var), z), expected)

@@ -47,14 +47,16 @@ class Rows(pl.Callback):
         self.epochs.append({name: float(value) for name, value in trainer.callback_metrics.items()})
 
 
-def fit(objective: Any, log_every: int = 2, max_epochs: int = 1, **options: Any) -> tuple[pl.Trainer, VAEModule, Rows]:
+def fit(
+    objective: Any, log_every: int = 2, max_epochs: int = 1, lr_factor: Any = None, callbacks: Any = (), **options: Any
+) -> tuple[pl.Trainer, VAEModule, Rows]:
     data, rows = module(**options), Rows()
     vae = small_for(data.image_shape)
 
     def make(parameters: Iterable[Tensor]) -> torch.optim.Optimizer:
         return torch.optim.Adam(parameters, 1e-3)
 
-    net = VAEModule(vae, objective, make, seed=0, log_every_n_steps=log_every)
+    net = VAEModule(vae, objective, make, seed=0, log_every_n_steps=log_every, lr_factor=lr_factor)
     trainer = pl.Trainer(
         accelerator="cpu",
         max_epochs=max_epochs,
@@ -64,7 +66,7 @@ def fit(objective: Any, log_every: int = 2, max_epochs: int = 1, **options: Any)
         enable_model_summary=False,
         num_sanity_val_steps=0,
         use_distributed_sampler=False,
-        callbacks=[rows],
+        callbacks=[rows, *callbacks],
     )
     trainer.fit(net, data)
     return trainer, net, rows
@@ -129,3 +131,14 @@ def test_two_runs_of_one_seed_are_equal() -> None:
 
     one, two = weights(), weights()
     assert all(torch.equal(one[name], two[name]) for name in one)
+
+
+def test_the_learning_rate_follows_its_schedule_step_by_step() -> None:
+    rates: list[float] = []
+
+    class Watch(pl.Callback):
+        def on_train_batch_start(self, trainer: pl.Trainer, *_: Any) -> None:
+            rates.append(trainer.optimizers[0].param_groups[0]["lr"])
+
+    fit(ELBO(), max_epochs=2, lr_factor=lambda epoch: 1 - epoch / 4, callbacks=[Watch()])
+    assert rates == pytest.approx([1e-3 * (1 - step / 5 / 4) for step in range(10)])  # five steps an epoch

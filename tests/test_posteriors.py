@@ -1,8 +1,9 @@
 import pytest
 import torch
-from torch.distributions import Normal
+from torch.distributions import MultivariateNormal, Normal, kl_divergence
 
-from mnist_vae.posteriors import MAX_LOG_VAR, DiagonalGaussian
+from mnist_vae.posteriors import MAX_LOG_VAR, DiagonalGaussian, FullCovariance, FullGaussian, Posterior, mapped
+from mnist_vae.priors import StandardNormal
 
 
 def test_draws_have_the_posteriors_moments() -> None:
@@ -51,3 +52,62 @@ def test_log_prob_against_torch() -> None:
     torch.testing.assert_close(posterior.log_prob(z), Normal(mean, scales).log_prob(z).sum(1))
     every = Normal(mean[None], scales[None]).log_prob(z[:4, None]).sum(2)  # (codes, images)
     torch.testing.assert_close(posterior.log_prob_pairwise(z[:4]), every)
+
+
+def full(images: int = 5, latent_dim: int = 3, seed: int = 0) -> FullGaussian:
+    """Of random parameters, in float64."""
+    torch.manual_seed(seed)
+    return FullCovariance(4, latent_dim).double().posterior(2 * torch.randn(images, 4).double(), torch.float64)
+
+
+def test_a_full_covariance_has_a_cholesky_factor_of_its_own_for_each_image() -> None:
+    posterior = full()
+    assert posterior.mean.shape == (5, 3) and posterior.scale_tril.shape == (5, 3, 3)
+    assert torch.equal(posterior.scale_tril, posterior.scale_tril.tril())
+    assert (posterior.scale_tril.diagonal(dim1=1, dim2=2) > 0).all()
+    assert posterior.scale_tril[0, 2, 0] != 0
+
+
+@pytest.mark.parametrize("leading", [(), (7,), (2, 6)])
+def test_the_full_gaussians_log_prob_against_torch(leading: tuple[int, ...]) -> None:
+    posterior = full()
+    z = torch.randn(*leading, 5, 3, dtype=torch.float64)
+    expected = MultivariateNormal(posterior.mean, scale_tril=posterior.scale_tril)
+    torch.testing.assert_close(posterior.log_prob(z), expected.log_prob(z))
+    torch.testing.assert_close(posterior.log_var, expected.variance.log())
+    codes = z.reshape(-1, 3)
+    pairs = expected.log_prob(codes[:, None])
+    torch.testing.assert_close(posterior.log_prob_pairwise(codes), pairs)
+
+
+def test_draws_of_a_full_gaussian_have_its_covariance() -> None:
+    posterior = full(images=1)
+    z = posterior.rsample(torch.randn(400_000, 1, 3, dtype=torch.float64))[:, 0]
+    covariance = (posterior.scale_tril @ posterior.scale_tril.mT)[0]
+    torch.testing.assert_close(z.T.cov(), covariance, atol=0.02 * covariance.abs().max().item(), rtol=0.02)
+    torch.testing.assert_close(z.mean(0), posterior.mean[0], atol=0.02, rtol=0.02)
+
+
+@pytest.mark.parametrize("latent_dim", [1, 4])
+def test_the_full_gaussians_kl_against_torch(latent_dim: int) -> None:
+    posterior = full(latent_dim=latent_dim)
+    unit = MultivariateNormal(torch.zeros(latent_dim).double(), torch.eye(latent_dim).double())
+    expected = kl_divergence(MultivariateNormal(posterior.mean, scale_tril=posterior.scale_tril), unit)
+    torch.testing.assert_close(StandardNormal(latent_dim).kl(posterior), expected)
+    assert StandardNormal(latent_dim).kl_per_dimension(posterior) is None
+
+
+@pytest.mark.parametrize("raw", [-1e6, 1e6])
+def test_a_full_gaussians_scale_is_bounded_too(raw: float) -> None:
+    layer = FullCovariance(1, 2)
+    torch.nn.init.constant_(layer.weight, raw)
+    posterior = layer.posterior(torch.ones(1, 1), torch.float32)
+    diagonal = posterior.scale_tril.diagonal(dim1=1, dim2=2)
+    torch.testing.assert_close(diagonal.log().abs(), torch.full((1, 2), MAX_LOG_VAR / 2))
+
+
+@pytest.mark.parametrize("posterior", [DiagonalGaussian(torch.ones(2, 3), torch.zeros(2, 3)), full(2)])
+def test_mapping_keeps_the_family(posterior: Posterior) -> None:
+    first = mapped(posterior, lambda part: part[:1])
+    assert type(first) is type(posterior)
+    assert torch.equal(first.mean, posterior.mean[:1]) and torch.equal(first.log_var, posterior.log_var[:1])

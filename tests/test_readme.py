@@ -37,7 +37,7 @@ def values(override: Override) -> list[str]:
     return [f"{key}={override.get_value_element_as_str()}"]
 
 
-@pytest.mark.parametrize("command", [c for c in COMMANDS if "latent_dmi" not in c and "resnet" not in c])
+@pytest.mark.parametrize("command", [c for c in COMMANDS if "latent_dmi" not in c and "transformer" not in c])
 def test_every_command_composes(command: str) -> None:
     overrides = [word for word in shlex.split(command) if not word.startswith("-")]
     # A sweep composes if each of its values does.

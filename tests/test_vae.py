@@ -1,4 +1,5 @@
 import math
+from typing import Any
 
 import pytest
 import torch
@@ -9,20 +10,37 @@ from mnist_vae.likelihoods import Bernoulli
 from mnist_vae.networks.base import Network
 from mnist_vae.networks.conv import Conv
 from mnist_vae.networks.mlp import MLP
+from mnist_vae.networks.resnet import ResNet
 from mnist_vae.noise import Noise
-from mnist_vae.priors import StandardNormal
+from mnist_vae.posteriors import Diagonal, FullCovariance
+from mnist_vae.priors import Prior, StandardNormal
 from mnist_vae.vae import VAE
 
 SHAPE = (1, 6, 5)
 
 
-def small(network: type[Network] = MLP, **sizes) -> VAE:
+SIZES: dict[type[Network], dict[str, Any]] = {
+    MLP: {"hidden_dims": [8]},
+    Conv: {"channels": [4], "hidden_dim": 8},
+    ResNet: {"channels": [4], "blocks": [1]},
+}
+
+
+def small(
+    network: type[Network] = MLP,
+    prior: Prior | None = None,
+    posterior: type[Diagonal] | type[FullCovariance] = Diagonal,
+    classes: int = 0,
+) -> VAE:
     torch.manual_seed(0)
-    sizes = sizes or ({"hidden_dims": [8]} if network is MLP else {"channels": [4], "hidden_dim": 8})
-    return VAE(network(SHAPE, 3, 1, **sizes), Bernoulli(), StandardNormal(3)).eval()
+    net = network(SHAPE, 3 + classes, 1, **SIZES[network])
+    vae = VAE(net, Bernoulli(), prior or StandardNormal(3), posterior(net.features, 3), classes)
+    if classes:
+        torch.nn.init.normal_(vae.label_image.weight)  # as if trained
+    return vae.eval()
 
 
-@pytest.mark.parametrize("network", [MLP, Conv])
+@pytest.mark.parametrize("network", [MLP, Conv, ResNet])
 def test_the_notebook_interface(network: type[Network]) -> None:
     vae, x = small(network), torch.rand(7, *SHAPE)
     mean, log_var = vae.encode(x)
@@ -41,13 +59,15 @@ def test_samples_follow_their_generator() -> None:
     assert not torch.equal(one, vae.sample(3, torch.Generator().manual_seed(10)))
 
 
-@pytest.mark.parametrize("network", [MLP, Conv])
+@pytest.mark.parametrize("network", [MLP, Conv, ResNet])
 def test_gradients_of_the_elbo_against_finite_differences(network: type[Network]) -> None:
     vae = small(network).double()
     for module in vae.modules():  # smooth, so that no finite difference steps over a kink
         for name, child in module.named_children():
             if isinstance(child, nn.ReLU):
                 setattr(module, name, nn.Tanh())
+            if isinstance(child, nn.Conv2d):
+                nn.init.normal_(child.weight, std=0.3)  # a residual block starts as the identity
     x = torch.rand(2, *SHAPE, dtype=torch.float64)
     names, values = zip(*vae.named_parameters(), strict=True)
 
@@ -60,6 +80,35 @@ def test_gradients_of_the_elbo_against_finite_differences(network: type[Network]
         )
 
     assert torch.autograd.gradcheck(negative_elbo, values, fast_mode=True)
+
+
+@pytest.mark.parametrize("posterior", [Diagonal, FullCovariance])
+def test_leading_dimensions_are_samples(posterior: Any) -> None:
+    vae, x = small(posterior=posterior, classes=4), torch.rand(5, *SHAPE)
+    vae = vae.given(torch.tensor([3, 0, 1, 2, 2]))
+    inference = vae.infer(x, Noise(5, generator=torch.Generator().manual_seed(0)), 2, 6)
+    assert inference.z.shape == (2, 6, 5, 3) and inference.log_likelihood.shape == (2, 6, 5)
+    assert vae.decode(inference.z).shape == (2, 6, 5, *SHAPE)
+    alone = vae.likelihood.log_prob(vae.decode_parameters(inference.z[1, 4]), x)
+    torch.testing.assert_close(inference.log_likelihood[1, 4], alone)
+
+
+def test_a_conditional_vae_heeds_the_labels_it_is_given() -> None:
+    vae, x, z = small(classes=4), torch.rand(2, *SHAPE), torch.randn(2, 3)
+    one, other = vae.given(torch.tensor([0, 1])), vae.given(torch.tensor([0, 2]))
+    for first, second in ((one.encode(x).mean, other.encode(x).mean), (one.decode(z), other.decode(z))):
+        torch.testing.assert_close(first[0], second[0])
+        assert not torch.allclose(first[1], second[1], atol=1e-3)
+    one.decoder[0].bias.data.zero_()
+    assert vae.decoder[0].bias.eq(0).all()  # a view of the same weights
+    assert not any(name.startswith("_labels") for name in vae.state_dict())
+
+
+def test_a_conditional_vae_needs_labels_and_another_ignores_them() -> None:
+    with pytest.raises(ValueError, match=r"vae.given\(labels\)"):
+        small(classes=4).sample(2)
+    plain = small()
+    assert plain.given(torch.tensor([0, 1])) is plain
 
 
 class Terms(nn.Module):
@@ -79,7 +128,7 @@ class UnitGaussian(nn.Module):
     parameters_per_value = 1
 
     def log_prob(self, parameters: Tensor, x: Tensor) -> Tensor:
-        return -0.5 * ((x - parameters).square() + math.log(2 * math.pi)).flatten(1).sum(1)
+        return -0.5 * ((x - parameters).square() + math.log(2 * math.pi)).flatten(-3).sum(-1)
 
     def mean(self, parameters: Tensor) -> Tensor:
         return parameters

@@ -5,12 +5,20 @@ from typing import Any
 
 from omegaconf import DictConfig
 
+from mnist_vae import schedules
 from mnist_vae.data import ImageDataModule
-from mnist_vae.instantiate import instantiate, instantiate_safely, instantiate_source_safely
+from mnist_vae.errors import SettingsError, first_line
+from mnist_vae.instantiate import (
+    instantiate,
+    instantiate_callable,
+    instantiate_safely,
+    instantiate_source_safely,
+    locate,
+)
 from mnist_vae.vae import VAE
 
 
-def build_vae(cfg: DictConfig, image_shape: tuple[int, int, int]) -> VAE:
+def build_vae(cfg: DictConfig, image_shape: tuple[int, int, int], classes: int = 0) -> VAE:
     """The VAE that a config describes, with fresh weights from torch's global generator.
 
     Only torch modules of this project or of torch itself are built, whether the config comes from the command
@@ -18,20 +26,54 @@ def build_vae(cfg: DictConfig, image_shape: tuple[int, int, int]) -> VAE:
 
     Args:
         image_shape: (channels, height, width), from the data.
+        classes: the data's number of labels, for a conditional VAE.
 
     Raises:
-        SettingsError: a value of the groups model, likelihood or prior is wrong.
+        SettingsError: a value of the groups model, posterior, likelihood or prior is wrong.
+        ValueError: the config is of a conditional VAE, and there are no labels.
     """
+    if cfg.conditional and not classes:
+        raise ValueError("a conditional VAE needs the number of its labels")
+    labels = classes if cfg.conditional else 0
     likelihood = instantiate_safely("likelihood", cfg.likelihood, image_shape=image_shape)
-    prior = instantiate_safely("prior", cfg.prior, latent_dim=cfg.latent_dim)
+    prior = instantiate_safely("prior", cfg.prior, latent_dim=cfg.latent_dim, image_shape=image_shape)
     network = instantiate_safely(
         "model",
         cfg.model,
         image_shape=image_shape,
-        latent_dim=cfg.latent_dim,
+        latent_dim=cfg.latent_dim + labels,  # the decoder sees a label beside each code
         parameters_per_value=likelihood.parameters_per_value,
     )
-    return VAE(network, likelihood, prior)
+    posterior = instantiate_safely("posterior", cfg.posterior, features=network.features, latent_dim=cfg.latent_dim)
+    return VAE(network, likelihood, prior, posterior, labels)
+
+
+def build_objective(cfg: DictConfig, train_size: int) -> Callable[..., Any]:
+    """What the config's group objective names: (vae, x, epoch, noise) -> Terms.
+
+    Args:
+        train_size: training images.
+
+    Raises:
+        SettingsError: a value of the group is wrong.
+    """
+    return instantiate_callable("objective", cfg.objective, "vae", "x", "epoch", "noise", train_size=train_size)
+
+
+def build_schedule(cfg: DictConfig) -> Callable[[float], float] | None:
+    """What the config's group schedule names, epochs trained -> factor of lr; None for a constant learning rate.
+
+    Raises:
+        SettingsError: a value of the group is wrong.
+    """
+    if locate("schedule", cfg.schedule) is schedules.constant:
+        return None
+    factor = instantiate_callable("schedule", cfg.schedule, "epoch", max_epochs=cfg.max_epochs)
+    try:
+        factor(0.0)
+    except ValueError as error:
+        raise SettingsError(f"schedule: {first_line(error)}.") from error
+    return factor
 
 
 def build_data(cfg: DictConfig, safely: bool = False) -> ImageDataModule:

@@ -150,9 +150,10 @@ class EpochImages(pl.Callback):
             write_png(Path(trainer.default_root_dir) / "figures" / "epochs" / f"{name}_{epoch:04d}.png", grid)
         boards = [logger for logger in trainer.loggers if isinstance(logger, TensorBoard)]
         if boards:
-            posterior = encode_images(pl_module.vae, split[0][: self.KL_IMAGES])
+            posterior = encode_images(pl_module.vae, *(part[: self.KL_IMAGES] for part in split))
             bars = kl_bars(pl_module.vae, posterior, f"epoch {epoch}", numbered=False)
-            grids["kl_per_dimension"] = figures.pixels(bars)
+            if bars is not None:
+                grids["kl_per_dimension"] = figures.pixels(bars)
         for board in boards:
             for name, grid in grids.items():
                 board.experiment.add_image(f"visuals/{name}", grid, trainer.global_step, dataformats="HWC")

@@ -16,8 +16,8 @@ from mnist_vae import figures, metrics, settings, walks
 from mnist_vae.encoding import encode_images, to_unit
 from mnist_vae.errors import first_line
 from mnist_vae.files import write_atomically, write_figure
-from mnist_vae.gallery import SAMPLE_SEED, Gallery
-from mnist_vae.posteriors import DiagonalGaussian
+from mnist_vae.gallery import SAMPLE_SEED, Gallery, labels_in_turn
+from mnist_vae.posteriors import Posterior, mapped
 from mnist_vae.vae import VAE
 
 if TYPE_CHECKING:
@@ -67,9 +67,9 @@ class Portrait:
         return Gallery.of(self.vae, (self.images, self.labels))
 
     @cached_property
-    def posterior(self) -> DiagonalGaussian:
+    def posterior(self) -> Posterior:
         """q(z|x) of all test images."""
-        return encode_images(self.vae, self.images)
+        return encode_images(self.vae, self.images, self.labels)
 
     @property
     def classes(self) -> list[str]:
@@ -97,7 +97,8 @@ def results(run: Portrait) -> "Figure":
 
 def samples(run: Portrait) -> "Figure":
     """A hundred samples from fixed noise."""
-    drawn = walks.decode(run.vae, run.vae.prior.sample(100, torch.Generator().manual_seed(SAMPLE_SEED)))
+    codes = run.vae.prior.sample(100, torch.Generator().manual_seed(SAMPLE_SEED))
+    drawn = walks.decode(run.vae, codes, labels_in_turn(run.vae, len(codes)))
     return figures.samples(drawn.numpy(), title=f"samples from the prior: {run.title}")
 
 
@@ -112,14 +113,17 @@ def latent_space(run: Portrait) -> "Figure":
     return figures.latent_space(run.posterior.mean[:POINTS].numpy(), run.places[:POINTS].numpy(), run.classes, title)
 
 
-def kl_per_dimension(run: Portrait) -> "Figure":
-    """Which dimensions carry how much."""
+def kl_per_dimension(run: Portrait) -> "Figure | None":
+    """Which dimensions carry how much, if the KL is a sum over dimensions."""
     return kl_bars(run.vae, run.posterior, run.title)
 
 
-def kl_bars(vae: VAE, posterior: DiagonalGaussian, title: str, numbered: bool = True) -> "Figure":
+def kl_bars(vae: VAE, posterior: Posterior, title: str, numbered: bool = True) -> "Figure | None":
     """The bars of `kl_per_dimension` for any images' posteriors."""
-    kl = vae.prior.kl_per_dimension(posterior).mean(dim=0)
+    shares = vae.prior.kl_per_dimension(posterior)
+    if shares is None:
+        return None
+    kl = shares.mean(dim=0)
     active = metrics.active_dimensions(posterior.mean)
     title = f"{int(active.sum())} active units of {len(kl)}, {kl.sum():.1f} nats: {title}"
     return figures.kl_per_dimension(kl.numpy(), active.numpy(), title, numbered)
@@ -129,7 +133,7 @@ def manifold(run: Portrait) -> "Figure | None":
     """The decoded plane, for two latent dimensions."""
     if run.vae.latent_dim != 2:
         return None
-    grid = walks.manifold(run.vae, MANIFOLD)
+    grid = walks.manifold(run.vae, MANIFOLD, run.labels[0])
     return figures.manifold(grid.numpy(), f"the plane of codes through the prior's quantiles: {run.title}")
 
 
@@ -137,7 +141,7 @@ def traversals(run: Portrait) -> "Figure":
     """What the most active dimensions do, around the code of one test image."""
     dimensions = walks.most_active(run.posterior.mean, ROWS)
     scale = walks.aggregate_deviation(run.posterior)
-    images = walks.traversals(run.vae, run.posterior.mean[0], dimensions, scale, POSITIONS)
+    images = walks.traversals(run.vae, run.posterior.mean[0], dimensions, scale, POSITIONS, run.labels[0])
     title = f"one dimension at a time, most active first, in standard deviations of q(z): {run.title}"
     return figures.traversals(images.numpy(), [f"$z_{{{j + 1}}}$" for j in dimensions], POSITIONS.tolist(), title)
 
@@ -146,7 +150,7 @@ def interpolations(run: Portrait) -> "Figure":
     """From an image of each class to one of the next."""
     first, last = run.nth_of_each_class(0), run.nth_of_each_class(1).roll(-1)
     means = run.posterior.mean
-    images = walks.interpolations(run.vae, means[first], means[last], STEPS)
+    images = walks.interpolations(run.vae, means[first], means[last], STEPS, run.labels[first])
     ends = [to_unit(run.images[index]).numpy() for index in (first, last)]
     return figures.interpolations(images.numpy(), ends[0], ends[1], f"straight lines between codes: {run.title}")
 
@@ -154,8 +158,8 @@ def interpolations(run: Portrait) -> "Figure":
 def uncertainty(run: Portrait) -> "Figure | None":
     """Spread of the reconstructions over draws of the code, unless there is none."""
     first = run.nth_of_each_class(0)
-    posterior = DiagonalGaussian(*(part[first] for part in run.posterior))
-    mean, deviation = walks.spread(run.vae, posterior, DRAWS, torch.Generator().manual_seed(SAMPLE_SEED))
+    posterior, generator = mapped(run.posterior, lambda part: part[first]), torch.Generator().manual_seed(SAMPLE_SEED)
+    mean, deviation = walks.spread(run.vae, posterior, DRAWS, generator, run.labels[first])
     if deviation.max() < VISIBLE:
         return None
     title = f"reconstructions over {DRAWS} draws of z from q(z|x): {run.title}"

@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from mnist_vae.posteriors import DiagonalGaussian
+from mnist_vae.posteriors import Posterior
 from mnist_vae.vae import VAE
 
 BATCH = 1000
@@ -19,17 +19,17 @@ def to_unit(images: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def encode_images(vae: VAE, images: Tensor, show_progress: ShowProgress = iter) -> DiagonalGaussian:
+def encode_images(vae: VAE, images: Tensor, labels: Tensor, show_progress: ShowProgress = iter) -> Posterior:
     """q(z|x) of uint8 images (n, channels, height, width), batch by batch; on the CPU.
 
     Args:
+        labels: theirs, (n,), for a conditional VAE.
         show_progress: wraps the batches, as tqdm does.
     """
     training = vae.training
     vae.eval()
     parts = []
-    for batch in show_progress(images.split(BATCH)):
-        parts.append([part.cpu() for part in vae.encode(to_unit(batch.to(vae.device)))])
+    for batch, given in show_progress(list(zip(images.split(BATCH), labels.split(BATCH), strict=True))):
+        parts.append(vae.given(given).encode(to_unit(batch.to(vae.device))))
     vae.train(training)
-    means, log_vars = zip(*parts, strict=True)
-    return DiagonalGaussian(torch.cat(means), torch.cat(log_vars))
+    return type(parts[0])(*(torch.cat([part.cpu() for part in each]) for each in zip(*parts, strict=True)))

@@ -63,8 +63,8 @@ class Encoder(nn.Module):
         self.vae = vae
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        mean, log_var = self.vae.encode(x)
-        return mean, log_var
+        posterior = self.vae.encode(x)
+        return posterior.mean, posterior.log_var
 
 
 class Decoder(nn.Module):

@@ -18,7 +18,8 @@ class Gallery(NamedTuple):
         labels: the classes, in order; each has one column in `originals` and `reconstructions`.
         originals: the first image of each class in the split.
         reconstructions: the originals through their posterior means.
-        samples: decoded from the same draws of the prior for every model with the same latent_dim.
+        samples: decoded from the same draws of the prior for every model with the same latent_dim; by a conditional
+            VAE one label after the other.
     """
 
     labels: list[int]
@@ -36,7 +37,13 @@ class Gallery(NamedTuple):
         originals = images[first].to(torch.float32) / 255
         training = vae.training
         vae.eval()
-        reconstructions = vae.reconstruct(originals.to(vae.device)).float().cpu()
-        samples = vae.sample(SAMPLES, torch.Generator().manual_seed(SAMPLE_SEED)).float().cpu()
+        reconstructions = vae.given(torch.tensor(labels)).reconstruct(originals.to(vae.device)).float().cpu()
+        given = vae.given(labels_in_turn(vae, SAMPLES))
+        samples = given.sample(SAMPLES, torch.Generator().manual_seed(SAMPLE_SEED)).float().cpu()
         vae.train(training)
         return cls(labels, originals, reconstructions, samples)
+
+
+def labels_in_turn(vae: VAE, count: int) -> Tensor | None:
+    """For a conditional VAE the labels 0, 1, … and again from 0, (count,); else None."""
+    return torch.arange(count) % vae.classes if vae.classes else None

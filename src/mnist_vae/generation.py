@@ -11,7 +11,7 @@ from torch import Tensor
 
 from mnist_vae import walks
 from mnist_vae.encoding import ShowProgress, encode_images, to_unit
-from mnist_vae.posteriors import DiagonalGaussian
+from mnist_vae.posteriors import mapped
 from mnist_vae.vae import VAE
 
 PER_LABEL = 10
@@ -46,16 +46,18 @@ def sample(
     count: int,
     seed: int,
     temperature: float = 1.0,
+    labels: Tensor | None = None,
     show_progress: ShowProgress = iter,
 ) -> tuple[Tensor, Tensor]:
     """Codes from the prior, (count, latent_dim), and their images, (count, …).
 
     Args:
         temperature: scale of the prior's standard deviation.
+        labels: for a conditional VAE, those of the samples, (count,).
         show_progress: see `walks.decode`.
     """
     codes = vae.prior.sample(count, torch.Generator().manual_seed(seed), temperature).cpu()
-    return codes, walks.decode(vae, codes, show_progress)
+    return codes, walks.decode(vae, codes, labels, show_progress)
 
 
 def like(
@@ -72,23 +74,24 @@ def like(
     generator = torch.Generator().manual_seed(seed)
     images, all_labels = split
     chosen = torch.stack([_choose((all_labels == label).nonzero()[:, 0], generator) for label in labels])
-    posterior = encode_images(vae, images[chosen.flatten()])
+    posterior = encode_images(vae, images[chosen.flatten()], all_labels[chosen.flatten()])
     mean = posterior.mean.reshape(*chosen.shape, -1)
-    log_var = posterior.log_var.reshape(*chosen.shape, -1)
+    own = torch.tensor(labels)
     if len(labels) > 1:
-        first, last = mean[:-1, :PATHS], mean[1:, :PATHS]
+        first, last, along = mean[:-1, :PATHS], mean[1:, :PATHS], own[:-1]
     else:
-        first, last = mean[:, :PATHS], mean[:, PATHS : 2 * PATHS]
-    paths = walks.interpolations(vae, first.flatten(0, 1), last.flatten(0, 1), STEPS)
+        first, last, along = mean[:, :PATHS], mean[:, PATHS : 2 * PATHS], own
+    along = along.repeat_interleave(PATHS)
+    paths = walks.interpolations(vae, first.flatten(0, 1), last.flatten(0, 1), STEPS, along)
     noise = torch.randn(VARIATIONS, len(labels), mean.shape[-1], generator=generator)
-    draws = DiagonalGaussian(mean[:, 0], log_var[:, 0]).rsample(temperature * noise)
+    draws = mapped(posterior, lambda part: part[::PER_LABEL]).rsample(temperature * noise)
     return Likeness(
-        torch.tensor(labels),
+        own,
         to_unit(images[chosen.flatten()]).reshape(*chosen.shape, *images.shape[1:]),
         mean,
-        walks.decode(vae, mean),
+        walks.decode(vae, mean, own[:, None]),
         paths.reshape(-1, PATHS, *paths.shape[1:]),
-        walks.decode(vae, draws.transpose(0, 1)),
+        walks.decode(vae, draws.transpose(0, 1), own[:, None]),
     )
 
 

@@ -13,21 +13,32 @@ from omegaconf.errors import OmegaConfBaseException, ValidationError
 from mnist_vae.errors import SettingsError, first_line, unknown_key
 
 # The classes that a saved run may name. A run folder can come from anyone; see loading.open_run.
-SAFE_PACKAGES = ("mnist_vae.networks", "mnist_vae.likelihoods", "mnist_vae.priors", "torch.nn.modules")
+SAFE_PACKAGES = (
+    "mnist_vae.networks",
+    "mnist_vae.likelihoods",
+    "mnist_vae.posteriors",
+    "mnist_vae.priors",
+    "torch.nn.modules",
+)
 SAFE_SOURCES = ("mnist_vae.sources",)
 
 
-def instantiate_callable(key: str, node: DictConfig, *later: str) -> Any:
+def instantiate_callable(key: str, node: DictConfig, *later: str, **given: Any) -> Any:
     """What `node` describes, to be called with the arguments `later`: an instance of its class, or its function
     with the other arguments filled in.
+
+    Args:
+        given: see `instantiate`.
 
     Raises:
         SettingsError: as for `instantiate`.
     """
     target = locate(key, node)
     if inspect.isclass(target):
-        return _call(key, target, node, {})
-    return functools.partial(target, **_arguments(key, target, node, dict.fromkeys(later)))
+        return _call(key, target, node, given)
+    arguments = _arguments(key, target, node, dict.fromkeys(later) | given)
+    accepted = inspect.signature(target).parameters
+    return functools.partial(target, **arguments, **{name: given[name] for name in given if name in accepted})
 
 
 def instantiate(key: str, node: DictConfig, **given: Any) -> Any:

@@ -97,7 +97,7 @@ def open_run(folder: str | Path, checkpoint: str = "best") -> OpenRun:
         image_shape = tuple(int(size) for size in content["image_shape"])
         prefix = "vae."
         weights = {k[len(prefix) :]: v for k, v in content["state_dict"].items() if k.startswith(prefix)}
-        vae = build_vae(cfg, image_shape)  # type: ignore[arg-type]
+        vae = build_vae(cfg, image_shape, int(content.get("classes", 0)))  # type: ignore[arg-type]
         vae.load_state_dict(weights)
         epochs = int(content.get("epoch", -1)) + 1
     except UserError:
@@ -125,7 +125,7 @@ def _typed(run: RunFolder) -> DictConfig:
     except OmegaConfBaseException as error:
         raise _older(run, f"its config does not fit this one's schema: {first_line(error)}") from error
     assert isinstance(cfg, DictConfig)
-    for group in ("model", "objective", "likelihood", "prior", "optimizer"):
+    for group in ("model", "objective", "likelihood", "prior", "posterior", "optimizer"):
         if not isinstance(cfg[group], DictConfig):
             raise RunFolderError(f"{run.config} is damaged: its {group} is not a mapping.")
     check(cfg)

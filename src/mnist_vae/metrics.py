@@ -6,7 +6,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from mnist_vae.posteriors import DiagonalGaussian
+from mnist_vae.posteriors import LOG_2PI, Posterior, mapped
 
 PAIRS = 5_000_000  # of codes and images at once: 40 MB in float64
 
@@ -48,7 +48,7 @@ def active_units(means: Tensor) -> int:
     return int(active_dimensions(means).sum())
 
 
-def mutual_information(posterior: DiagonalGaussian, z: Tensor) -> Tensor:
+def mutual_information(posterior: Posterior, z: Tensor) -> Tensor:
     """I(x; z) between the images of a set of n and their codes, in nats, as one value per image: its mean estimates it.
 
     With q(z) the mean of the n posteriors, the mean KL is exactly I(x; z) + KL(q(z) || p(z)), the second term being
@@ -62,7 +62,35 @@ def mutual_information(posterior: DiagonalGaussian, z: Tensor) -> Tensor:
     Returns:
         log q(z|x) - log q(z), (n,) float64.
     """
-    wide = DiagonalGaussian(posterior.mean.double(), posterior.log_var.double())
+    wide = mapped(posterior, Tensor.double)
     rows = max(1, PAIRS // len(z))
     log_mixture = [wide.log_prob_pairwise(part).logsumexp(dim=1) for part in z.double().split(rows)]
     return wide.log_prob(z.double()) - (torch.cat(log_mixture) - math.log(len(z)))
+
+
+def total_correlation(posterior: Posterior, z: Tensor) -> Tensor:
+    """KL(q(z) || Π q(z_j)) in nats, how far the dimensions of the code are from independent, as one value per image.
+
+    The second of the mean KL's three parts: Chen et al. (2018), equation 2, with q(z) the mean of the n posteriors.
+    Since z is drawn from one of them, it is overestimated where codes tell nearly all of log n.
+
+    Args:
+        posterior: q(z|x) of the n images.
+        z: one draw from each, (n, latent_dim).
+
+    Returns:
+        log q(z) - Σ_j log q(z_j), (n,) float64: its mean estimates it.
+    """
+    wide, z = mapped(posterior, Tensor.double), z.double()
+    joint, marginals = [], []
+    for part in z.split(max(1, PAIRS // len(z))):
+        joint.append(wide.log_prob_pairwise(part).logsumexp(dim=1) - math.log(len(z)))
+        marginals.append(torch.stack([_marginal(wide, part, j) for j in range(z.shape[1])]).sum(dim=0))
+    return torch.cat(joint) - torch.cat(marginals)
+
+
+def _marginal(posterior: Posterior, z: Tensor, dimension: int) -> Tensor:
+    """log q(z_j) in nats of codes (codes, latent_dim), (codes,)."""
+    mean, log_var = posterior.mean[:, dimension], posterior.log_var[:, dimension]
+    density = (z[:, dimension, None] - mean).square_().mul_(-0.5 * torch.exp(-log_var)).sub_(0.5 * (log_var + LOG_2PI))
+    return density.logsumexp(dim=1) - math.log(len(mean))

@@ -24,6 +24,7 @@ class VAEModule(pl.LightningModule):
         vae: the model.
         objective: what is minimised; see objectives.py.
         make_optimizer: parameters -> optimiser.
+        lr_factor: epochs trained (fractions count) -> factor of the learning rate, taken at every step; None for 1.
         seed: of the noise of training.
         log_every_n_steps: steps between two looks at the losses, which cost a wait for the device.
     """
@@ -35,22 +36,30 @@ class VAEModule(pl.LightningModule):
         make_optimizer: Callable[[Iterable[Tensor]], torch.optim.Optimizer],
         seed: int,
         log_every_n_steps: int,
+        lr_factor: Callable[[float], float] | None = None,
     ) -> None:
         super().__init__()
         self.vae = vae
         self.objective = objective
         self.make_optimizer = make_optimizer
+        self.lr_factor = lr_factor
         self.seed = seed
         self.log_every_n_steps = log_every_n_steps
         self.steps_in_epoch = 1
         self.results: dict[str, float] = {}  # the latest of each metric, before Lightning makes it a float32
         self.latest_loss: float | None = None  # mean over the last window, for the progress bar
 
-    def configure_optimizers(self) -> torch.optim.Optimizer:
-        return self.make_optimizer(self.parameters())
+    def configure_optimizers(self) -> Any:
+        optimizer = self.make_optimizer(self.parameters())
+        if self.lr_factor is None:
+            return optimizer
+        factor, steps = self.lr_factor, self.trainer.estimated_stepping_batches / (self.trainer.max_epochs or 1)
+        scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: factor(step / steps))
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        checkpoint["image_shape"] = list(self.vae.image_shape)  # what loading.open_run needs beside the config
+        # What loading.open_run needs beside the config.
+        checkpoint |= {"image_shape": list(self.vae.image_shape), "classes": self.vae.classes}
 
     # Training
 
@@ -64,7 +73,8 @@ class VAEModule(pl.LightningModule):
         self._epoch_images = 0
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        terms = self.objective(self.vae, batch.images, self._epochs_done(batch_idx), self._noise(batch))
+        vae = self.vae.given(batch.labels)
+        terms = self.objective(vae, batch.images, self._epochs_done(batch_idx), self._noise(batch))
         self._window.add(terms, batch.total)
         if self._window.full or batch_idx + 1 == self.steps_in_epoch:
             self._close_window(batch_idx)
@@ -150,10 +160,11 @@ class VAEModule(pl.LightningModule):
         self._means: list[Tensor] = []
 
     def _evaluate(self, batch: Batch) -> None:
-        terms = self.objective(self.vae, batch.images, self._epochs_done(), self._noise(batch, self._generator))
+        vae = self.vae.given(batch.labels)
+        terms = self.objective(vae, batch.images, self._epochs_done(), self._noise(batch, self._generator))
         self._sums += torch.stack([term.sum() for term in terms]).cpu().double()
         self._images += batch.total
-        noise, means = self._noise(batch), self.vae.encode(batch.images).mean
+        noise, means = self._noise(batch), vae.encode(batch.images).mean
         rows = means.new_zeros(batch.total, means.shape[1])  # zero where other processes have their images
         rows[noise.rank :: noise.world_size] = means
         self._means.append(rows)

@@ -63,6 +63,7 @@ class Config:
     against the signature of that target when it is built."""
 
     latent_dim: int = MISSING
+    conditional: bool = MISSING
     beta: float = MISSING
     seed: int = MISSING
     max_epochs: int = MISSING
@@ -73,7 +74,9 @@ class Config:
     objective: Any = MISSING
     likelihood: Any = MISSING
     prior: Any = MISSING
+    posterior: Any = MISSING
     optimizer: Any = MISSING
+    schedule: Any = MISSING
     accelerator: Accelerator = field(default_factory=Accelerator)
     callbacks: Any = MISSING
     logger: Logger = field(default_factory=Logger)

@@ -16,9 +16,17 @@ from pytorch_lightning.strategies import DDPStrategy
 from tqdm.contrib.logging import logging_redirect_tqdm
 
 from mnist_vae import hardware, settings
-from mnist_vae.building import build_callbacks, build_data, build_vae, optimizer_maker
+from mnist_vae.building import (
+    build_callbacks,
+    build_data,
+    build_objective,
+    build_schedule,
+    build_vae,
+    optimizer_maker,
+)
 from mnist_vae.callbacks import Progress, Recorder, StopOnTerminate
 from mnist_vae.checkpoints import AtomicCheckpointIO, read_checkpoint
+from mnist_vae.combinations import check_combination, check_processes
 from mnist_vae.console import opening, summary
 from mnist_vae.data import ImageDataModule
 from mnist_vae.distributed import run_on_processes
@@ -26,7 +34,7 @@ from mnist_vae.drawing import Portrait, draw_all
 from mnist_vae.encoding import to_unit
 from mnist_vae.errors import RunFolderError, SettingsError, TrainingDiverged, first_line
 from mnist_vae.files import write_json
-from mnist_vae.instantiate import instantiate, instantiate_callable
+from mnist_vae.instantiate import instantiate
 from mnist_vae.loggers import TensorBoard
 from mnist_vae.module import VAEModule
 from mnist_vae.naming import experiment_overrides
@@ -78,6 +86,7 @@ def _finish(cfg: DictConfig, run: RunFolder, hydra: Any, wait: bool) -> None:
     if cfg.accelerator.precision == "16-mixed" and device is Device.cpu:
         raise SettingsError("accelerator.precision=16-mixed: it needs a GPU; on the CPU use bf16-mixed or 32-true.")
     parts = Parts(cfg)  # every other mistake in the config shows here, before the folder is touched
+    check_processes(cfg, parts.module.objective, processes * num_nodes)
     name = hardware.device_name(device)
     overrides = list(hydra.overrides.task) if hydra is not None else []
     headline = settings.headline(cfg, experiment_overrides(overrides))
@@ -112,11 +121,13 @@ class Parts:
     def __init__(self, cfg: DictConfig) -> None:
         self.data = build_data(cfg)
         seed_everything(cfg.seed)  # so that the weights to start from depend on the seed alone
-        self.vae = build_vae(cfg, self.data.image_shape)
+        self.vae = build_vae(cfg, self.data.image_shape, len(self.data.classes))
         make_optimizer = optimizer_maker(cfg)
         make_optimizer(self.vae.parameters())
-        objective = instantiate_callable("objective", cfg.objective, "vae", "x", "epoch", "noise")
-        self.module = VAEModule(self.vae, objective, make_optimizer, cfg.seed, cfg.logger.log_every_n_steps)
+        objective = build_objective(cfg, len(self.data.train_split[0]))
+        check_combination(cfg, self.vae, objective)
+        lr_factor = build_schedule(cfg)
+        self.module = VAEModule(self.vae, objective, make_optimizer, cfg.seed, cfg.logger.log_every_n_steps, lr_factor)
         self.callbacks = build_callbacks(cfg)
         for callback in self.callbacks:
             if str(getattr(callback, "monitor", "")).startswith("val/") and cfg.data.val_size == 0:

@@ -24,6 +24,8 @@ def rate_distortion(
     name: str = "",
     best: int | None = None,
     title: str = "",
+    curves: Sequence[Sequence[int]] = (),
+    free: Sequence[int] = (),
 ) -> "Figure":
     """Runs in the rate-distortion plane: Alemi et al. (2018), "Fixing a Broken ELBO".
 
@@ -34,6 +36,8 @@ def rate_distortion(
         distortion: reconstruction terms in nats, one per run as well.
         values: one of the setting `name` per run, which gives its colour; or none.
         best: the index of the run to be ringed.
+        curves: indices of runs to be joined by a line, in their order.
+        free: indices of runs to be marked as trained with beta = 1, which come to rest where they like.
     """
     from matplotlib.figure import Figure
 
@@ -44,6 +48,15 @@ def rate_distortion(
     if kept.any():
         x, y = places[kept].T
         axis.set(xlim=_padded(x), ylim=_padded(y))
+        for curve in curves:
+            axis.plot(*places[[run for run in curve if kept[run]]].T, color="0.6", linewidth=1, zorder=2, gid="curve")
+        resting = [run for run in free if kept[run]]
+        if resting:
+            style: dict[str, Any] = {"mfc": "none", "mec": "tab:red", "mew": 1, "zorder": 4, "gid": "free"}
+            axis.plot(*places[resting].T, "D", ms=9, label="β = 1", **style)
+            # As an artist of its own: the axes keep only the latest legend, which is that of the colours.
+            marks = axis.legend(loc="upper right", fontsize=FONT - 1, frameon=False)
+            axis.add_artist(marks)
         _scatter(axis, x, y, [value for value, keep in zip(values, kept, strict=True) if keep] if values else [], name)
         if best is not None and kept[best]:
             axis.plot(*places[best], "o", ms=11, mfc="none", mec="black", mew=1.2, gid="best", zorder=4)

@@ -26,12 +26,27 @@ def planes(group: Group) -> list[tuple[str, str]]:
     """The rate-distortion plane once for each setting that varies: what colours it, and the picture."""
     keys: list[str] = _varying(group)[:PLANES]
     rate, distortion = ([job.number(name) for job in group.jobs] for name in ("test/kl", "test/reconstruction"))
+    curves, free = _along_beta(group)
     drawn = []
     for key in keys or [""]:
         values = _values(group, key) if key else ()
         best = 0 if group.ranked else None
-        drawn.append((key, embedded(figures.rate_distortion(rate, distortion, values, key, best))))
+        figure = figures.rate_distortion(rate, distortion, values, key, best, curves=curves, free=free)
+        drawn.append((key, embedded(figure)))
     return drawn
+
+
+def _along_beta(group: Group) -> tuple[list[list[int]], list[int]]:
+    """Jobs that differ in beta alone, by rising beta, as indices; and those of beta = 1. Neither if beta is fixed."""
+    betas = _values(group, "beta")
+    if "beta" not in _varying(group) or not all(isinstance(beta, int | float) for beta in betas):
+        return [], []
+    families: dict[str, list[int]] = {}
+    for index, job in enumerate(group.jobs):
+        others = {key: job.settings.get(key) for key in group.keys if key != "beta"}
+        families.setdefault(repr(others), []).append(index)
+    curves = [sorted(family, key=lambda index: betas[index]) for family in families.values() if len(family) > 2]
+    return curves, [index for index, beta in enumerate(betas) if beta == 1]
 
 
 def effects(group: Group) -> str:

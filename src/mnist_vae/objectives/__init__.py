@@ -1,0 +1,15 @@
+"""What is minimised, one file each. An objective is a callable (vae, x, epoch, noise) -> Terms. It may also have
+
+- `in_force(epoch)`: the values of its schedules, by name, to log;
+- `couples_images`: True if an image's terms depend on the others of its batch, which then needs one process;
+- `needs_kl_per_dimension`: True if the KL must be a sum over latent dimensions.
+"""
+
+from mnist_vae.objectives.base import Terms
+from mnist_vae.objectives.capacity import Capacity
+from mnist_vae.objectives.elbo import ELBO
+from mnist_vae.objectives.iwae import IWAE
+from mnist_vae.objectives.mmd import MMD
+from mnist_vae.objectives.tc import TC
+
+__all__ = ["ELBO", "IWAE", "MMD", "TC", "Capacity", "Terms"]

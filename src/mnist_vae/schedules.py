@@ -1,0 +1,36 @@
+"""Schedules of the learning rate: functions of the epochs trained (fractions count) that give a factor of lr."""
+
+import math
+
+
+def constant(epoch: float) -> float:
+    """lr from first to last."""
+    return 1.0
+
+
+def cosine(epoch: float, max_epochs: int, warmup_epochs: float = 0.0, final: float = 0.0) -> float:
+    """Half a cosine from lr down to final * lr at the end of max_epochs: Loshchilov & Hutter (2017), equation 5.
+
+    Args:
+        warmup_epochs: before that, a linear rise from nought over these epochs: Goyal et al. (2017), section 2.2.
+        final: factor at the end, from 0 to 1.
+
+    Raises:
+        ValueError: the warm-up is negative or leaves no epoch, or `final` is not from 0 to 1.
+    """
+    if not 0 <= warmup_epochs < max_epochs:
+        raise ValueError(f"warmup_epochs is {warmup_epochs}; it must be 0 or more, and below max_epochs={max_epochs}")
+    if not 0 <= final <= 1:
+        raise ValueError(f"final is {final}; it must be from 0 to 1")
+    if epoch < warmup_epochs:
+        return epoch / warmup_epochs
+    done = min(1.0, (epoch - warmup_epochs) / (max_epochs - warmup_epochs))
+    return final + (1 - final) * (1 + math.cos(math.pi * done)) / 2
+
+
+def iwae(epoch: float) -> float:
+    """10^(-i/7) for 3^i epochs, i = 0, 1, … 7, which makes 3,280: Burda et al. (2016), section 5."""
+    stage = 0
+    while stage < 7 and epoch >= (3 ** (stage + 1) - 1) / 2:
+        stage += 1
+    return 10 ** (-stage / 7)

@@ -1,0 +1,47 @@
+from pathlib import Path
+
+import pytest
+import pytorch_lightning as pl
+import torch
+
+from mnist_vae.averaging import ExponentialAverage
+from mnist_vae.loading import open_run
+from mnist_vae.objectives import ELBO
+from mnist_vae.training import train
+from tests.conftest import TINY, composed
+from tests.test_module import fit
+
+
+@pytest.mark.parametrize("decay", [0.0, 0.6])
+def test_the_average_is_the_recursion(decay: float) -> None:
+    seen: list[torch.Tensor] = []
+    average = ExponentialAverage(decay)
+
+    class Watch(pl.Callback):
+        def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *_: object) -> None:
+            seen.append(next(pl_module.parameters()).detach().clone())
+
+    _, net, _ = fit(ELBO(), max_epochs=2, callbacks=[Watch(), average])
+    expected = seen[0]
+    for step, weights in enumerate(seen[1:], start=1):
+        share = min(decay, (1 + step) / (10 + step))
+        expected = share * expected + (1 - share) * weights
+    torch.testing.assert_close(next(net.parameters()).detach(), expected)
+
+
+@pytest.mark.parametrize("decay", [-0.1, 1.0])
+def test_a_decay_out_of_range_is_refused(decay: float) -> None:
+    with pytest.raises(ValueError, match="decay is"):
+        ExponentialAverage(decay)
+
+
+def test_the_run_keeps_tests_and_resumes_the_average(tmp_path: Path) -> None:
+    cfg = composed(*TINY, "callbacks=ema", "callbacks.weight_averaging.decay=0.9")
+    metrics = train(cfg, tmp_path / "whole")
+    kept = torch.load(tmp_path / "whole" / "checkpoints" / "last.ckpt", weights_only=True)
+    averaged, current = kept["state_dict"], kept["current_model_state"]
+    assert not torch.equal(averaged["vae.to_posterior.weight"], current["vae.to_posterior.weight"])
+    tested = open_run(tmp_path / "whole", "best").vae
+    assert torch.equal(tested.to_posterior.weight, averaged["vae.to_posterior.weight"])
+    rows = (tmp_path / "whole" / "metrics.csv").read_text()
+    assert str(metrics["val/elbo"]) in rows
