@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from mnist_vae.distributed import run_on_processes
-from tests.conftest import command
+from tests.conftest import command, forked
 from tests.test_training import rows
 
 # 1,300 training and 297 test images: batches, and shares of batches, of uneven size.
@@ -48,7 +48,7 @@ def test_a_failing_rank_fails_the_run(rank: str) -> None:
 @pytest.mark.parametrize("model", ["conv"])  # the mlp: in test_launchers, by two machines
 def test_two_processes_give_the_statistics_of_one(model: str, tmp_path: Path) -> None:
     for accelerator in ("cpu", "ddp_cpu"):
-        done = command(*RUN, *MODELS[model], f"accelerator={accelerator}", f"hydra.run.dir={tmp_path}/{accelerator}")
+        done = forked(*RUN, *MODELS[model], f"accelerator={accelerator}", f"hydra.run.dir={tmp_path}/{accelerator}")
         assert done.returncode == 0 and done.stderr == "", done.stderr
     for name in ("cpu", "ddp_cpu"):  # one process alone writes
         assert len(list((tmp_path / name / "tensorboard").glob("events.*"))) == 1
@@ -81,6 +81,6 @@ def test_it_works_inside_a_multirun(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_a_mistake_or_a_nan_in_two_processes_is_told_once(tmp_path: Path) -> None:
-    done = command(*RUN, *MODELS["mlp"], "lr=1e12", "accelerator=ddp_cpu", f"hydra.run.dir={tmp_path}/run")
+    done = forked(*RUN, *MODELS["mlp"], "lr=1e12", "accelerator=ddp_cpu", f"hydra.run.dir={tmp_path}/run")
     assert done.returncode != 0 and "not a finite number at epoch" in done.stderr
     assert len(done.stderr.splitlines()) == 1

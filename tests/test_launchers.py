@@ -1,9 +1,6 @@
 """The switch `launcher=`: each preset runs a sweep, and ends it as the serial one does."""
 
-import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -12,10 +9,10 @@ from hydra.errors import HydraException
 
 from mnist_vae.sentences import sentence
 from tests import slurm
-from tests.conftest import ROOT, command, composed
+from tests.conftest import command, composed, forked
 from tests.sweeping import swept, table
 
-SWEEP = ("data=digits", "model.hidden_dims=[16]", "max_epochs=1", "callbacks=none", "seed=0,1", "latent_dim=2,3")
+SWEEP = ("data=digits", "model.hidden_dims=[16]", "max_epochs=1", "callbacks=none", "seed=0,1,2", "latent_dim=3")
 
 
 @pytest.fixture(scope="module")
@@ -28,8 +25,8 @@ def serial(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_other_launchers_give_the_serial_ones_numbers(launcher: str, serial: Path, tmp_path: Path) -> None:
     done = command("-m", f"launcher={launcher}", *SWEEP, f"hydra.sweep.dir={tmp_path}", OMP_NUM_THREADS="1")
     assert done.returncode == 0, done.stderr
-    assert len(table(serial)) == 4 and table(tmp_path) == table(serial)
-    assert len(re.findall(r"^\[\d/4\] latent_dim=\d seed=\d   test ELBO|^\[\d/4\] seed", done.stdout, re.M)) == 4
+    assert len(table(serial)) == 3 and table(tmp_path) == table(serial)
+    assert len(re.findall(r"^\[\d/3\] seed=\d   test ELBO", done.stdout, re.M)) == 3
     assert all("epoch 1/1" in path.read_text() for path in tmp_path.glob("*/train.log"))
     assert "epoch 1/1" not in done.stdout and (tmp_path / "report.html").exists()
 
@@ -43,8 +40,10 @@ def test_slurm_runs_each_job_on_its_machines(tmp_path: Path) -> None:
     environment = slurm.install(tmp_path / "bin")
     done = command("-m", "launcher=slurm", *nodes, *words, OMP_NUM_THREADS="1", **environment)
     assert done.returncode == 0, done.stderr
-    alone = swept(tmp_path / "alone", "accelerator=cpu", *words[:-1])
-    together, single = (sorted(table(folder).items()) for folder in (sweep, alone))
+    for seed in (0, 1):
+        run = forked(*words[:3], f"seed={seed}", "accelerator=cpu", f"hydra.run.dir={tmp_path}/alone/seed={seed}")
+        assert run.returncode == 0, run.stderr
+    together, single = (sorted(table(folder).items()) for folder in (sweep, tmp_path / "alone"))
     assert len(together) == 2
     for (_, one), (_, other) in zip(together, single, strict=True):
         assert one["test/elbo"] == pytest.approx(other["test/elbo"], rel=1e-4)
@@ -52,20 +51,18 @@ def test_slurm_runs_each_job_on_its_machines(tmp_path: Path) -> None:
     assert {path.name for path in sweep.iterdir() if path.is_dir() and not path.name.startswith(".")} == jobs
     assert all(len(list((sweep / job / "tensorboard").glob("events.*"))) == 1 for job in jobs)
 
-    preview = command_of("scripts/sbatch.py", *nodes, *words, **environment)
-    assert preview == (tmp_path / "bin" / "submitted.sh").read_text().strip()
-
-
-def command_of(script: str, *words: str, **environment: str) -> str:
-    arguments = [sys.executable, script, *words]
-    env = {**os.environ, **environment}
-    return subprocess.run(arguments, cwd=ROOT, env=env, capture_output=True, text=True, check=True).stdout.strip()
+    preview = command(*nodes, *words, script="scripts/sbatch.py", **environment)
+    assert preview.returncode == 0, preview.stderr
+    assert preview.stdout.strip() == (tmp_path / "bin" / "submitted.sh").read_text().strip()
 
 
 @pytest.mark.parametrize("words", [["model=mlp,conv", "latent_dim=2,8"], ["sweep=latent_beta", "beta=1"], ["seed=1"]])
 def test_the_script_that_would_be_submitted(words: list[str]) -> None:
-    text = command_of("scripts/sbatch.py", *words, "hydra.launcher.partition=gpu", "accelerator.num_nodes=2")
-    if len(words) == 2:
+    words = [*words, "hydra.launcher.partition=gpu", "accelerator.num_nodes=2"]
+    done = forked(*words, script="scripts/sbatch.py")
+    assert done.returncode == 0, done.stderr
+    text = done.stdout
+    if "seed=1" not in words:
         assert "#SBATCH --array=0-3" in text
     for line in ("--partition=gpu", "--nodes=2", "--ntasks-per-node=1", "--time=240", "--mem=8GB", "--cpus-per-task=4"):
         assert f"#SBATCH {line}\n" in text
@@ -82,8 +79,7 @@ def test_the_script_that_would_be_submitted(words: list[str]) -> None:
     ],
 )
 def test_a_sweep_that_could_not_run_is_not_shown(words: list[str], message: str) -> None:
-    arguments = [sys.executable, "scripts/sbatch.py", *words]
-    done = subprocess.run(arguments, cwd=ROOT, capture_output=True, text=True)
+    done = forked(*words, script="scripts/sbatch.py")
     assert done.returncode != 0 and message in done.stderr and len(done.stderr.splitlines()) == 1
 
 

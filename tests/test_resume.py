@@ -2,11 +2,8 @@
 
 import csv
 import json
-import multiprocessing
 import os
-import runpy
 import signal
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -14,7 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from tests.conftest import ROOT
+from tests.forks import Fork
 from tests.test_training import events, rows
 
 EPOCHS = 8
@@ -35,47 +32,16 @@ STEPS = 26
 TIMING = {"train_seconds", "images_per_second"}
 
 
-class Run:
-    """A run in a process of its own, with torch and Lightning imported already: forked from one that did that once.
+class Run(Fork):
+    """A run in a process of its own, with what it prints in a file.
 
     Args:
         killer: code that runs in it before training, to choose the moment of death.
     """
 
-    FORKS = multiprocessing.get_context("forkserver")
-    FORKS.set_forkserver_preload(["mnist_vae.training"])
-
     def __init__(self, folder: Path, *overrides: str, killer: str = "") -> None:
-        self.log = folder.with_name(f"{folder.name}.log")
-        words = [*RUN, *overrides, f"hydra.run.dir={folder}"]
-        self.process = self.FORKS.Process(target=train, args=(words, killer, str(self.log)))
-        self.process.start()
-
-    def poll(self) -> int | None:
-        return self.process.exitcode
-
-    def kill(self) -> None:
-        self.process.kill()
-
-    def wait(self) -> int | None:
-        """Its exit code."""
-        self.process.join(timeout=300)
-        return self.process.exitcode
-
-
-def train(words: list[str], killer: str, log: str) -> None:
-    """`python train.py …` here, after the killer's preparations, and with what it prints in a file."""
-    os.chdir(ROOT)
-    file = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
-    os.dup2(file, 1)
-    os.dup2(file, 2)
-    exec(killer, {"die": die, "os": os})
-    sys.argv = ["train.py", *words]
-    runpy.run_path("train.py", run_name="__main__")
-
-
-def die(*_: object) -> None:
-    os.kill(os.getpid(), signal.SIGKILL)
+        log = folder.with_name(f"{folder.name}.log")
+        super().__init__("train.py", [*RUN, *overrides, f"hydra.run.dir={folder}"], log, log, before=killer)
 
 
 # Each patches one function, to die at the given moment of the run.
@@ -135,7 +101,7 @@ r.RunFolder.write_metrics = die
 
 
 def finish(run: Run) -> None:
-    assert run.wait() == 0, run.log.read_text()
+    assert run.wait() == 0, run.stderr.read_text()
 
 
 @pytest.fixture(scope="module")

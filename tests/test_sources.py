@@ -8,8 +8,6 @@ import shutil
 import signal
 import socket
 import struct
-import subprocess
-import sys
 import tempfile
 import threading
 import time
@@ -17,6 +15,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -26,6 +25,7 @@ from torch.nn import functional
 from mnist_vae import download, idx
 from mnist_vae.errors import DataError
 from mnist_vae.sources import DATASETS, DigitsSource, ImageArrays, TorchvisionSource
+from tests.forks import Fork, start_alone
 
 SMALL_SHAPES = {
     idx.TRAIN_IMAGES: (200, 28, 28),
@@ -343,9 +343,10 @@ CHILD = """
 import json, os, signal, sys, time
 from mnist_vae import download, idx
 from mnist_vae.sources import TorchvisionSource
-assert not {"torchvision", "sklearn", "matplotlib"} & set(sys.modules), "importing the sources must be quick"
 
 tables = json.loads(sys.argv[1])
+heavy = {"torchvision", "sklearn", "matplotlib"} & set(sys.modules)
+assert tables["forked"] or not heavy, "importing the sources must be quick"
 idx.SHAPES = {name: tuple(shape) for name, shape in tables["shapes"].items()}
 idx.RAW_MD5["MNIST"] = tables["raw_md5"]
 import torchvision
@@ -367,8 +368,12 @@ TorchvisionSource("MNIST", tables["root"]).load()
 
 
 def start_child(
-    tmp_path: Path, server: Server, number: int = 0, kill_before_move: int | None = None
-) -> subprocess.Popen[str]:
+    tmp_path: Path,
+    server: Server,
+    number: int = 0,
+    kill_before_move: int | None = None,
+    start: Callable[..., Any] = Fork,
+) -> Any:
     """Start a process that loads from `tmp_path/root`; return it once it waits for `tmp_path/start`."""
     ready = tmp_path / f"ready{number}"
     settings = {
@@ -380,15 +385,13 @@ def start_child(
         "ready": str(ready),
         "start": str(tmp_path / "start"),
         "kill_before_move": kill_before_move,
+        "forked": start is Fork,
     }
+    script, stdout, stderr = (tmp_path / f"{name}{number}" for name in ("child", "stdout", "stderr"))
+    script.write_text(CHILD)
     source_folder = str(Path(idx.__file__).parents[1])
-    return subprocess.Popen(
-        [sys.executable, "-c", CHILD, json.dumps(settings)],
-        env={**os.environ, "PYTHONPATH": source_folder, "OMP_NUM_THREADS": "1"},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+    environment = {**os.environ, "PYTHONPATH": source_folder, "OMP_NUM_THREADS": "1"}
+    return start(str(script), [json.dumps(settings)], stdout, stderr, environment)
 
 
 def wait_for(condition: Callable[[], object], what: str) -> None:
@@ -411,9 +414,8 @@ def test_two_processes_at_once_download_once(tmp_path, server):
     wait_for(lambda: len(server.requests) >= 2, "request")
     time.sleep(0.5)
     server.go_on.set()
-    for child in children:
-        _, errors = child.communicate(timeout=60)
-        assert child.returncode == 0, errors
+    for number, child in enumerate(children):
+        assert child.wait(timeout=60) == 0, (tmp_path / f"stderr{number}").read_text()
     assert sorted(server.requests) == alone
     assert listing(tmp_path / "root") == sorted(NAMES)
 
@@ -423,11 +425,11 @@ def test_kill_in_the_middle_of_a_body(tmp_path, server):
     root = tmp_path / "root"
     server.fail["official"] = "stall in the body"
     (tmp_path / "start").touch()
-    child = start_child(tmp_path, server)
+    child = start_child(tmp_path, server, start=start_alone)
     half_files = partial(raw_folder(root).glob, ".download-*/*.gz")
     wait_for(lambda: any(path.stat().st_size for path in half_files()), "half a file")
     child.kill()
-    child.communicate(timeout=60)
+    child.wait(timeout=60)
     assert len(listing(root)) == 1 and listing(root)[0].startswith(".download-")
 
     server.fail["official"] = "404"
@@ -442,8 +444,7 @@ def test_kill_between_the_moves(tmp_path, server):
     root = tmp_path / "root"
     (tmp_path / "start").touch()
     child = start_child(tmp_path, server, kill_before_move=2)
-    child.communicate(timeout=60)
-    assert child.returncode == -signal.SIGKILL
+    assert child.wait(timeout=60) == -signal.SIGKILL
     in_place = [name for name in listing(root) if name in NAMES]
     assert len(in_place) == 2
 

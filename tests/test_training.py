@@ -5,6 +5,7 @@ import json
 import logging
 import math
 import re
+import shutil
 import threading
 import time
 from collections.abc import Callable
@@ -332,26 +333,25 @@ def test_a_folder_that_cannot_be_written_is_told(tiny: Tiny, tmp_path: Path) -> 
         train(tiny(), tmp_path / "file" / "run")
 
 
-def test_a_damaged_best_checkpoint_is_told_before_training_goes_on(tiny: Tiny, tmp_path: Path) -> None:
-    cfg = tiny()
-    train(cfg, tmp_path)
-    (tmp_path / "metrics.json").unlink()
-    (tmp_path / "checkpoints" / "best.ckpt").write_bytes(b"not much")
+def test_a_damaged_best_checkpoint_is_told_before_training_goes_on(finished: Path, tmp_path: Path) -> None:
+    cfg, folder = composed(*TINY_RUN), Path(shutil.copytree(finished, tmp_path / "run"))
+    (folder / "metrics.json").unlink()
+    (folder / "checkpoints" / "best.ckpt").write_bytes(b"not much")
     with pytest.raises(RunFolderError, match=r"can't be resumed.*best.ckpt.*Delete its folder checkpoints"):
-        train(cfg, tmp_path)
-    for checkpoint in (tmp_path / "checkpoints").iterdir():
+        train(cfg, folder)
+    for checkpoint in (folder / "checkpoints").iterdir():
         checkpoint.unlink()
-    train(cfg, tmp_path)
+    train(cfg, folder)
 
 
-def test_damaged_metrics_are_told_and_written_again(tiny: Tiny, tmp_path: Path) -> None:
-    cfg = tiny()
-    metrics = train(cfg, tmp_path)
-    (tmp_path / "metrics.json").write_text("{}")
+def test_damaged_metrics_are_told_and_written_again(finished: Path, tmp_path: Path) -> None:
+    cfg, folder = composed(*TINY_RUN), Path(shutil.copytree(finished, tmp_path / "run"))
+    metrics = RunFolder(folder).read_metrics()
+    (folder / "metrics.json").write_text("{}")
     with pytest.raises(RunFolderError, match=r"metrics.json is damaged; delete it"):
-        train(cfg, tmp_path)
-    (tmp_path / "metrics.json").unlink()
-    assert train(cfg, tmp_path)["test/elbo"] == metrics["test/elbo"]
+        train(cfg, folder)
+    (folder / "metrics.json").unlink()
+    assert train(cfg, folder)["test/elbo"] == metrics["test/elbo"]
 
 
 def half_beta(vae, x, epoch, noise, weight: float = 0.5) -> Terms:
