@@ -3,10 +3,10 @@
     python scripts/evaluate.py run=outputs/runs/…
     python scripts/evaluate.py run=outputs/runs/… nll.samples=5000
 
-ELBO, reconstruction and KL; the KL's two parts, mutual information and marginal KL (Hoffman & Johnson 2016); active
-units (Burda et al. 2016); and how well k-NN and logistic regression read the class from the posterior means, fitted on
-all training images. With nll.samples also -log p(x) by importance sampling (Burda et al. 2016); Ctrl-C keeps what is
-done of it, and the same command goes on from there.
+ELBO, reconstruction and KL; the KL's two parts, mutual information and marginal KL (Hoffman & Johnson 2016), and of
+the latter the total correlation (Chen et al. 2018); active units (Burda et al. 2016); and how well k-NN and logistic
+regression read the class from the posterior means, fitted on all training images. With nll.samples also -log p(x) by
+importance sampling (Burda et al. 2016): Ctrl-C keeps what is done of it, and the same command goes on from there.
 """
 
 import math
@@ -26,6 +26,7 @@ NATS = {
     "kl": "  KL",
     "mutual_information": "    mutual information",
     "marginal_kl": "    marginal KL",
+    "total_correlation": "      total correlation",
 }
 ACCURACIES = {"knn_accuracy": "k-NN accuracy", "logistic_regression_accuracy": "logistic regression"}
 COLUMNS = ["ELBO", "reconstruction", "KL", "I(x;z)", "marginal KL", "active", "k-NN", "logistic"]
@@ -82,7 +83,7 @@ def table(done: list[Evaluated]) -> str:
     """Several runs' results, a row each; the other standard errors are in the files."""
     rows = [["run", *COLUMNS, *(["NLL"] if "test/nll" in done[0][1] else [])]]
     for file, values in done:
-        others = [f"{values[f'test/{name}']:.3f}" for name in list(NATS)[1:]]
+        others = [f"{values[f'test/{name}']:.3f}" for name in list(NATS)[1:5]]
         accuracies = [f"{values[f'test/{name}']:.2%}" for name in ACCURACIES]
         units = f"{values['test/active_units']} of {values['latent_dim']}"
         nll = [_nats(values, "nll")] if "test/nll" in values else []

@@ -7,15 +7,11 @@ import pytest
 import torch
 from sklearn.neighbors import KNeighborsClassifier
 
-from mnist_vae import evaluation
-from mnist_vae.data import EVALUATION_SEED
-from mnist_vae.encoding import to_unit
-from mnist_vae.evaluation import evaluate, image_terms, resumable_weights
-from mnist_vae.importance import Weights, each_image, importance_weights
-from mnist_vae.loading import OpenRun, open_run
+from mnist_vae.evaluation import evaluate, image_terms
+from mnist_vae.loading import open_run
 from tests.conftest import Done
 
-NATS = ("elbo", "reconstruction", "kl", "mutual_information", "marginal_kl")
+NATS = ("elbo", "reconstruction", "kl", "mutual_information", "marginal_kl", "total_correlation")
 
 
 @pytest.mark.parametrize("name", ["mlp", "plane", "conv"])
@@ -54,32 +50,6 @@ def test_classifiers_see_posterior_means_of_the_whole_training_set(runs: Path) -
     assert evaluate(run)["test/knn_accuracy"] == pytest.approx(classifier.score(test, data.test_split[1].numpy()))
 
 
-class Stop:
-    """tqdm, but with Ctrl-C after so many images."""
-
-    def __init__(self, after: int) -> None:
-        self.after = after
-
-    def __call__(self, todo, *args, **kwargs):
-        stopper = self
-
-        class Bar:
-            def __iter__(self):
-                for done, value in enumerate(todo):
-                    if done == stopper.after:
-                        raise KeyboardInterrupt
-                    yield value
-
-            def close(self) -> None:
-                pass
-
-        return Bar()
-
-
-def weights_of(run: OpenRun, samples: int = 30) -> Weights:
-    return resumable_weights(run, *run.data().fixed("test"), samples)
-
-
 def test_the_likelihood_is_above_the_elbo_and_says_how_sure_it_is(runs: Path) -> None:
     values = evaluate(open_run(runs / "mlp"), nll_samples=100)
     assert json.loads((runs / "mlp" / "evaluation.json").read_text()) == values
@@ -90,65 +60,6 @@ def test_the_likelihood_is_above_the_elbo_and_says_how_sure_it_is(runs: Path) ->
     assert evaluate(open_run(runs / "mlp"), nll_samples=100)["test/nll"] == v["test/nll"]
     assert not any("nll" in key for key in evaluate(open_run(runs / "mlp")))
     assert "test/nll_monte_carlo_error" not in evaluate(open_run(runs / "mlp"), nll_samples=1)
-
-
-@pytest.mark.parametrize("stops", [(100,), (1, 150, 0)])
-def test_an_interrupted_likelihood_goes_on_bit_for_bit(
-    runs: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], stops: tuple[int, ...]
-) -> None:
-    run, file = open_run(runs / "mlp"), runs / "mlp" / "nll_30.partial.npz"
-    whole = weights_of(run)
-    for after in stops:
-        with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
-            patched.setattr(evaluation, "tqdm", Stop(after))
-            weights_of(run)
-    count = sum(stops)
-    estimate = -whole.log_likelihood[:count].mean().item()
-    told = capsys.readouterr().err
-    assert f"the NLL of the first {count} of 297 images is {estimate:.3f} nats" in told and str(file) in told
-    assert file.exists()
-    resumed = []
-    monkeypatch.setattr(evaluation, "each_image", lambda *args, **kw: resumed.append(kw) or each_image(*args, **kw))
-    again = weights_of(run)
-    assert torch.equal(again.log_sum, whole.log_sum) and torch.equal(again.log_sum_squares, whole.log_sum_squares)
-    assert resumed == [{"start": count}] and not file.exists()
-
-
-def test_an_interruption_before_the_first_image_leaves_nothing(runs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    before = sorted((runs / "mlp").iterdir())
-    monkeypatch.setattr(evaluation, "tqdm", Stop(0))
-    with pytest.raises(KeyboardInterrupt):
-        weights_of(open_run(runs / "mlp"))
-    assert sorted((runs / "mlp").iterdir()) == before
-
-
-def test_what_is_done_is_saved_on_the_way(runs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    written = []
-    monkeypatch.setattr(evaluation, "SAVE_SECONDS", -1)
-    monkeypatch.setattr(evaluation, "_write_partial", lambda file, made_of, done: written.append(len(done)))
-    weights_of(open_run(runs / "mlp"), samples=2)
-    assert written == list(range(1, 298))
-
-
-@pytest.mark.parametrize("other", ["weights", "images", "labels", "damage"])
-def test_what_is_left_of_something_else_is_not_continued(
-    runs: Path, monkeypatch: pytest.MonkeyPatch, other: str
-) -> None:
-    run, file = open_run(runs / "mlp"), runs / "mlp" / "nll_30.partial.npz"
-    images, labels = run.data().fixed("test")
-    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
-        patched.setattr(evaluation, "tqdm", Stop(9))
-        weights_of(run)
-    if other == "weights":
-        with torch.no_grad():
-            run.vae.decoder[0].bias[0] += 0.01
-    elif other == "damage":
-        file.write_bytes(file.read_bytes()[:100])
-    else:
-        images, labels = (255 - images, labels) if other == "images" else (images, labels.flip(0))
-    got = resumable_weights(run, images, labels, 30)
-    expected = importance_weights(run.vae, to_unit(images), labels, 30, EVALUATION_SEED)
-    assert torch.equal(got.log_sum, expected.log_sum) and not file.exists()
 
 
 def test_the_tool_shows_the_likelihood(tool: Callable[..., Done], runs: Path) -> None:

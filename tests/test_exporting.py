@@ -30,7 +30,7 @@ CONV = ("model=conv", "model.channels=[2,3]", "model.hidden_dim=8", "model.activ
 
 def untrained(*overrides: str, image_shape: tuple[int, int, int] = (1, 9, 6)) -> VAE:
     torch.manual_seed(0)
-    return build_vae(composed("latent_dim=3", *overrides), image_shape).eval()
+    return build_vae(composed("latent_dim=3", *overrides), image_shape, classes=4).eval()
 
 
 def computed(file: Path, outputs: list[str], **inputs: torch.Tensor) -> list[torch.Tensor]:
@@ -42,15 +42,23 @@ def computed(file: Path, outputs: list[str], **inputs: torch.Tensor) -> list[tor
 
 def compare(vae: VAE, folder: Path, batch_size: int) -> None:
     x, z = torch.rand(batch_size, *vae.image_shape), torch.randn(batch_size, vae.latent_dim)
+    labels = torch.arange(batch_size) % 4
     with torch.no_grad():
-        expected = [*vae.encode(x), vae.decode(z)]
-    found = computed(folder / "encoder.onnx", ["mean", "log_var"], x=x)
-    found += computed(folder / "decoder.onnx", ["images"], z=z)
+        given = vae.given(labels)
+        posterior = given.encode(x)
+        expected = [posterior.mean, posterior.log_var, given.decode(z)]
+    condition = {"labels": labels} if vae.classes else {}
+    found = computed(folder / "encoder.onnx", ["mean", "log_var"], x=x, **condition)
+    found += computed(folder / "decoder.onnx", ["images"], z=z, **condition)
     for theirs, ours in zip(found, expected, strict=True):
         torch.testing.assert_close(theirs, ours, rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize("overrides", [MLP, CONV], ids=["mlp", "conv"])
+RESNET = ("model=resnet", "model.channels=[2,3]", "conditional=true", "posterior=full_covariance", "prior=flow")
+GREY = (*MLP, "likelihood=discretized_logistic", "conditional=true")
+
+
+@pytest.mark.parametrize("overrides", [MLP, CONV, RESNET, GREY], ids=["mlp", "conv", "resnet", "grey"])
 def test_the_files_compute_what_torch_computes(overrides: tuple[str, ...], tmp_path: Path) -> None:
     vae = untrained(*overrides)
     nn.init.constant_(vae.to_posterior.bias[-1:].detach(), 50.0)  # a log-variance that the bound changes

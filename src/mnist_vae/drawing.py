@@ -18,6 +18,7 @@ from mnist_vae.errors import first_line
 from mnist_vae.files import write_atomically, write_figure
 from mnist_vae.gallery import SAMPLE_SEED, Gallery, labels_in_turn
 from mnist_vae.posteriors import Posterior, mapped
+from mnist_vae.priors import Vamp
 from mnist_vae.vae import VAE
 
 if TYPE_CHECKING:
@@ -166,6 +167,14 @@ def uncertainty(run: Portrait) -> "Figure | None":
     return figures.uncertainty(run.gallery.originals.numpy(), mean.numpy(), deviation.numpy(), run.classes, title)
 
 
+def pseudo_inputs(run: Portrait) -> "Figure | None":
+    """What a VampPrior has learned to imagine."""
+    if not isinstance(run.vae.prior, Vamp):
+        return None
+    images = run.vae.prior.pseudo_inputs.detach()[:100].cpu()
+    return figures.samples(images.numpy(), title=f"pseudo-inputs of the VampPrior: {run.title}")
+
+
 FIGURES: list[Callable[[Portrait], "Figure | None"]] = [
     results,
     curves,
@@ -176,6 +185,7 @@ FIGURES: list[Callable[[Portrait], "Figure | None"]] = [
     traversals,
     interpolations,
     uncertainty,
+    pseudo_inputs,
 ]
 
 

@@ -41,41 +41,44 @@ class Part(NamedTuple):
     """What becomes one ONNX file.
 
     Attributes:
-        module: the function, from one tensor to a tuple of tensors, all with the batch first.
-        input: the input's name.
-        shape: the input's shape without the batch.
-        draw: a random function like torch.rand, for inputs to check with.
+        module: the function, from tensors to a tuple of tensors, all with the batch first.
+        inputs: by name, in order, a function from a batch size and a generator to a random input to check with.
         outputs: the outputs' names.
     """
 
     module: nn.Module
-    input: str
-    shape: tuple[int, ...]
-    draw: Callable[..., Tensor]
+    inputs: dict[str, Callable[[int, torch.Generator], Tensor]]
     outputs: tuple[str, ...]
+
+    def draw(self, batch_size: int, seed: int) -> dict[str, Tensor]:
+        """Random inputs."""
+        generator = torch.Generator().manual_seed(seed)
+        return {name: draw(batch_size, generator) for name, draw in self.inputs.items()}
 
 
 class Encoder(nn.Module):
-    """Images (batch, channels, height, width) in [0, 1] -> mean, log_var of q(z|x), each (batch, latent_dim)."""
+    """Images (batch, channels, height, width) in [0, 1] -> mean, log_var of q(z|x), each (batch, latent_dim); of a
+    conditional VAE images and their labels (batch,) int64."""
 
     def __init__(self, vae: VAE) -> None:
         super().__init__()
         self.vae = vae
 
-    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        posterior = self.vae.encode(x)
+    def forward(self, x: Tensor, labels: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        posterior = self.vae.given(labels).encode(x)
         return posterior.mean, posterior.log_var
 
 
 class Decoder(nn.Module):
-    """Codes (batch, latent_dim) -> images E[x|z] (batch, channels, height, width) in [0, 1]."""
+    """Codes (batch, latent_dim) -> images E[x|z] (batch, channels, height, width) in [0, 1]; of a conditional VAE codes
+    and labels (batch,) int64."""
 
     def __init__(self, vae: VAE) -> None:
         super().__init__()
         self.vae = vae
 
-    def forward(self, z: Tensor) -> tuple[Tensor]:
-        return (self.vae.decode(z),)
+    def forward(self, z: Tensor, labels: Tensor | None = None) -> tuple[Tensor]:
+        return (self.vae.given(labels).decode(z),)
 
 
 def require_packages() -> None:
@@ -116,9 +119,14 @@ def export_vae(vae: VAE, folder: Path, about: Mapping[str, str]) -> list[Exporte
 
 
 def _parts(vae: VAE) -> dict[str, Part]:
+    given: dict[str, Callable[[int, torch.Generator], Tensor]] = {}
+    if vae.classes:
+        given["labels"] = lambda n, generator: torch.randint(vae.classes, (n,), generator=generator)
+    images = {"x": lambda n, generator: torch.rand(n, *vae.image_shape, generator=generator)}
+    codes = {"z": lambda n, generator: torch.randn(n, vae.latent_dim, generator=generator)}
     return {
-        "encoder": Part(Encoder(vae), "x", vae.image_shape, torch.rand, ("mean", "log_var")),
-        "decoder": Part(Decoder(vae), "z", (vae.latent_dim,), torch.randn, ("images",)),
+        "encoder": Part(Encoder(vae), images | given, ("mean", "log_var")),
+        "decoder": Part(Decoder(vae), codes | given, ("images",)),
     }
 
 
@@ -135,14 +143,15 @@ def _export_onnx(part: Part, path: Path, about: Mapping[str, str]) -> Exported:
 
 def _to_onnx(part: Part) -> Any:
     """The part as an onnx.ModelProto whose batch axis is dynamic."""
-    example = torch.zeros(2, *part.shape)  # two, because torch.export takes a size of one to be a constant
+    example = part.draw(2, seed=0)  # two, because torch.export takes a size of one to be a constant
+    batch = torch.export.Dim("batch")
     with _quiet(), torch.no_grad():
         program = torch.onnx.export(
             part.module.eval(),
-            (example,),
+            tuple(example.values()),
             dynamo=True,
-            dynamic_shapes=({0: torch.export.Dim("batch")},),
-            input_names=[part.input],
+            dynamic_shapes=tuple({0: batch} for _ in example),
+            input_names=list(example),
             output_names=list(part.outputs),
             verbose=False,
         )
@@ -168,12 +177,11 @@ def _onnx_difference(part: Part, path: Path) -> float:
     options.log_severity_level = 3  # errors only
     options.intra_op_num_threads = 1  # a pool of threads would cost more than these few images
     session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-    generator = torch.Generator().manual_seed(0)
     differences = []
     for batch_size in BATCH_SIZES:
-        x = part.draw(batch_size, *part.shape, generator=generator)
-        found = session.run(list(part.outputs), {part.input: x.numpy()})
-        for name, ours, theirs in zip(part.outputs, part.module(x), found, strict=True):
+        inputs = part.draw(batch_size, seed=batch_size)
+        found = session.run(list(part.outputs), {name: value.numpy() for name, value in inputs.items()})
+        for name, ours, theirs in zip(part.outputs, part.module(*inputs.values()), found, strict=True):
             differences.append(_difference(f"{name} of {path.name}", torch.from_numpy(theirs), ours))
     return max(differences)
 

@@ -69,22 +69,23 @@ def mutual_information(posterior: Posterior, z: Tensor) -> Tensor:
 
 
 def total_correlation(posterior: Posterior, z: Tensor) -> Tensor:
-    """KL(q(z) || Π q(z_j)) in nats, how far the dimensions of the code are from independent, as one value per image.
+    """KL(q(z) || Π q(z_j)) in nats, how far the dimensions of the code are from independent, as one value per code.
 
     The second of the mean KL's three parts: Chen et al. (2018), equation 2, with q(z) the mean of the n posteriors.
     Since z is drawn from one of them, it is overestimated where codes tell nearly all of log n.
 
     Args:
         posterior: q(z|x) of the n images.
-        z: one draw from each, (n, latent_dim).
+        z: one draw from each, or from the first of them, (codes, latent_dim).
 
     Returns:
-        log q(z) - Σ_j log q(z_j), (n,) float64: its mean estimates it.
+        log q(z) - Σ_j log q(z_j), (codes,) float64: its mean estimates it.
     """
     wide, z = mapped(posterior, Tensor.double), z.double()
+    images = len(posterior.mean)
     joint, marginals = [], []
-    for part in z.split(max(1, PAIRS // len(z))):
-        joint.append(wide.log_prob_pairwise(part).logsumexp(dim=1) - math.log(len(z)))
+    for part in z.split(max(1, PAIRS // images)):
+        joint.append(wide.log_prob_pairwise(part).logsumexp(dim=1) - math.log(images))
         marginals.append(torch.stack([_marginal(wide, part, j) for j in range(z.shape[1])]).sum(dim=0))
     return torch.cat(joint) - torch.cat(marginals)
 

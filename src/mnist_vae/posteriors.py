@@ -158,7 +158,7 @@ class FullCovariance(nn.Linear):
         mean, raw, below = self(features).to(dtype).tensor_split([self.latent_dim, 2 * self.latent_dim], dim=-1)
         scale = torch.exp(0.5 * _bounded(raw))
         rows, columns = torch.tril_indices(self.latent_dim, self.latent_dim, offset=-1, device=below.device)
-        unit = torch.eye(self.latent_dim, dtype=dtype, device=below.device).repeat(len(mean), 1, 1)
+        unit = torch.eye(self.latent_dim, dtype=dtype, device=below.device).repeat(mean.shape[0], 1, 1)
         unit[:, rows, columns] = below
         return FullGaussian(mean, scale.unsqueeze(-1) * unit)
 
