@@ -41,7 +41,7 @@ def test_slurm_runs_each_job_on_its_machines(tmp_path: Path) -> None:
     done = command("-m", "launcher=slurm", *nodes, *words, OMP_NUM_THREADS="1", **environment)
     assert done.returncode == 0, done.stderr
     for seed in (0, 1):
-        run = forked(*words[:3], f"seed={seed}", "accelerator=cpu", f"hydra.run.dir={tmp_path}/alone/seed={seed}")
+        run = forked(*words[:3], f"seed={seed}", "accelerator=cpu", f"hydra.run.dir={tmp_path}/alone/{seed}")
         assert run.returncode == 0, run.stderr
     together, single = (sorted(table(folder).items()) for folder in (sweep, tmp_path / "alone"))
     assert len(together) == 2

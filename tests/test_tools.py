@@ -13,7 +13,8 @@ import torch
 from PIL import Image
 
 from mnist_vae.loading import load_run, open_run
-from tests.conftest import ROOT, Done, command, forked, least_seconds
+from mnist_vae.training import train
+from tests.conftest import ROOT, Done, command, composed, forked, least_seconds
 
 Tool = Callable[..., Done]
 TOOLS = ("evaluate", "generate", "encode", "figures", "export")
@@ -37,6 +38,12 @@ MISTAKES = [
     ("generate", ["run={runs}/mlp", "count=0"], "count=0: it must be 1 or more."),
     ("generate", ["run={runs}/mlp", "temperature=-1"], "temperature=-1.0: it must be 0 or more, and finite."),
     ("generate", ["run={runs}/mlp", "seed=-1"], "seed=-1: it must be 0 or more"),
+    (
+        "generate",
+        ["run={runs}/mlp", "label=7"],
+        "label=7: this run is not conditional; train one with conditional=true.",
+    ),
+    ("generate", ["run={runs}/mlp", "label=7", "like=3"], "label=7 with like=3: give one of them."),
     ("generate", ["run={runs}/mlp", "like=3;7"], "like=3;7: it must be labels separated by commas, as in like=3,7."),
     ("generate", ["run={runs}/mlp", "like=3,12"], "like=3,12: digits has no 12; its labels are "),
     ("encode", ["run={runs}/mlp", "split=all"], "split=all: Invalid value 'all', expected one of [train, val, test]."),
@@ -138,6 +145,51 @@ def test_generate_works_on_images_with_labels(tool: Tool, runs: Path) -> None:
     assert set(np.unique(arrays["originals"])) == {0, 1}  # as the run saw them: binarised
     with Image.open(runs / "conv" / "generated" / "like_3_7_seed1_temperature1.png") as picture:
         assert picture.width > 1200
+
+
+@pytest.fixture(scope="module")
+def conditional(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run that is conditional, and has a learned prior, a richer posterior and another likelihood."""
+    folder = tmp_path_factory.mktemp("conditional") / "run"
+    parts = ("conditional=true", "prior=mixture", "posterior=full_covariance", "likelihood=discretized_logistic")
+    small = ("model.hidden_dims=[32]", "latent_dim=2", "max_epochs=2", "lr=3e-3")
+    train(composed("data=digits", "accelerator=cpu", *parts, *small), folder)
+    return folder
+
+
+def test_a_conditional_run_has_all_its_figures_but_the_kl_of_each_dimension(conditional: Path) -> None:
+    drawn = {path.stem for path in (conditional / "figures").glob("*.png")}
+    assert drawn >= {"results", "samples", "latent_space", "manifold", "traversals", "interpolations", "uncertainty"}
+    assert "kl_per_dimension" not in drawn
+
+
+def test_generate_makes_sevens(tool: Tool, conditional: Path) -> None:
+    done = tool("generate", f"run={conditional}", "label=7", "count=6")
+    assert done.returncode == 0 and "label7" in done.stdout, done.stderr
+    made = np.load(next((conditional / "generated").glob("*label7*.npz")))
+    assert made["labels"].tolist() == [7] * 6
+    vae = load_run(conditional).given(torch.full((6,), 7))
+    with torch.no_grad():
+        np.testing.assert_allclose(made["images"], vae.decode(torch.from_numpy(made["codes"])), atol=1e-6)
+    done = tool("generate", f"run={conditional}", "count=12")
+    made = np.load(next((conditional / "generated").glob("samples_12_seed*.npz")))
+    assert made["labels"].tolist() == [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 0, 1]
+    assert tool("generate", f"run={conditional}", "label=10").stderr == "error: label=10: it must be from 0 to 9.\n"
+
+
+@pytest.mark.parametrize(
+    ("name", "words"), [("evaluate", ["nll.samples=3"]), ("encode", []), ("generate", ["like=3,7"])]
+)
+def test_the_other_tools_heed_the_labels_too(tool: Tool, conditional: Path, name: str, words: list[str]) -> None:
+    done = tool(name, f"run={conditional}", *words)
+    assert done.returncode == 0 and not done.stderr
+    if name == "encode":
+        stored = np.load(conditional / "encodings" / "test.npz")
+        images, labels = open_run(conditional).data().fixed("test")
+        with torch.no_grad():
+            posterior = load_run(conditional).given(labels).encode(images / 255)
+        np.testing.assert_allclose(stored["mean"], posterior.mean, atol=1e-5)
+        np.testing.assert_allclose(stored["log_var"], posterior.log_var, atol=1e-4)
 
 
 def test_figures_are_drawn_again(tool: Tool, runs: Path) -> None:
