@@ -31,6 +31,8 @@ NATS = {
 ACCURACIES = {"knn_accuracy": "k-NN accuracy", "logistic_regression_accuracy": "logistic regression"}
 COLUMNS = ["ELBO", "reconstruction", "KL", "I(x;z)", "marginal KL", "active", "k-NN", "logistic"]
 
+FEW = 10  # effective samples
+
 Evaluated = tuple[Path, dict[str, Any]]  # the file, and the results in it
 
 
@@ -112,6 +114,8 @@ def _notes(results: list[dict[str, Any]]) -> list[str]:
         worst = ", at worst" if len(results) > 1 else ""
         samples = f"{results[0]['nll_samples']:,} samples per image, {effective:,.0f} effective (median image)"
         lines.append(f"NLL: {samples}{error}{worst}")
+        if effective < FEW:
+            lines.append("     so few effective samples overestimate the NLL by more than that; take more samples")
     return lines
 
 

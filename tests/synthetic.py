@@ -12,10 +12,18 @@ MODELS: dict[str, dict[str, Any]] = {
 }
 
 
-def config(latent_dim: int = 2, beta: float = 1.0, seed: int = 0, model: str = "mlp", data: str = "mnist") -> Any:
+def config(
+    latent_dim: int = 2,
+    beta: float = 1.0,
+    seed: int = 0,
+    model: str = "mlp",
+    data: str = "mnist",
+    conditional: bool = False,
+) -> Any:
     """A run's config, as Hydra would have composed it."""
     return {
         "latent_dim": latent_dim,
+        "conditional": conditional,
         "beta": float(beta),
         "seed": seed,
         "max_epochs": 4,

@@ -6,6 +6,7 @@ import torch
 
 from mnist_vae.averaging import ExponentialAverage
 from mnist_vae.loading import open_run
+from mnist_vae.module import VAEModule
 from mnist_vae.objectives import ELBO
 from mnist_vae.training import train
 from tests.conftest import TINY, composed
@@ -35,7 +36,27 @@ def test_a_decay_out_of_range_is_refused(decay: float) -> None:
         ExponentialAverage(decay)
 
 
-def test_the_run_keeps_tests_and_resumes_the_average(tmp_path: Path) -> None:
+def test_an_interrupted_average_ends_as_if_undisturbed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    learned = ("prior=vamp", "prior.components=5", "objective=iwae", "schedule=cosine", "schedule.warmup_epochs=1")
+    cfg = composed(*TINY, *learned, "callbacks=ema", "logger=none", "max_epochs=3")
+    whole = train(cfg, tmp_path / "whole")
+
+    def stop(self: VAEModule, start=VAEModule.on_train_epoch_start) -> None:
+        start(self)
+        if self.current_epoch == 2:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr(VAEModule, "on_train_epoch_start", stop)
+        train(cfg, tmp_path / "stopped")
+    resumed = train(cfg, tmp_path / "stopped")
+    timing = {"train_seconds", "images_per_second"}
+    assert {k: v for k, v in resumed.items() if k not in timing} == {k: v for k, v in whole.items() if k not in timing}
+    one, other = (open_run(tmp_path / name, "last").vae.state_dict() for name in ("whole", "stopped"))
+    assert all(torch.equal(one[name], other[name]) for name in one)
+
+
+def test_the_run_keeps_and_tests_the_average(tmp_path: Path) -> None:
     cfg = composed(*TINY, "callbacks=ema", "callbacks.weight_averaging.decay=0.9")
     metrics = train(cfg, tmp_path / "whole")
     kept = torch.load(tmp_path / "whole" / "checkpoints" / "last.ckpt", weights_only=True)

@@ -3,6 +3,14 @@ import pytest
 from mnist_vae.callbacks import EpochImages, Recorder
 
 
+@pytest.mark.parametrize(("best_by", "best"), [("val/elbo", 1), ("val/loss", 2), ("last", 3)])
+def test_the_best_epoch_is_told_by_what_the_objective_says(best_by: str, best: int, tmp_path) -> None:
+    recorder = Recorder(tmp_path, best_by)
+    for epoch, (elbo, loss) in enumerate([(-90.0, 120.0), (-95.0, 100.0), (-99.0, 110.0)], start=1):
+        recorder.rows.append({"epoch": epoch, "val/elbo": elbo, "val/loss": loss})
+    assert recorder.best["epoch"] == best
+
+
 def test_the_best_epoch_has_the_highest_validation_elbo(tmp_path) -> None:
     recorder = Recorder(tmp_path)
     recorder.rows = [{"epoch": n, "val/elbo": elbo} for n, elbo in ((1, -120.0), (2, -100.0), (3, -110.0))]

@@ -27,7 +27,7 @@ SMALL = {
         "resnet": {"channels": [4, 8]},
     },
     "prior": {"mixture": {"components": 10}, "vamp": {"components": 10}, "flow": {"hidden_dim": 16}},
-    "objective": {"iwae": {"k": 3}},
+    "objective": {"iwae": {"k": 3}, "mmd": {"kl_weight": 0.5}},
 }
 
 
@@ -59,13 +59,14 @@ def digits() -> tuple[Tensor, Tensor]:
 
 
 def train_one_epoch(cfg: DictConfig) -> None:
-    """A bare epoch; the objective on the first images must fall, and samples must be images."""
+    """A bare epoch; the objective on the first images must fall, every weight move, and samples be images."""
     images, labels = digits()
     torch.manual_seed(0)
     vae = build_vae(cfg, (1, *images.shape[2:]), classes=10)
     objective = build_objective(cfg, train_size=len(images))
     check_combination(cfg, vae, objective)
     optimizer = torch.optim.Adam(vae.parameters(), cfg.lr)
+    start = {name: parameter.detach().clone() for name, parameter in vae.named_parameters()}
 
     def loss() -> float:
         """On a quarter of the images, with the same noise each time."""
@@ -82,7 +83,8 @@ def train_one_epoch(cfg: DictConfig) -> None:
         optimizer.step()
     last = loss()
     assert last < first, (first, last)
-    assert all(p.isfinite().all() for p in vae.parameters())
+    for name, parameter in vae.named_parameters():
+        assert parameter.isfinite().all() and not torch.equal(parameter, start[name]), name
     with torch.no_grad():
         samples = vae.given(torch.arange(6)).sample(6, torch.Generator().manual_seed(0))
     assert samples.shape == (6, *vae.image_shape) and samples.isfinite().all()
@@ -118,6 +120,7 @@ NONSENSE = [
     (("objective=mmd", "beta=0.5"), "objective=mmd has no beta"),
     (("objective.free_bits=0.1", "prior=mixture"), "objective.free_bits=0.1 with prior=mixture"),
     (("objective.free_bits=0.1", "posterior=full_covariance"), "and posterior=full_covariance"),
+    (("objective=mmd", "prior=flow"), "objective.kl_weight=0 with prior=flow: only the KL term teaches a prior"),
     (("objective=tc", "batch_size=1"), "batch_size=1: objective=tc compares"),
     (("prior=vamp", "conditional=true"), "prior=vamp with conditional=true"),
     (("schedule=cosine", "schedule.warmup_epochs=2"), "schedule: warmup_epochs is 2"),
@@ -134,10 +137,12 @@ def test_what_makes_no_sense_is_refused_with_the_reason(overrides: tuple[str, ..
     assert not (tmp_path / "run").exists()
 
 
-@pytest.mark.parametrize("overrides", [("objective=tc",), ("objective=mmd",), ("objective.free_bits=0.1",)])
+@pytest.mark.parametrize(
+    "overrides", [("objective=tc",), ("objective=mmd",), ("objective=capacity",), ("objective.free_bits=0.1",)]
+)
 def test_objectives_of_whole_batches_are_refused_in_several_processes(overrides: tuple[str, ...], tmp_path) -> None:
     cfg = composed("data=digits", "accelerator=ddp_cpu", *overrides)
-    with pytest.raises(SettingsError, match="in 2 processes: it compares the images of a whole batch"):
+    with pytest.raises(SettingsError, match="in 2 processes: it is of a batch as a whole"):
         train(cfg, tmp_path / "run")
     assert not (tmp_path / "run").exists()
     check_processes(cfg, build_objective(cfg, 100), 1)

@@ -15,7 +15,11 @@ from tests.test_training import rows
 RUN = ("data=digits", "latent_dim=3", "max_epochs=2", "batch_size=111", "data.binarize=dynamic", "lr=3e-3")
 MODELS = {
     "mlp": ("model.hidden_dims=[16]",),
-    "conv": ("model=conv", "model.channels=[4,6]", "model.hidden_dim=16"),
+    # With everything that has more dimensions than an image, and a validation image of which one process has none.
+    "resnet": (
+        *("model=resnet", "model.channels=[4,6]", "conditional=true", "posterior=full_covariance", "prior=mixture"),
+        *("objective=iwae", "objective.k=3", "objective.doubly_reparameterized=true", "data.val_size=1"),
+    ),
 }
 
 
@@ -45,7 +49,7 @@ def test_a_failing_rank_fails_the_run(rank: str) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("model", ["conv"])  # the mlp: in test_launchers, by two machines
+@pytest.mark.parametrize("model", ["resnet"])  # the mlp: in test_launchers, by two machines
 def test_two_processes_give_the_statistics_of_one(model: str, tmp_path: Path) -> None:
     for accelerator in ("cpu", "ddp_cpu"):
         done = forked(*RUN, *MODELS[model], f"accelerator={accelerator}", f"hydra.run.dir={tmp_path}/{accelerator}")

@@ -125,7 +125,7 @@ def test_memory_does_not_grow_with_the_samples() -> None:
     elements = []
     for k in (2000, 20_000):
         with Largest() as largest:
-            importance._sums(vae, vae.encode(x), x, k, 100, 3)  # in this thread, where it can be seen
+            importance._sums(vae, vae.prior, vae.encode(x), x, k, 100, 3)  # in this thread, where it can be seen
         elements.append(largest.elements)
     assert elements[0] == elements[1] <= importance.DRAWS * 3
 

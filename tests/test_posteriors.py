@@ -1,6 +1,10 @@
+import weakref
+
 import pytest
 import torch
+from torch import Tensor
 from torch.distributions import MultivariateNormal, Normal, kl_divergence
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from mnist_vae.posteriors import MAX_LOG_VAR, DiagonalGaussian, FullCovariance, FullGaussian, Posterior, mapped
 from mnist_vae.priors import StandardNormal
@@ -78,6 +82,43 @@ def test_the_full_gaussians_log_prob_against_torch(leading: tuple[int, ...]) -> 
     codes = z.reshape(-1, 3)
     pairs = expected.log_prob(codes[:, None])
     torch.testing.assert_close(posterior.log_prob_pairwise(codes), pairs)
+
+
+def test_a_full_gaussian_is_computed_in_full_precision_under_mixed_precision() -> None:
+    posterior = mapped(full(), Tensor.float)
+    z, noise = torch.randn(7, 3), torch.randn(5, 3)
+    with torch.autocast("cpu", torch.bfloat16):
+        found = posterior.rsample(noise), posterior.log_prob_pairwise(z), posterior.log_prob(z[:5])
+    expected = posterior.rsample(noise), posterior.log_prob_pairwise(z), posterior.log_prob(z[:5])
+    for one, other in zip(found, expected, strict=True):
+        assert torch.equal(one, other)
+
+
+def test_pairs_of_a_full_gaussian_need_no_more_memory_than_their_results() -> None:
+    posterior, z = full(images=40, latent_dim=20), torch.randn(500, 20, dtype=torch.float64)
+    with torch.no_grad(), Live() as live:
+        posterior.log_prob_pairwise(z)
+    assert live.peak < 6 * 500 * 40  # an array of all would have 20 times that
+
+
+class Live(TorchDispatchMode):
+    """Counts the elements of all tensors alive that operations under it gave, at most at once."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.now = self.peak = 0
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        result = function(*args, **(kwargs or {}))
+        for value in result if isinstance(result, tuple | list) else [result]:
+            if isinstance(value, Tensor) and value._base is None:
+                self.now += value.numel()
+                self.peak = max(self.peak, self.now)
+                weakref.finalize(value, self.free, value.numel())
+        return result
+
+    def free(self, elements: int) -> None:
+        self.now -= elements
 
 
 def test_draws_of_a_full_gaussian_have_its_covariance() -> None:

@@ -13,6 +13,7 @@ from mnist_vae.networks.mlp import MLP
 from mnist_vae.posteriors import Diagonal, DiagonalGaussian, FullCovariance, FullGaussian, Posterior
 from mnist_vae.priors import Flow, Mixture, Prior, StandardNormal, Vamp, components
 from mnist_vae.vae import VAE
+from tests.test_vae import SHAPE, small
 
 IMAGE_SHAPE = (1, 4, 4)
 
@@ -424,3 +425,16 @@ def test_draws_from_a_cpu_generator_are_the_same_on_a_gpu(build: Build) -> None:
     assert drawn.is_cuda
     torch.testing.assert_close(drawn.cpu(), z)
     torch.testing.assert_close(prior.log_prob(drawn).cpu(), log_prob)
+
+
+def test_a_fixed_vamp_has_the_same_density_and_makes_its_components_once() -> None:
+    vae = small(prior=Vamp(3, SHAPE, components=4))
+    z, calls = torch.randn(5, 3), []
+    encode = vae.prior._encode
+    vae.prior.bind(lambda x: calls.append(len(x)) or encode(x))
+    fixed = vae.prior.fixed()
+    torch.testing.assert_close(fixed.log_prob(z), vae.prior.log_prob(z))
+    assert calls == [4, 4]
+    fixed.log_prob(z)
+    assert calls == [4, 4]
+    assert StandardNormal(3).fixed().log_prob(z).shape == (5,)

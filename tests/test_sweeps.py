@@ -107,12 +107,15 @@ def test_runs_are_ranked_within_the_same_data_only(tmp_path: Path) -> None:
     binary = make_run(tmp_path / "f", -80.0, latent_dim=8)
     metrics = json.loads((binary / "metrics.json").read_text())
     (binary / "metrics.json").write_text(json.dumps(metrics | {"binarize": "dynamic"}))
+    make_run(tmp_path / "g", -70.0, conditional=True)
     groups = read_sweep(tmp_path).groups
     assert [(group.dataset[:2], [job.name for job in group.ranked]) for group in groups] == [
         (("mnist", "none"), ["b", "e", "a"]),
         (("digits", "none"), ["c"]),
         (("mnist", "dynamic"), ["f"]),
+        (("mnist", "none"), ["g"]),
     ]
+    assert groups[3].title == "mnist, binarize none, bernoulli likelihood, conditional"
     assert [job.name for job in groups[0].jobs] == ["b", "e", "a", "d"]  # no number, no rank
     assert groups[0].title == "mnist, binarize none, bernoulli likelihood" and groups[0].keys == ["latent_dim"]
 

@@ -34,18 +34,21 @@ class Recorder(pl.callbacks.Checkpoint):
 
     Args:
         folder: the run's folder.
+        best_by: by what the best epoch is told: the highest `val/elbo`, the lowest `val/loss`, or the `last`.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, best_by: str = "val/elbo") -> None:
         self.folder = folder
+        self.best_by = best_by
         self.rows: list[dict[str, float]] = []
         self.stopped_early = False
 
     @property
     def best(self) -> dict[str, float]:
-        """The row of the epoch in best.ckpt: the highest val/elbo, or the last epoch if nothing is held out."""
-        scored = [row for row in self.rows if math.isfinite(row.get("val/elbo", math.nan))]
-        return max(scored, key=lambda row: row["val/elbo"]) if scored else self.rows[-1]
+        """The row of the epoch in best.ckpt; the last one if nothing is held out."""
+        sign = -1 if self.best_by == "val/loss" else 1
+        scored = [row for row in self.rows if math.isfinite(row.get(self.best_by, math.nan))]
+        return max(scored, key=lambda row: sign * row[self.best_by]) if scored else self.rows[-1]
 
     def state_dict(self) -> dict[str, Any]:
         return {"rows": self.rows, "stopped_early": self.stopped_early}

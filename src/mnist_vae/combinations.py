@@ -6,6 +6,7 @@ from typing import Any
 from omegaconf import DictConfig
 
 from mnist_vae.errors import SettingsError
+from mnist_vae.objectives import MMD
 from mnist_vae.posteriors import DiagonalGaussian
 from mnist_vae.priors import StandardNormal, Vamp
 from mnist_vae.settings import Binarize
@@ -29,8 +30,13 @@ def check_combination(cfg: DictConfig, vae: VAE, objective: Any) -> None:
             f"posterior={_typed(cfg.posterior)}: free bits are given to each dimension, and the KL is a sum over "
             "dimensions only for prior=standard_normal with posterior=diagonal."
         )
-    if getattr(objective, "couples_images", False) and cfg.batch_size < 2:
+    if cfg.batch_size < getattr(objective, "smallest_batch", 1):
         raise SettingsError(f"batch_size={cfg.batch_size}: objective={name} compares the images of a batch; take more.")
+    if isinstance(objective, MMD) and objective.kl_weight == 0 and any(True for _ in vae.prior.parameters()):
+        raise SettingsError(
+            f"objective.kl_weight=0 with prior={_typed(cfg.prior)}: only the KL term teaches a prior; set "
+            "objective.kl_weight above 0, or choose prior=standard_normal."
+        )
     if vae.classes and isinstance(vae.prior, Vamp):
         raise SettingsError(
             "prior=vamp with conditional=true: its pseudo-inputs have no label for the encoder; choose another prior."
@@ -41,8 +47,8 @@ def check_processes(cfg: DictConfig, objective: Any, processes: int) -> None:
     """Raise SettingsError if the objective needs the whole batch in one process, and there are several."""
     if processes > 1 and getattr(objective, "couples_images", False):
         raise SettingsError(
-            f"objective={_typed(cfg.objective)} in {processes} processes: it compares the images of a whole batch, "
-            "which they would have in parts; use accelerator.devices=1 and accelerator.num_nodes=1."
+            f"objective={_typed(cfg.objective)} in {processes} processes: it is of a batch as a whole, and each "
+            "would have a part of it; use accelerator.devices=1 and accelerator.num_nodes=1."
         )
 
 

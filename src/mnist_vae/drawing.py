@@ -60,6 +60,7 @@ class Portrait:
         self.cfg, self.vae, self.rows, self.test = cfg, vae, rows, test
         (self.images, self.labels), self.names = split, classes
         model, beta = settings.choice(cfg.model), settings.beta_of(cfg)
+        model = f"conditional {model}" if vae.classes else model
         title = f"{model}, {cfg.latent_dim} latent dimensions, beta {beta:g}, on {cfg.data.name}"
         self.title = title.replace("$", r"\$")  # matplotlib would read formulas
 
@@ -135,7 +136,8 @@ def manifold(run: Portrait) -> "Figure | None":
     if run.vae.latent_dim != 2:
         return None
     grid = walks.manifold(run.vae, MANIFOLD, run.labels[0])
-    return figures.manifold(grid.numpy(), f"the plane of codes through the prior's quantiles: {run.title}")
+    label = f", label {run.classes[run.places[0]]}" if run.vae.classes else ""
+    return figures.manifold(grid.numpy(), f"the plane of codes through the prior's quantiles{label}: {run.title}")
 
 
 def traversals(run: Portrait) -> "Figure":

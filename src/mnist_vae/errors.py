@@ -1,6 +1,7 @@
 """The errors that a user can act on, each carrying one complete sentence."""
 
 import difflib
+import re
 
 
 class UserError(Exception):
@@ -35,4 +36,5 @@ def unknown_key(key: str, known: list[str]) -> str:
 
 def first_line(error: BaseException) -> str:
     """What an exception from elsewhere says, short enough to be quoted in a sentence."""
-    return next(iter(str(error).splitlines()), "") or type(error).__name__
+    plain = re.sub("\x1b\\[[0-9;]*m", "", str(error))  # torch colours some of its messages
+    return next(iter(plain.splitlines()), "") or type(error).__name__

@@ -13,7 +13,7 @@ from mnist_vae.encoding import encode_images, to_unit
 from mnist_vae.files import write_json
 from mnist_vae.loading import OpenRun
 from mnist_vae.metrics import Estimate
-from mnist_vae.nll import likelihood_values, resumable_weights
+from mnist_vae.nll import finished_weights, likelihood_values, resumable_weights
 from mnist_vae.noise import Noise
 from mnist_vae.posteriors import Posterior
 from mnist_vae.representation import CLASSIFIERS
@@ -30,7 +30,7 @@ def evaluate(run: OpenRun, root: str | None = None, nll_samples: int = 0) -> dic
 
     Args:
         root: the images' folder, see OpenRun.data.
-        nll_samples: importance samples per image for -log p(x); 0 for none. See nll.resumable_weights.
+        nll_samples: importance samples per image for -log p(x), see nll.py; 0 for what an earlier call finished.
 
     Returns:
         Flat, in nats per image or as a share: `test/elbo`, `test/reconstruction`, `test/kl`,
@@ -63,6 +63,8 @@ def evaluate(run: OpenRun, root: str | None = None, nll_samples: int = 0) -> dic
         values |= {f"test/{name}": estimate.mean, f"test/{name}_standard_error": estimate.standard_error}
     if nll_samples:
         values |= likelihood_values(resumable_weights(run, images, labels, nll_samples))
+    elif weights := finished_weights(run, images, labels):
+        values |= likelihood_values(weights)
     values |= {
         "test/active_units": metrics.active_units(posterior.mean),
         "latent_dim": run.vae.latent_dim,

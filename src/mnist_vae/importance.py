@@ -20,6 +20,7 @@ from torch import Tensor
 from mnist_vae.likelihoods import Bernoulli
 from mnist_vae.noise import derived_seed
 from mnist_vae.posteriors import Posterior, mapped
+from mnist_vae.priors import Prior
 from mnist_vae.vae import VAE
 
 BATCH = 1000  # images encoded at once
@@ -94,6 +95,7 @@ def each_image(
     """
     chunk = chunk or (CPU_CHUNK if vae.device.type == "cpu" else DRAWS)
     with _workers(vae.device) as pool:
+        prior = pool.submit(_fixed, vae).result()
         for first in range(start - start % BATCH, len(x), BATCH):
             batch, given = (values[first : first + BATCH].to(vae.device) for values in (x, labels))
             q = pool.submit(_encode, vae.given(given), batch).result()
@@ -102,7 +104,7 @@ def each_image(
                 one = slice(i, i + 1)
                 key = derived_seed(seed, first + i)
                 conditioned, q_one = vae.given(given[one]), mapped(q, itemgetter(one))
-                tasks.append(pool.submit(_sums, conditioned, q_one, batch[one], k, chunk, key))
+                tasks.append(pool.submit(_sums, conditioned, prior, q_one, batch[one], k, chunk, key))
             for task in tasks:
                 yield task.result()
 
@@ -126,23 +128,28 @@ def _encode(vae: VAE, x: Tensor) -> Posterior:
 
 
 @torch.inference_mode()
-def _sums(vae: VAE, q: Posterior, x: Tensor, k: int, chunk: int, seed: int) -> Tensor:
+def _fixed(vae: VAE) -> Prior:
+    return vae.prior.fixed()
+
+
+@torch.inference_mode()
+def _sums(vae: VAE, prior: Prior, q: Posterior, x: Tensor, k: int, chunk: int, seed: int) -> Tensor:
     """log Σ w_i and log Σ w_i² of one image x (1, channels, height, width), (2,) float64 on the CPU."""
     generator = torch.Generator().manual_seed(seed)
     sums = torch.full((2,), -math.inf, dtype=torch.float64, device=x.device)
     for done in range(0, k, DRAWS):
         draws = torch.randn(min(DRAWS, k - done), 1, vae.latent_dim, generator=generator).to(x.device)
-        log_w = _log_weights(vae, q, x, q.rsample(draws), chunk)
+        log_w = _log_weights(vae, prior, q, x, q.rsample(draws), chunk)
         sums = torch.logaddexp(sums, torch.stack([log_w, 2 * log_w]).logsumexp(dim=1))
     return sums.cpu()
 
 
-def _log_weights(vae: VAE, q: Posterior, x: Tensor, z: Tensor, chunk: int) -> Tensor:
+def _log_weights(vae: VAE, prior: Prior, q: Posterior, x: Tensor, z: Tensor, chunk: int) -> Tensor:
     """log p(x|z) + log p(z) - log q(z|x) for codes z (samples, 1, latent_dim) of one image, (samples,) float64."""
     # Only of Bernoulli itself: a class derived from it may mean something else.
     log_prob = bernoulli_log_prob_ if type(vae.likelihood) is Bernoulli else vae.likelihood.log_prob
     log_likelihood = torch.cat([log_prob(vae.decode_parameters(part), x) for part in z.split(chunk)])
-    return (log_likelihood.double() + vae.prior.log_prob(z).double() - q.log_prob(z).double()).flatten()
+    return (log_likelihood.double() + prior.log_prob(z).double() - q.log_prob(z).double()).flatten()
 
 
 def bernoulli_log_prob_(logits: Tensor, x: Tensor) -> Tensor:

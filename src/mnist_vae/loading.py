@@ -16,6 +16,16 @@ if TYPE_CHECKING:
     from mnist_vae.vae import VAE
 
 
+# What runs were that were made before there was a choice.
+EARLIER = OmegaConf.create(
+    {
+        "conditional": False,
+        "posterior": {"_target_": "mnist_vae.posteriors.Diagonal"},
+        "schedule": {"_target_": "mnist_vae.schedules.constant"},
+    }
+)
+
+
 class OpenRun(NamedTuple):
     """A run's parts.
 
@@ -72,7 +82,7 @@ def open_run(folder: str | Path, checkpoint: str = "best") -> OpenRun:
 
     Args:
         folder: the run's folder.
-        checkpoint: `best` for the best epoch (by val/elbo if there is a validation split), or `last`.
+        checkpoint: `best` for the best epoch on validation images (the last, if there are none), or `last`.
 
     Raises:
         RunFolderError: there is no such run, it has no checkpoint yet, a file of it is damaged, or it is of an
@@ -116,7 +126,7 @@ def load_run(folder: str | Path, checkpoint: str = "best") -> "VAE":
 
 def _typed(run: RunFolder) -> DictConfig:
     """The run's config, with the types of the schema."""
-    stored = load_config(run.config)
+    stored = OmegaConf.merge(EARLIER, load_config(run.config))
     missing = [name for name in Config.__dataclass_fields__ if name not in stored]
     if missing:
         raise _older(run, f"its config has no {missing[0]}")

@@ -40,7 +40,7 @@ def active_dimensions(means: Tensor, threshold: float = 0.01) -> Tensor:
     Returns:
         (latent_dim,) bool.
     """
-    return means.double().var(dim=0) > threshold
+    return means.double().var(dim=0, correction=0) > threshold
 
 
 def active_units(means: Tensor) -> int:

@@ -1,5 +1,6 @@
 """The LightningModule: one training step, its bookkeeping, and evaluation."""
 
+import math
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -22,7 +23,7 @@ class VAEModule(pl.LightningModule):
 
     Args:
         vae: the model.
-        objective: what is minimised; see objectives.py.
+        objective: what is minimised; see the package objectives.
         make_optimizer: parameters -> optimiser.
         lr_factor: epochs trained (fractions count) -> factor of the learning rate, taken at every step; None for 1.
         seed: of the noise of training.
@@ -180,7 +181,8 @@ class VAEModule(pl.LightningModule):
     def _epochs_done(self, batch_idx: int | None = None) -> float:
         """Epochs trained so far, as a fraction while one is under way."""
         if batch_idx is None:
-            return self.trainer.global_step / self.steps_in_epoch
+            # Just before that moment, since a schedule that begins again each epoch would have begun again.
+            return math.nextafter(self.trainer.global_step / self.steps_in_epoch, 0.0)
         return self.current_epoch + batch_idx / self.steps_in_epoch
 
     def _noise(self, batch: Batch, generator: torch.Generator | None = None) -> Noise:

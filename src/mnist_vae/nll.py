@@ -72,6 +72,18 @@ def resumable_weights(run: OpenRun, images: Tensor, labels: Tensor, samples: int
     return Weights.of(samples, done)
 
 
+def finished_weights(run: OpenRun, images: Tensor, labels: Tensor) -> Weights | None:
+    """What an earlier call for the same weights and images finished, with the most samples; None if there is none."""
+    found = []
+    for file in run.folder.path.glob(f"nll_*{run.suffix}.npz"):
+        samples = file.stem.removeprefix("nll_").removesuffix(run.suffix)
+        if samples.isdecimal():
+            done = _read(file, _digest(run.vae, images, labels, int(samples)))
+            if len(done) == len(images):
+                found.append(Weights.of(int(samples), done))
+    return max(found, key=lambda weights: weights.k, default=None)
+
+
 def _digest(vae: VAE, images: Tensor, labels: Tensor, samples: int) -> str:
     """What an estimate is made of, in 64 letters: no other weights, images or draws have the same."""
     made_of = hashlib.sha256(f"{samples} {EVALUATION_SEED}".encode())

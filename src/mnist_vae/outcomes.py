@@ -33,11 +33,13 @@ class Failure(NamedTuple):
 
 
 class Dataset(NamedTuple):
-    """What runs must share for their ELBOs to be comparable: the same pixels, under the same kind of likelihood."""
+    """What runs must share for their ELBOs to be comparable: the same pixels, under the same kind of likelihood, and
+    whether that is given the label."""
 
     name: str
     binarize: str
     likelihood: str
+    conditional: bool
 
 
 @dataclass(frozen=True)
@@ -81,7 +83,8 @@ class Job:
         """What its ELBO may be compared within."""
         name = self.metrics.get("dataset", self.settings.get("data", "unknown data"))
         binarize = self.metrics.get("binarize", self.settings.get("data.binarize", ""))
-        return Dataset(str(name), str(binarize), str(self.settings.get("likelihood", "")))
+        conditional = str(self.settings.get("conditional", False)).lower() == "true"
+        return Dataset(str(name), str(binarize), str(self.settings.get("likelihood", "")), conditional)
 
 
 def read_job(top: Path, name: str, planned: list[str] | None) -> Job:

@@ -90,12 +90,13 @@ class FullGaussian(NamedTuple):
         """
         if noise is None:
             noise = torch.randn_like(self.mean)
-        return self.mean + (self.scale_tril @ noise.unsqueeze(-1)).squeeze(-1)
+        with torch.autocast(noise.device.type, enabled=False):  # or z would be as coarse as half precision
+            return self.mean + (self.scale_tril @ noise.unsqueeze(-1)).squeeze(-1)
 
     def log_prob(self, z: Tensor) -> Tensor:
         """log q(z|x) in nats, (..., images): each image's Gaussian at its own codes (..., images, latent_dim)."""
         # All codes of an image are right-hand sides of one system; a system per code would copy the factor.
-        flat = (z - self.mean).reshape(-1, *self.mean.shape).permute(1, 2, 0)
+        flat = (z - self.mean).reshape(math.prod(z.shape[:-2]), *self.mean.shape).permute(1, 2, 0)
         white = torch.linalg.solve_triangular(self.scale_tril, flat, upper=False)
         quadratic = white.square().sum(dim=1).T.reshape(z.shape[:-1])
         return -0.5 * (quadratic + self.mean.shape[-1] * LOG_2PI) - self.log_det
@@ -105,8 +106,11 @@ class FullGaussian(NamedTuple):
         identity = torch.eye(z.shape[-1], dtype=z.dtype, device=z.device)
         inverse = torch.linalg.solve_triangular(self.scale_tril, identity.expand_as(self.scale_tril), upper=False)
         # An image at a time, so that no (codes, images, latent_dim) array is needed.
-        white = [(z - mean) @ factor.T for mean, factor in zip(self.mean, inverse, strict=True)]
-        quadratic = torch.stack([part.square().sum(dim=-1) for part in white], dim=1)
+        with torch.autocast(z.device.type, enabled=False):
+            quadratic = torch.stack(
+                [((z - mean) @ factor.T).square().sum(dim=-1) for mean, factor in zip(self.mean, inverse, strict=True)],
+                dim=1,
+            )
         return -0.5 * (quadratic + z.shape[-1] * LOG_2PI) - self.log_det
 
 

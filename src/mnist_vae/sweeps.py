@@ -52,8 +52,9 @@ class Group:
     @property
     def title(self) -> str:
         """Such as `mnist, binarize dynamic, bernoulli likelihood`."""
-        name, binarize, likelihood = self.dataset
+        name, binarize, likelihood, conditional = self.dataset
         parts = [name, binarize and f"binarize {binarize}", likelihood and f"{likelihood} likelihood"]
+        parts.append("conditional" if conditional else "")
         return ", ".join(part for part in parts if part)
 
     @property
@@ -95,7 +96,7 @@ class Sweep:
         found: dict[Dataset, list[Job]] = {}
         for job in self.of_state(State.complete):
             found.setdefault(job.dataset, []).append(job)
-        keys = [key for key in self.keys if key not in ("data", "data.binarize", "likelihood")]
+        keys = [key for key in self.keys if key not in ("data", "data.binarize", "likelihood", "conditional")]
         groups = [
             Group(dataset, sorted(jobs, key=lambda job: _descending(job.number("test/elbo"))), keys)
             for dataset, jobs in found.items()

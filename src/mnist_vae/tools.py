@@ -27,7 +27,7 @@ Options = TypeVar("Options")
 class Checkpoint(Enum):
     """Whose weights to use."""
 
-    best = "best"  # the epoch of the highest val/elbo
+    best = "best"  # epoch on validation images
     last = "last"  # the last epoch
 
 

@@ -144,7 +144,7 @@ def _experiment(
     last_step = _last_step(run)
     if last_step >= 0:
         log.info(f"continuing after step {last_step}")
-    recorder = Recorder(run.path)
+    recorder = Recorder(run.path, getattr(module.objective, "best_by", "val/elbo"))
     with _quiet_lightning():
         callbacks = [*parts.callbacks, StopOnTerminate(), Progress(), recorder]
         trainer = _trainer(cfg, run, device, processes, callbacks, last_step)

@@ -67,7 +67,8 @@ class VAE(nn.Module):
         prior.bind(self.encode)
 
     def given(self, labels: Tensor | None) -> "VAE":
-        """This VAE, conditioned on one label per image, (images,) int64; an unconditional one is as it was."""
+        """This VAE, conditioned on labels int64, one per image (images,) or one for all ();
+        an unconditional VAE is as it was."""
         if not self.classes:
             return self
         view = copy.copy(self)  # the same weights, other labels

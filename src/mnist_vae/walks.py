@@ -84,9 +84,9 @@ def interpolations(vae: VAE, first: Tensor, last: Tensor, steps: int, labels: Te
 def manifold(vae: VAE, size: int, label: Tensor | None = None) -> Tensor:
     """The plane of a two-dimensional code, decoded on a grid: images (size, size, channels, height, width).
 
-    The grid's lines are quantiles of the prior at equal distances in probability, so every tile stands for the same
-    share of it: Kingma & Welling (2014), figure 4. The first dimension grows along a row, the second from the last
-    row up.
+    The grid's lines are quantiles of each dimension under the prior, at equal distances in probability; so for a
+    standard normal every tile stands for the same share of it: Kingma & Welling (2014), figure 4. The first dimension
+    grows along a row, the second from the last row up.
 
     Args:
         label: for a conditional VAE, that of all images, a scalar.

@@ -4,6 +4,7 @@ import torch
 from mnist_vae.noise import Noise
 from mnist_vae.objectives import ELBO, Terms
 from mnist_vae.vae import VAE
+from tests.test_module import fit
 from tests.test_vae import SHAPE, small
 
 
@@ -50,6 +51,12 @@ def test_what_is_in_force_is_named() -> None:
 )
 def test_a_cyclical_warm_up_begins_again(epoch: float, expected: float) -> None:
     assert ELBO(beta=2.0, warmup_epochs=2, cycle_epochs=5).beta_at(epoch) == pytest.approx(expected)
+
+
+def test_evaluation_at_the_end_of_a_cycle_is_not_of_the_next() -> None:
+    _, net, _ = fit(objective := ELBO(beta=4.0, warmup_epochs=1, cycle_epochs=2), max_epochs=2)
+    assert net.results["train/beta"] == pytest.approx(4.0)
+    assert objective.beta_at(2.0) == 0.0
 
 
 @pytest.mark.parametrize("arguments", [{"cycle_epochs": 5}, {"warmup_epochs": 3, "cycle_epochs": 2}])

@@ -50,10 +50,14 @@ def test_the_stratified_weights_are_a_distribution(images: int, train_size: int)
     torch.testing.assert_close(weights.diagonal(), torch.full((images,), 1 / train_size))
 
 
-SETS = [DiagonalGaussian(torch.randn(5, 2).double(), torch.randn(5, 2).double()), full(5, 2)]
+SETS = [
+    DiagonalGaussian(torch.randn(5, 2).double(), torch.randn(5, 2).double()),
+    DiagonalGaussian(torch.randn(5, 1).double(), torch.randn(5, 1).double()),
+    full(5, 2),
+]
 
 
-@pytest.mark.parametrize("posterior", SETS, ids=["diagonal", "full"])
+@pytest.mark.parametrize("posterior", SETS, ids=["diagonal", "one dimension", "full"])
 @pytest.mark.parametrize("images", [2, 3, 5])
 def test_the_mean_over_all_batches_is_the_aggregate_posterior(posterior: Posterior, images: int) -> None:
     """Exact, by enumeration: the density of one code in a set of five, over every batch that has its image."""
@@ -65,6 +69,18 @@ def test_the_mean_over_all_batches_is_the_aggregate_posterior(posterior: Posteri
         log_q, _ = aggregate(mapped(posterior, lambda part, batch=batch: part[batch]), z[batch], train_size=5)
         found.append(log_q[0])
     torch.testing.assert_close(torch.stack(found).exp().mean().log(), exact.double(), rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize("posterior", [SETS[0], SETS[2]], ids=["diagonal", "full"])
+def test_the_product_is_of_what_each_dimension_has_alone(posterior: Posterior) -> None:
+    """And alone, q(z_j) is a q(z) of one dimension, whose exactness is tested above."""
+    z = posterior.mean + 0.3
+    _, product = aggregate(posterior, z, train_size=50)
+    alone = []
+    for j in (slice(0, 1), slice(1, 2)):
+        marginal = DiagonalGaussian(posterior.mean[:, j], posterior.log_var[:, j])
+        alone.append(aggregate(marginal, z[:, j], train_size=50)[0])
+    torch.testing.assert_close(product, alone[0] + alone[1])
 
 
 def test_in_one_dimension_there_is_no_total_correlation() -> None:

@@ -2,7 +2,9 @@
 
 - `in_force(epoch)`: the values of its schedules, by name, to log;
 - `couples_images`: True if an image's terms depend on the others of its batch, which then needs one process;
-- `needs_kl_per_dimension`: True if the KL must be a sum over latent dimensions.
+- `smallest_batch`: images that a batch must have;
+- `needs_kl_per_dimension`: True if the KL must be a sum over latent dimensions;
+- `best_by`: by what the best epoch is told, `val/elbo` (which it is without this), `val/loss` or `last`.
 """
 
 from mnist_vae.objectives.base import Terms

@@ -21,6 +21,9 @@ class Capacity:
         ValueError: an argument is negative, infinite or NaN.
     """
 
+    couples_images = True
+    best_by = "last"  # until then it aims at another capacity
+
     def __init__(self, capacity: float, gamma: float, rise_epochs: float) -> None:
         check_numbers(capacity=capacity, gamma=gamma, rise_epochs=rise_epochs)
         self.capacity, self.gamma, self.rise_epochs = capacity, gamma, rise_epochs

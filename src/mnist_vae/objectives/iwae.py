@@ -20,12 +20,14 @@ class IWAE:
     Args:
         k: importance samples in a bound.
         m: bounds averaged.
-        doubly_reparameterized: take the encoder's gradient by Tucker et al. (2019), section 3.1. It has the same mean
+        doubly_reparameterized: take the encoder's gradient by Tucker et al. (2019), section 3. It has the same mean
             and less variance, above all for large k.
 
     Raises:
         ValueError: k or m below 1.
     """
+
+    best_by = "val/loss"
 
     def __init__(self, k: int, m: int = 1, doubly_reparameterized: bool = False) -> None:
         for name, value in (("k", k), ("m", m)):
@@ -46,5 +48,5 @@ class IWAE:
             z.register_hook(lambda gradient: gradient * weight)
         loss = math.log(self.k) - log_weight.logsumexp(dim=1).mean(dim=0)
         with torch.no_grad():
-            kl = vae.prior.kl(posterior, z).reshape(-1, len(x)).mean(dim=0)
+            kl = vae.prior.kl(posterior, z).expand_as(log_weight).mean(dim=(0, 1))
         return Terms(loss, -log_likelihood.detach().mean(dim=(0, 1)), kl)

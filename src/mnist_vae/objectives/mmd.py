@@ -16,6 +16,8 @@ class MMD:
     InfoVAE: Zhao et al. (2019), section 3, with kl_weight = 1 - α and mmd_weight = α + λ - 1; without a KL it is
     WAE-MMD with a random encoder: Tolstikhin et al. (2018), section 2 and algorithm 2.
 
+    The prior's draws carry no gradient, so without a KL a prior that has parameters is not learned.
+
     Args:
         mmd_weight: of the squared discrepancy, which is at most 2 * 7 and has no unit.
         kl_weight: of KL(q(z|x) || p(z)).
@@ -25,6 +27,8 @@ class MMD:
     """
 
     couples_images = True
+    smallest_batch = 2
+    best_by = "val/loss"
 
     def __init__(self, mmd_weight: float, kl_weight: float = 0.0) -> None:
         check_numbers(mmd_weight=mmd_weight, kl_weight=kl_weight)

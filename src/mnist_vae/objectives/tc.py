@@ -25,6 +25,8 @@ class TC:
     """
 
     couples_images = True
+    smallest_batch = 2
+    best_by = "val/loss"
 
     def __init__(self, beta: float, train_size: int, alpha: float = 1.0, gamma: float = 1.0) -> None:
         check_numbers(beta=beta, alpha=alpha, gamma=gamma)
@@ -67,8 +69,9 @@ def stratified_weights(images: int, train_size: int) -> Tensor:
     others = images - 1
     if others == 0:
         return torch.ones(1, 1)
+    train_size = max(train_size, images)  # of an evaluation that has more images than there were to train on
     weights = torch.full((images, images), 1 / others)
     own = torch.arange(images)
     weights[own, own] = 1 / train_size
-    weights[own, (own + 1) % images] = max(0.0, (train_size - others) / (train_size * others))
+    weights[own, (own + 1) % images] = (train_size - others) / (train_size * others)
     return weights

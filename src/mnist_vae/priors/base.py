@@ -40,6 +40,10 @@ class Prior(nn.Module):
     def bind(self, encode: Callable[[Tensor], Posterior]) -> None:
         """Called once with the VAE's own encoder, x -> q(z|x), for a prior that is made of posteriors."""
 
+    def fixed(self) -> "Prior":
+        """This prior for many calls in which no weight changes; one that has to be made first is made once."""
+        return self
+
     def kl(self, posterior: Posterior, z: Tensor) -> Tensor:
         """KL(q(z|x) || p(z)) in nats per image, estimated by draws z from q (..., images, latent_dim): (..., images).
 

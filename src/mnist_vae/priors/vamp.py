@@ -1,5 +1,6 @@
 """The variational mixture of posteriors as the prior."""
 
+import copy
 import math
 from collections.abc import Callable
 from typing import Any
@@ -7,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from mnist_vae.posteriors import Posterior
+from mnist_vae.posteriors import Posterior, mapped
 from mnist_vae.priors.base import Prior, check_counts
 from mnist_vae.priors.components import log_mixture, sample_mixture
 
@@ -38,6 +39,7 @@ class Vamp(Prior):
         super().__init__(latent_dim)
         self.unbounded = nn.Parameter(initial_mean + initial_std * torch.randn(components, *image_shape))
         self._encode: Callable[[Tensor], Posterior] | None = None
+        self._fixed: Posterior | None = None
 
     def bind(self, encode: Callable[[Tensor], Posterior]) -> None:
         # A method, not the VAE: the VAE as a submodule of its own prior would be a cycle. A deep copy of the VAE
@@ -52,10 +54,17 @@ class Vamp(Prior):
     @property
     def components(self) -> Posterior:
         """q(z|u_k) of each pseudo-input."""
+        if self._fixed is not None:
+            return self._fixed
         if self._encode is None:
             raise ValueError("a Vamp prior is made of a VAE's posteriors: build the VAE with it, or call bind, first")
         # Mixed precision stays on for the encoder, so that u_k is encoded just as an image is.
         return self._encode(self.pseudo_inputs)
+
+    def fixed(self) -> "Vamp":
+        known = copy.copy(self)
+        known._fixed = mapped(self.components, Tensor.detach)
+        return known
 
     def log_prob(self, z: Tensor) -> Tensor:
         return log_mixture(self.components, z.new_tensor(-math.log(len(self.unbounded))), z)
