@@ -62,7 +62,7 @@ MISTAKES = [
     (["data.val_sise=3"], "did you mean data.val_size?"),
     (["+latent_dmi=3"], "did you mean latent_dim?"),
     (["model=cnov"], "model=cnov: there is no such choice; model can be conv, iwae_mlp, mlp, resnet."),
-    (["experiment=nope"], "experiment can be notebook, quickstart."),
+    (["experiment=nope"], "experiment can be iwae_k5, iwae_k50, iwae_vae_k1, likelihood_cpu, notebook,"),
     (["latent_dim=abc"], "latent_dim=abc: Value 'abc' of type 'str' could not be converted to Integer."),
     (["latent_dim=2,4"], "add -m"),
     (["beta=-1"], "beta=-1.0: it must be 0 or more"),

@@ -155,8 +155,6 @@ def test_objectives_of_whole_batches_are_refused_in_several_processes(overrides:
         ("prior=vamp", "prior.components=20", "objective=iwae", "posterior=full_covariance", "schedule=iwae"),
         ("prior=flow", "model=resnet", "model.channels=[4,8]", "conditional=true", "schedule=cosine", "latent_dim=2"),
         ("prior=mixture", "likelihood=gaussian", "objective=tc", "accelerator.precision=bf16-mixed"),
-        ("likelihood=discretized_logistic", "objective=mmd", "model=iwae_mlp"),
-        ("likelihood=continuous_bernoulli", "objective=capacity", "conditional=true"),
     ],
     ids=lambda overrides: overrides[0],
 )

@@ -14,7 +14,7 @@ import torch
 from tests.forks import Fork
 from tests.test_training import events, rows
 
-EPOCHS = 8
+EPOCHS = 6
 RUN = (
     "data=digits",
     "model=conv",
