@@ -1,3 +1,4 @@
+import itertools
 import json
 import statistics
 import time
@@ -14,6 +15,7 @@ from mnist_vae.callbacks import EpochImages
 from mnist_vae.drawing import FIGURES, Portrait, draw_all, draw_animation, uncertainty
 from mnist_vae.errors import RunFolderError
 from mnist_vae.loading import OpenRun, open_run
+from mnist_vae.module import VAEModule
 from mnist_vae.runs import RunFolder
 from mnist_vae.settings import beta_of
 from mnist_vae.sources import DIGITS, FASHION
@@ -143,21 +145,27 @@ def test_rows_are_read_as_numbers(trained: Path, tmp_path: Path) -> None:
 def test_drawing_takes_under_a_tenth_of_a_default_run(
     real_mnist: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """All that is drawn after ten epochs and at the end, against the epochs and the end: from three epochs' times."""
+    """All that is drawn after ten epochs and at the end, against the epochs and the end: from three epochs' times.
+
+    Those of the processor, since other work on the machine counts in all others.
+    """
     seconds: dict[str, list[float]] = {"epoch": [], "end": []}
 
     def timed(name: str, function):
         def call(*args):
-            start = time.perf_counter()
+            start = time.process_time()
             result = function(*args)
-            seconds[name].append(time.perf_counter() - start)
+            seconds[name].append(time.process_time() - start)
             return result
 
         return call
 
     monkeypatch.setattr(EpochImages, "on_train_epoch_end", timed("epoch", EpochImages.on_train_epoch_end))
     monkeypatch.setattr("mnist_vae.training.draw_all", timed("end", draw_all))
+    starts: list[float] = []
+    begin = VAEModule.on_train_epoch_start
+    monkeypatch.setattr(VAEModule, "on_train_epoch_start", lambda net: starts.append(time.process_time()) or begin(net))
     train(composed(f"data.root={real_mnist}", "accelerator=cpu", "max_epochs=3"), tmp_path)
-    epochs = statistics.median(row["seconds"] for row in RunFolder(tmp_path).read_rows())
+    epochs = statistics.median(after - before for before, after in itertools.pairwise(starts))
     drawing = 10 * statistics.median(seconds["epoch"]) + seconds["end"][0]
     assert drawing < 0.1 * (10 * epochs + seconds["end"][0]), (epochs, seconds)
