@@ -1,70 +1,91 @@
-"""Seconds per epoch of a real run beside those of a bare training loop, measured in turn in one process.
+"""How fast this project is beside what a user might pick instead: tables, benchmark.json and benchmark.png.
 
-    python scripts/benchmark.py [key=value …]
+    python scripts/benchmark.py
+    python scripts/benchmark.py suite=train,whole,sweep,nll,startup,memory,scaling
 
-Takes the keys of train.py, with model=mlp and one hidden layer. Before every epoch of the run, as train.py runs it
-(Lightning, validation, logging, pictures, checkpoints), one epoch of the bare loop of notebook.py is timed on the same
-training images: networks of the same size, the images as one tensor in memory, fused Adam, and nothing else.
+train: an epoch of train.py's real path against a notebook's loop, a bare loop over tensors, pythae where it is
+installed, and the arithmetic's own floor. whole: a default run, cold start to complete folder, against a plain script.
+sweep: eight jobs in one command and in eight. nll: importance sampling against its straightforward form and pythae's.
+startup, memory, scaling: what their names say. Whatever is compared takes turns, so that a busy moment hits all alike;
+a comparison is the median of each round's quotient. Let nothing else run meanwhile.
 """
 
-import csv
-import statistics
-import sys
-import tempfile
+import logging
 import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import pytorch_lightning as pl
-import torch
-from hydra import compose, initialize_config_dir
-from omegaconf import OmegaConf
+from mnist_vae.cli import start
+from mnist_vae.errors import SettingsError
+from mnist_vae.files import shown
+from mnist_vae.options import option
 
-from mnist_vae import cli
-from mnist_vae.sentences import CONFIGS
-from mnist_vae.training import train
-from notebook import Notebook, train_epoch
+if TYPE_CHECKING:
+    from benchmarks.results import Results
 
-WARM_UP = 1  # epochs that are not counted
-
-
-class BareLoop(pl.Callback):
-    """Times an epoch of the bare loop before each epoch of the run it belongs to."""
-
-    seconds: list[float] = []  # of the class, since the run builds the object  # noqa: RUF012
-    losses: list[float] = []  # noqa: RUF012
-
-    def __init__(self, latent_dim: int, hidden_dim: int, batch_size: int, lr: float) -> None:
-        self.model = Notebook(hidden_dim, latent_dim)
-        self.optimizer = torch.optim.Adam(self.model.parameters(), lr=lr, fused=True)
-        self.batch_size = batch_size
-
-    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        images = trainer.datamodule.train_split[0].flatten(1)  # type: ignore[attr-defined]
-        start = time.perf_counter()
-        BareLoop.losses.append(train_epoch(self.model, self.optimizer, images, self.batch_size))
-        BareLoop.seconds.append(time.perf_counter() - start)
+SUITES = ("train", "whole", "sweep", "nll", "startup", "memory", "scaling")
+ROUNDS = {"train": 5, "whole": 1, "sweep": 1, "nll": 5, "startup": 5, "memory": 1, "scaling": 1}
 
 
-def main() -> None:
-    with initialize_config_dir(str(CONFIGS), version_base="1.3"):
-        cfg = compose("train", overrides=["accelerator=cpu", "max_epochs=6", *sys.argv[1:]])
-    bare = {"_target_": "benchmark.BareLoop", "latent_dim": cfg.latent_dim, "hidden_dim": cfg.model.hidden_dims[0]}
-    OmegaConf.update(cfg, "callbacks.bare", bare | {"batch_size": cfg.batch_size, "lr": cfg.lr}, force_add=True)
-    with tempfile.TemporaryDirectory() as folder:
-        train(cfg, folder)
-        with (Path(folder) / "metrics.csv").open() as file:
-            rows = list(csv.DictReader(file))
+@dataclass
+class BenchmarkOptions:
+    suite: str = option("train,nll,startup,memory", meaning=f"any of {','.join(SUITES)}")
+    rounds: int = option(0, meaning="of each suite; 0 for " + ", ".join(f"{n} of {name}" for name, n in ROUNDS.items()))
+    overrides: str = option("", meaning="keys for all runs, separated by spaces, as in 'data=digits max_epochs=2'")
+    folder: str = option("outputs/benchmark", meaning="where benchmark.json and benchmark.png go")
 
-    from benchmark import BareLoop as Measured  # the run imported this file by name, apart from __main__
 
-    ours = [float(row["seconds"]) for row in rows][WARM_UP:]
-    theirs = Measured.seconds[WARM_UP:]
-    ratios = [a / b for a, b in zip(ours, theirs, strict=True)]
-    print(f"{len(ours)} epochs after {WARM_UP} of warm-up, {torch.get_num_threads()} threads     median   min    max")
-    for name, values in (("run, s/epoch", ours), ("bare loop, s/epoch", theirs), ("ratio, epoch by epoch", ratios)):
-        print(f"{name:48} {statistics.median(values):6.2f} {min(values):6.2f} {max(values):6.2f}")
-    print(f"last epoch's training loss: run {float(rows[-1]['train/loss']):.2f}, bare loop {Measured.losses[-1]:.2f}")
+def main(options: BenchmarkOptions) -> None:
+    names = list(dict.fromkeys(options.suite.split(",")))
+    for name in names:
+        if name not in SUITES:
+            raise SettingsError(f"suite: there is no {name!r}; it is any of {','.join(SUITES)}.")
+    if options.rounds < 0:
+        raise SettingsError(f"rounds={options.rounds}: it must be 0 or more.")
+
+    import torch
+    from benchmarks.picture import picture
+
+    from mnist_vae import hardware
+    from mnist_vae.files import write_figure, write_json
+
+    logging.getLogger("mnist_vae").setLevel(logging.WARNING)  # the runs' own lines
+    results = []
+    begun = time.perf_counter()
+    for name in names:
+        print(f"… {name}", flush=True)
+        results.append(_function(name)(options.rounds or ROUNDS[name], options.overrides.split()))
+        print(results[-1].table() + "\n", flush=True)
+    machine = hardware.describe()
+    folder = Path(options.folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    record = {"date": date.today().isoformat(), "machine": machine, "suites": [suite.record() for suite in results]}
+    write_json(folder / "benchmark.json", record)
+    title = f"{machine['processor']}, {torch.get_num_threads()} threads, torch {torch.__version__}, {record['date']}"
+    write_figure(folder / "benchmark.png", picture(results, title))
+    missed = [c.name for suite in results for c in suite.comparisons if c.met is False]
+    print(f"{title}; {(time.perf_counter() - begun) / 60:.0f} min")
+    print("targets: " + (f"{len(missed)} not met: {', '.join(missed)}" if missed else "all met"))
+    print(f"written to {shown(folder / 'benchmark.json')} and benchmark.png")
+
+
+def _function(suite: str) -> "Callable[[int, list[str]], Results]":
+    # Each imports what it needs; `startup` is about that very cost, in processes of its own.
+    from benchmarks import commands, likelihood, scaling, training
+
+    return {
+        "train": training.suite,
+        "whole": commands.whole,
+        "sweep": commands.sweep,
+        "nll": likelihood.suite,
+        "startup": commands.startup,
+        "memory": commands.memory,
+        "scaling": scaling.suite,
+    }[suite]
 
 
 if __name__ == "__main__":
-    cli.run(main)
+    start(main, BenchmarkOptions, __doc__)

@@ -62,7 +62,7 @@ def generate_samples(options: GenerateOptions, run: OpenRun) -> str:
     import math
 
     from mnist_vae import figures, generation
-    from mnist_vae.files import write_png
+    from mnist_vae.files import png, write_atomically
 
     bar = partial(tqdm, desc="decoding", unit="batch", leave=False, disable=None)
     labels = _labels(run, options)
@@ -70,7 +70,8 @@ def generate_samples(options: GenerateOptions, run: OpenRun) -> str:
     name = f"samples_{options.count}" if options.label is None else f"samples_{options.count}_label{options.label}"
     path = _place(run, name, options)
     shown_images = images[:DRAWN].numpy()
-    write_png(path.with_suffix(".png"), figures.image_grid(shown_images, columns=math.ceil(len(shown_images) ** 0.5)))
+    grid = figures.image_grid(shown_images, columns=math.ceil(len(shown_images) ** 0.5))
+    write_atomically(path.with_suffix(".png"), png(grid))
     first = f" (the first {DRAWN} of them)" if options.count > DRAWN else ""
     arrays = {"codes": codes, "images": images} | ({"labels": labels} if labels is not None else {})
     return _save(path, first, **arrays)

@@ -8,6 +8,8 @@ Prints the mean training loss of each epoch on the 60,000 images of MNIST, in na
 
 import os
 import sys
+from collections.abc import Iterator
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -37,15 +39,18 @@ class Notebook(nn.Module):
 
 def train_epoch(model: Notebook, optimizer: torch.optim.Optimizer, images: Tensor, batch_size: int = 128) -> float:
     """One epoch over uint8 images (n, 784); returns the mean loss per image."""
-    total = torch.zeros(())
+    return float(torch.stack(list(steps(model, optimizer, images, batch_size))).sum()) / len(images)
+
+
+def steps(model: Any, optimizer: torch.optim.Optimizer, images: Tensor, batch_size: int = 128) -> Iterator[Tensor]:
+    """The same, step by step: the sum of the loss over each batch."""
     for indices in torch.randperm(len(images)).split(batch_size):
-        x = images[indices].float().div_(255)
+        x = images.index_select(0, indices).float().div_(255)
         optimizer.zero_grad()
         loss = model.loss(x)
         loss.backward()
         optimizer.step()
-        total += loss.detach()
-    return float(total) / len(images)
+        yield loss.detach()
 
 
 def curve(images: Tensor, seed: int, epochs: int) -> list[float]:

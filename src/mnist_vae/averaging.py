@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import WeightAveraging
 from torch import Tensor
@@ -26,6 +27,10 @@ class ExponentialAverage(WeightAveraging):
             raise ValueError(f"decay is {decay}; it must be 0 or more, and below 1")
         self.decay = decay
         super().__init__(multi_avg_fn=self._average)
+
+    def on_before_optimizer_step(self, trainer: pl.Trainer, *_: Any) -> None:
+        """Take in what the step before has come to; Lightning's hook of a batch is called after several steps."""
+        self.on_train_batch_end(trainer, trainer.lightning_module, None, None, 0)
 
     @torch.no_grad()
     def _average(self, averaged: Any, current: Sequence[Tensor], count: Tensor | int) -> None:

@@ -18,7 +18,7 @@ from tqdm import tqdm
 from mnist_vae import figures
 from mnist_vae.drawing import kl_bars
 from mnist_vae.encoding import encode_images
-from mnist_vae.files import write_atomically, write_png
+from mnist_vae.files import png, write_atomically
 from mnist_vae.gallery import Gallery
 from mnist_vae.loggers import TensorBoard
 from mnist_vae.module import VAEModule
@@ -79,9 +79,13 @@ class Recorder(pl.callbacks.Checkpoint):
                 logger.save()
         self.stopped_early = bool(trainer.should_stop)
         # Every process must take part in saving.
+        best, last = (self.folder / "checkpoints" / f"{name}.ckpt" for name in ("best", "last"))
         if self.best is self.rows[-1]:
-            trainer.save_checkpoint(self.folder / "checkpoints" / "best.ckpt")
-        trainer.save_checkpoint(self.folder / "checkpoints" / "last.ckpt")
+            trainer.save_checkpoint(best)
+            if trainer.is_global_zero:
+                write_atomically(last, best.read_bytes())  # what need not be packed a second time
+        else:
+            trainer.save_checkpoint(last)
         # The checkpoints are part of what an epoch costs; metrics.csv gets to know with the next row, or at the end.
         self.rows[-1]["seconds"] = time.perf_counter() - self._started
         if trainer.is_global_zero:
@@ -145,27 +149,26 @@ class EpochImages(pl.Callback):
         split = trainer.datamodule.test_split  # type: ignore[attr-defined]
         gallery = Gallery.of(pl_module.vae, split)
         pairs = torch.cat([gallery.originals, gallery.reconstructions]).numpy()
-        grids = {
-            "reconstructions": figures.image_grid(pairs, columns=len(gallery.labels)),
-            "samples": figures.image_grid(gallery.samples.numpy(), columns=10),
+        pictures = {
+            "reconstructions": png(figures.image_grid(pairs, columns=len(gallery.labels))),
+            "samples": png(figures.image_grid(gallery.samples.numpy(), columns=10)),
         }
-        for name, grid in grids.items():
-            write_png(Path(trainer.default_root_dir) / "figures" / "epochs" / f"{name}_{epoch:04d}.png", grid)
+        for name, picture in pictures.items():
+            path = Path(trainer.default_root_dir) / "figures" / "epochs" / f"{name}_{epoch:04d}.png"
+            write_atomically(path, picture)
         boards = [logger for logger in trainer.loggers if isinstance(logger, TensorBoard)]
         if boards:
             posterior = encode_images(pl_module.vae, *(part[: self.KL_IMAGES] for part in split))
             bars = kl_bars(pl_module.vae, posterior, f"epoch {epoch}", numbered=False)
             if bars is not None:
-                grids["kl_per_dimension"] = figures.pixels(bars)
+                pictures["kl_per_dimension"] = png(figures.pixels(bars, dpi=100))
         for board in boards:
-            for name, grid in grids.items():
-                board.experiment.add_image(f"visuals/{name}", grid, trainer.global_step, dataformats="HWC")
+            for name, picture in pictures.items():
+                board.write_picture(f"visuals/{name}", picture, trainer.global_step)
 
 
 class Progress(pl.callbacks.ProgressBar):
     """One bar over all the epochs of a run."""
-
-    REFRESH = 10  # steps; drawing the bar at every step would cost more than it tells
 
     def __init__(self) -> None:
         super().__init__()
@@ -176,7 +179,7 @@ class Progress(pl.callbacks.ProgressBar):
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         if trainer.is_global_zero:
-            steps = int(trainer.num_training_batches)
+            steps = trainer.datamodule.steps_per_epoch  # type: ignore[attr-defined]
             self._bar = tqdm(
                 total=steps * (trainer.max_epochs or 1),
                 initial=trainer.global_step,
@@ -194,7 +197,7 @@ class Progress(pl.callbacks.ProgressBar):
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        if self._bar is not None and (batch_idx + 1) % self.REFRESH == 0:
+        if self._bar is not None:
             assert isinstance(pl_module, VAEModule)
             if pl_module.latest_loss is not None:
                 self._bar.set_postfix_str(f"loss {pl_module.latest_loss:.2f}", refresh=False)

@@ -1,5 +1,6 @@
 """Files that are either whole or not there."""
 
+import io
 import json
 import os
 from collections.abc import Callable
@@ -32,12 +33,14 @@ def write_atomically(path: Path, content: bytes | Callable[[IO[bytes]], Any]) ->
         temporary.unlink(missing_ok=True)
 
 
-def write_png(path: Path, pixels: "np.ndarray") -> None:
-    """Write uint8 pixels (height, width, channels) as PNG, atomically."""
+def png(pixels: "np.ndarray") -> bytes:
+    """uint8 pixels (height, width, channels) as the contents of a PNG."""
     from PIL import Image
 
     image = Image.fromarray(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels)
-    write_atomically(path, lambda file: image.save(file, format="png"))
+    content = io.BytesIO()
+    image.save(content, format="png", compress_level=3)  # half the time of the default, and a quarter more bytes
+    return content.getvalue()
 
 
 def write_figure(path: Path, figure: "Figure") -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 from pytorch_lightning.loggers import Logger, TensorBoardLogger
 from pytorch_lightning.utilities import rank_zero_only
+from tensorboard.compat.proto.summary_pb2 import Summary
 from torch import Tensor
 from torch.nn import functional
 
@@ -50,6 +51,12 @@ class TensorBoard(TensorBoardLogger):
         charts = {name: ["Multiline", [f"^{name}/({'|'.join(SPLITS)})$"]] for name in TERMS}
         steps = {name: ["Multiline", [f"^within_epoch/{name}$"]] for name in ("loss", "gradient_norm", "beta")}
         self.experiment.add_custom_scalars({"nats per image": charts, "within epochs": steps})
+
+    @rank_zero_only
+    def write_picture(self, tag: str, content: bytes, step: int) -> None:
+        """A picture that is the contents of a PNG already, so that it need not be packed a second time."""
+        value = Summary.Value(tag=tag, image=Summary.Image(encoded_image_string=content))
+        self.experiment.file_writer.add_summary(Summary(value=[value]), step)
 
     @rank_zero_only
     def write_projector(self, means: Tensor, images: Tensor, names: list[str], step: int) -> None:

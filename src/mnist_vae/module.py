@@ -6,10 +6,12 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
+from pytorch_lightning.core.optimizer import LightningOptimizer
+from pytorch_lightning.utilities.model_helpers import is_overridden
 from torch import Tensor
 
 from mnist_vae import metrics
-from mnist_vae.data import EVALUATION_SEED, Batch
+from mnist_vae.data import EVALUATION_SEED, Batch, Stretch
 from mnist_vae.errors import TrainingDiverged
 from mnist_vae.noise import Noise, seed_everything
 from mnist_vae.objectives import Terms
@@ -40,6 +42,7 @@ class VAEModule(pl.LightningModule):
         lr_factor: Callable[[float], float] | None = None,
     ) -> None:
         super().__init__()
+        self.automatic_optimization = False  # for then each call of training_step would have to be one step
         self.vae = vae
         self.objective = objective
         self.make_optimizer = make_optimizer
@@ -54,9 +57,8 @@ class VAEModule(pl.LightningModule):
         optimizer = self.make_optimizer(self.parameters())
         if self.lr_factor is None:
             return optimizer
-        factor, steps = self.lr_factor, self.trainer.estimated_stepping_batches / (self.trainer.max_epochs or 1)
-        scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: factor(step / steps))
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
+        factor, steps = self.lr_factor, self._steps_per_epoch()
+        return [optimizer], [torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: factor(step / steps))]
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         # What loading.open_run needs beside the config.
@@ -66,21 +68,60 @@ class VAEModule(pl.LightningModule):
 
     def on_train_epoch_start(self) -> None:
         seed_everything(self.seed, self.current_epoch)
-        self.steps_in_epoch = int(self.trainer.num_training_batches)
+        self.steps_in_epoch = self._steps_per_epoch()
+        self._step = 0  # of the epoch
+        self._unwatched = self._is_unwatched()
         self._window = TermSums(self.log_every_n_steps, self.device)
         self._pending: dict[str, float] | None = None  # of the latest look, until the gradient is there
         self._gradient_norms: list[float] = []
         self._epoch_sums = torch.zeros(3, dtype=torch.float64)
         self._epoch_images = 0
 
-    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+    def training_step(self, stretch: Stretch, batch_idx: int) -> None:
+        """Several steps, so that what Lightning does around each call is done for all of them once."""
+        optimizer: Any = self.optimizers()
+        for batch in stretch:
+            self.step(batch, optimizer)
+
+    def step(self, batch: Batch, optimizer: LightningOptimizer) -> None:
+        """One step of the optimiser."""
         vae = self.vae.given(batch.labels)
-        terms = self.objective(vae, batch.images, self._epochs_done(batch_idx), self._noise(batch))
+        terms = self.objective(vae, batch.images, self._epochs_done(self._step), self._noise(batch))
         self._window.add(terms, batch.total)
-        if self._window.full or batch_idx + 1 == self.steps_in_epoch:
-            self._close_window(batch_idx)
+        if self._window.full or self._step + 1 == self.steps_in_epoch:
+            self._close_window(self._step)
+        optimizer.optimizer.zero_grad()
         # DDP averages gradients over processes; this weight makes that the mean over the images of all of them.
-        return terms.loss.sum() * (self.trainer.world_size / batch.total)
+        loss = terms.loss.sum() * (self.trainer.world_size / batch.total)
+        if self._unwatched:
+            loss.backward()
+            if self._pending is not None:
+                self.on_before_optimizer_step(optimizer.optimizer)
+            optimizer.optimizer.step()
+            self._count_step()
+        else:
+            self.manual_backward(loss)
+            optimizer.step()
+        torch.clear_autocast_cache()  # it keeps the weights in half precision, until training_step returns
+        if self.lr_factor is not None:
+            self.lr_schedulers().step()  # type: ignore[union-attr]
+        self._step += 1
+
+    def _is_unwatched(self) -> bool:
+        """Whether nothing is to happen between gradient and step that Lightning would have to see to.
+
+        Asking each callback at each of its hooks takes a tenth of the time of a small model's step.
+        """
+        scaler = getattr(self.trainer.precision_plugin, "scaler", None)
+        hooks = "on_before_backward", "on_after_backward", "on_before_optimizer_step"
+        heard = any(is_overridden(hook, one) for hook in hooks for one in self.trainer.callbacks)  # type: ignore[attr-defined]
+        return self.trainer.world_size == 1 and scaler is None and not heard
+
+    def _count_step(self) -> None:
+        """Have trainer.global_step count a step that was not taken through Lightning's optimiser."""
+        progress = self.trainer.fit_loop.epoch_loop.manual_optimization.optim_step_progress
+        progress.increment_ready()
+        progress.increment_completed()
 
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
         if self._pending is None:
@@ -141,11 +182,11 @@ class VAEModule(pl.LightningModule):
     def on_test_epoch_start(self) -> None:
         self._start_evaluation()
 
-    def validation_step(self, batch: Batch, batch_idx: int) -> None:
-        self._evaluate(batch)
+    def validation_step(self, stretch: Stretch, batch_idx: int) -> None:
+        self._evaluate(stretch)
 
-    def test_step(self, batch: Batch, batch_idx: int) -> None:
-        self._evaluate(batch)
+    def test_step(self, stretch: Stretch, batch_idx: int) -> None:
+        self._evaluate(stretch)
 
     def on_validation_epoch_end(self) -> None:
         self._report_evaluation("val")
@@ -160,15 +201,16 @@ class VAEModule(pl.LightningModule):
         self._images = 0
         self._means: list[Tensor] = []
 
-    def _evaluate(self, batch: Batch) -> None:
-        vae = self.vae.given(batch.labels)
-        terms = self.objective(vae, batch.images, self._epochs_done(), self._noise(batch, self._generator))
-        self._sums += torch.stack([term.sum() for term in terms]).cpu().double()
-        self._images += batch.total
-        noise, means = self._noise(batch), vae.encode(batch.images).mean
-        rows = means.new_zeros(batch.total, means.shape[1])  # zero where other processes have their images
-        rows[noise.rank :: noise.world_size] = means
-        self._means.append(rows)
+    def _evaluate(self, stretch: Stretch) -> None:
+        for batch in stretch:
+            vae = self.vae.given(batch.labels)
+            terms = self.objective(vae, batch.images, self._epochs_done(), self._noise(batch, self._generator))
+            self._sums += torch.stack([term.sum() for term in terms]).cpu().double()
+            self._images += batch.total
+            noise, means = self._noise(batch), vae.encode(batch.images).mean
+            rows = means.new_zeros(batch.total, means.shape[1])  # zero where other processes have their images
+            rows[noise.rank :: noise.world_size] = means
+            self._means.append(rows)
 
     def _report_evaluation(self, split: str) -> None:
         sums = self._sums.to(self.device, torch.float32 if self.device.type == "mps" else torch.float64)
@@ -184,6 +226,9 @@ class VAEModule(pl.LightningModule):
             # Just before that moment, since a schedule that begins again each epoch would have begun again.
             return math.nextafter(self.trainer.global_step / self.steps_in_epoch, 0.0)
         return self.current_epoch + batch_idx / self.steps_in_epoch
+
+    def _steps_per_epoch(self) -> int:
+        return self.trainer.datamodule.steps_per_epoch  # type: ignore[attr-defined]
 
     def _noise(self, batch: Batch, generator: torch.Generator | None = None) -> Noise:
         return Noise(batch.total, self.trainer.global_rank, self.trainer.world_size, generator)
@@ -226,7 +271,7 @@ class TermSums:
 
     def add(self, terms: Terms, images: int) -> None:
         """Take in one step's terms; `images` is the size of the whole batch."""
-        torch.stack([term.detach().sum() for term in terms], out=self.rows[self.filled])
+        torch.sum(torch.stack(terms).detach(), dim=1, out=self.rows[self.filled])
         self.filled += 1
         self.images += images
 

@@ -50,6 +50,5 @@ class Noise(NamedTuple):
 
     def _rows(self, draw, shape: tuple[int, ...], device: torch.device | str) -> Tensor:
         source = device if self.generator is None else self.generator.device
-        return draw(self.total, *shape, generator=self.generator, device=source)[self.rank :: self.world_size].to(
-            device
-        )
+        drawn = draw(self.total, *shape, generator=self.generator, device=source).to(device)
+        return drawn if self.world_size == 1 else drawn[self.rank :: self.world_size]

@@ -115,7 +115,9 @@ class VAE(nn.Module):
             samples: draws per image, as leading dimensions; one draw without any if there are none.
         """
         posterior = self.encode(x)
-        draws = noise.normal(*samples, self.latent_dim, device=x.device).movedim(0, -2)
+        draws = noise.normal(*samples, self.latent_dim, device=x.device)
+        if samples:
+            draws = draws.movedim(0, -2)
         z = posterior.rsample(draws)
         return Inference(posterior, z, self.likelihood.log_prob(self.decode_parameters(z), x))
 

@@ -1,0 +1,165 @@
+"""Suites of whole commands, each a process of its own: `whole`, `sweep`, `startup`, `memory`."""
+
+import os
+import re
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytorch_lightning as pl
+
+from benchmarks.results import Comparison, Measured, Results
+
+ROOT = Path(__file__).parents[2]
+TRAIN = str(ROOT / "train.py")
+PLAIN = str(ROOT / "scripts" / "benchmarks" / "plain.py")
+JOBS = 8
+IMPORTS = "import torch, pytorch_lightning"
+
+
+class Done(NamedTuple):
+    """What a command cost and printed."""
+
+    seconds: float
+    peak_bytes: int
+    output: str
+
+
+def python(*words: str, **environment: str) -> Done:
+    """`python <words>` in a process of its own; its peak resident memory is without its children's.
+
+    Raises:
+        RuntimeError: it failed.
+    """
+    paths = os.pathsep.join([str(ROOT / "scripts"), os.environ.get("PYTHONPATH", "")]).rstrip(os.pathsep)
+    with tempfile.TemporaryFile("w+") as printed:
+        start = time.perf_counter()
+        process = subprocess.Popen(
+            [sys.executable, *words],
+            env={**os.environ, "PYTHONPATH": paths, **environment},
+            cwd=ROOT,
+            stdout=printed,
+            stderr=subprocess.STDOUT,
+        )
+        _, status, usage = os.wait4(process.pid, 0)
+        seconds = time.perf_counter() - start
+        process.returncode = os.waitstatus_to_exitcode(status)
+        printed.seek(0)
+        output = printed.read()
+    if process.returncode != 0:
+        raise RuntimeError(f"python {' '.join(words)} failed:\n{output}")
+    unit = 1 if sys.platform == "darwin" else 1024
+    return Done(seconds, usage.ru_maxrss * unit, output)
+
+
+def in_turn(rounds: int, commands: dict[str, Callable[[Path], Done]]) -> dict[str, list[Done]]:
+    """Every command once in each round, with an empty folder for what it writes."""
+    done: dict[str, list[Done]] = {name: [] for name in commands}
+    for _ in range(rounds):
+        for name, command in commands.items():
+            with tempfile.TemporaryDirectory() as folder:
+                done[name].append(command(Path(folder)))
+    return done
+
+
+def whole(rounds: int, overrides: list[str]) -> Results:
+    """A default run from a cold start to its complete folder, and the plain script that trains the same."""
+    run, plain = "python train.py", "plain script"
+    epochs = next((word.partition("=")[2] for word in overrides if word.startswith("max_epochs=")), "10")
+
+    def train(folder: Path) -> Done:
+        done = python(TRAIN, *overrides, f"hydra.run.dir={folder / 'run'}")
+        if not (folder / "run" / "metrics.json").exists():
+            raise RuntimeError(f"the run is not complete:\n{done.output}")
+        return done
+
+    done = in_turn(rounds, {run: train, plain: lambda folder: python(PLAIN, f"folder={folder}", f"epochs={epochs}")})
+    seconds = {name: Measured(name, "s", [one.seconds for one in several]) for name, several in done.items()}
+    peaks = [Measured(f"{name}, peak", "MB", [one.peak_bytes / 1e6 for one in ones]) for name, ones in done.items()]
+    faster = Comparison.quotient(f"{plain} / {run}", seconds[plain], seconds[run], 2.0, "at least")
+    said = [re.findall(r"test ELBO\W+([\d.]+)|test loss ([\d.]+)", ones[-1].output)[-1] for ones in done.values()]
+    ours, theirs = ("".join(groups) for groups in said)
+    return Results("whole", [*seconds.values(), *peaks], [faster], [f"test ELBO: run -{ours}, plain script -{theirs}"])
+
+
+def sweep(rounds: int, overrides: list[str]) -> Results:
+    """Eight small jobs: one after the other in one command, on all cores by joblib, and as eight commands."""
+    small = ["data=digits", "max_epochs=5", "latent_dim=5", *overrides]
+    seeds = f"seed={','.join(map(str, range(JOBS)))}"
+
+    def multirun(launcher: str) -> Callable[[Path], Done]:
+        return lambda folder: python(
+            TRAIN, "-m", seeds, *small, f"launcher={launcher}", f"hydra.sweep.dir={folder / 'sweep'}"
+        )
+
+    def commands(folder: Path) -> Done:
+        each = [python(TRAIN, *small, f"seed={seed}", f"hydra.run.dir={folder / str(seed)}") for seed in range(JOBS)]
+        return Done(sum(one.seconds for one in each), max(one.peak_bytes for one in each), each[-1].output)
+
+    names = "one command, serial", "one command, joblib", f"{JOBS} commands"
+    done = in_turn(rounds, dict(zip(names, [multirun("serial"), multirun("joblib"), commands], strict=True)))
+    serial, joblib, several = (Measured(name, "s", [one.seconds for one in done[name]]) for name in names)
+    return Results(
+        "sweep",
+        [serial, joblib, several],
+        [
+            Comparison.quotient("serial / joblib", serial, joblib, 1.35, "at least"),
+            Comparison.quotient(f"{JOBS} commands / serial", several, serial, 1.5, "at least"),
+        ],
+        [f"{JOBS} jobs of {' '.join(small)}"],
+    )
+
+
+class FirstStep(pl.Callback):
+    """Ends the process after the first step; all that was written is in a folder to be thrown away."""
+
+    def on_train_batch_end(self, *_: Any) -> None:
+        os._exit(0)
+
+
+def startup(rounds: int, overrides: list[str]) -> Results:
+    """`--help`, `--cfg job`, and the time to the end of the first training step."""
+    first = "+callbacks.first={_target_: benchmarks.commands.FirstStep}"
+    commands: dict[str, Callable[[Path], Done]] = {
+        "--help": lambda _: python(TRAIN, "--help"),
+        "--cfg job": lambda _: python(TRAIN, "--cfg", "job", *overrides),
+        "first step": lambda folder: python(TRAIN, first, *overrides, f"hydra.run.dir={folder / 'run'}"),
+        IMPORTS: lambda _: python("-c", IMPORTS),
+    }
+    in_turn(1, commands)  # what lies on the disk comes into memory
+    done = in_turn(rounds, commands)
+    measured = {name: Measured(name, "s", [one.seconds for one in ones]) for name, ones in done.items()}
+    more = [a - b for a, b in zip(measured["first step"].values, measured[IMPORTS].values, strict=True)]
+    return Results(
+        "startup",
+        list(measured.values()),
+        [
+            Comparison("--help", measured["--help"].values, 1.0, unit="s"),
+            Comparison("--cfg job", measured["--cfg job"].values, 1.0, unit="s"),
+            Comparison("first step beyond the imports", more, 1.5, unit="s"),
+        ],
+    )
+
+
+def memory(rounds: int, overrides: list[str]) -> Results:
+    """Peak resident memory of a run of two epochs, and of the plain script."""
+
+    def run(*words: str) -> Callable[[Path], Done]:
+        return lambda folder: python(TRAIN, *words, *overrides, "max_epochs=2", f"hydra.run.dir={folder / 'run'}")
+
+    done = in_turn(
+        rounds,
+        {
+            IMPORTS: lambda _: python("-c", IMPORTS),
+            "train.py": run(),
+            "train.py model=conv": run("model=conv"),
+            "plain script": lambda folder: python(PLAIN, f"folder={folder}", "epochs=2"),
+        },
+    )
+    return Results(
+        "memory", [Measured(name, "MB", [one.peak_bytes / 1e6 for one in ones]) for name, ones in done.items()]
+    )

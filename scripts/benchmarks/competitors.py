@@ -1,0 +1,183 @@
+"""Other ways to train the same VAE, which a run is timed against: each is what its user would write or pick.
+
+All of them train on the same images as the run (784-400-20, or the same convolutions), with Adam at the run's learning
+rate, and give the mean training loss of an epoch in nats per image.
+"""
+
+import contextlib
+import io
+import logging
+import tempfile
+from collections.abc import Iterator
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.utils.data import DataLoader
+from torch.utils.flop_counter import FlopCounterMode
+from torchvision import datasets, transforms
+
+from mnist_vae.networks.conv import Conv
+from notebook import Notebook, steps
+
+IMAGE = (1, 28, 28)
+
+
+class Competitor(Protocol):
+    """Something that trains, an epoch at a time."""
+
+    name: str
+
+    def epoch(self) -> float:
+        """Train one; the mean loss per image."""
+        ...
+
+
+class NotebookLoop:
+    """As tutorials have it: torchvision's MNIST as pictures, ToTensor, DataLoader, Adam, the loss read at each step."""
+
+    name = "notebook loop"
+
+    def __init__(self, images: Tensor, batch_size: int, lr: float) -> None:
+        self.loader = DataLoader(pictures(images), batch_size=batch_size, shuffle=True)
+        self.model = Notebook(latent_dim=20)
+        self.optimizer = torch.optim.Adam(self.model.parameters(), lr=lr)
+
+    def epoch(self) -> float:
+        total = 0.0
+        for x, _ in self.loader:
+            self.optimizer.zero_grad()
+            loss = self.model.loss(x.view(-1, 784))
+            loss.backward()
+            total += loss.item()
+            self.optimizer.step()
+        return total / len(self.loader.dataset)  # type: ignore[arg-type]
+
+
+class BareLoop:
+    """Nothing but the arithmetic: the images as one tensor in memory, fused Adam, no framework."""
+
+    name = "bare loop"
+
+    def __init__(self, images: Tensor, batch_size: int, lr: float) -> None:
+        self.images, self.batch_size = images.flatten(1), batch_size
+        self.model: Any = Notebook()
+        self.optimizer = torch.optim.Adam(self.model.parameters(), lr=lr, fused=True)
+
+    def epoch(self) -> float:
+        return float(torch.stack(list(self.steps())).sum()) / len(self.images)
+
+    def steps(self) -> Iterator[Tensor]:
+        """An epoch, step by step: the sum of the loss over each batch."""
+        return steps(self.model, self.optimizer, self.images, self.batch_size)
+
+
+class ConvNotebook(nn.Module):
+    """The layers of model=conv, with the loss of the notebook."""
+
+    def __init__(self, latent_dim: int, channels: list[int], hidden_dim: int) -> None:
+        super().__init__()
+        network = Conv(IMAGE, latent_dim, 1, channels, hidden_dim)
+        self.encoder, self.decoder = network.encoder, network.decoder
+        self.head = nn.Linear(hidden_dim, 2 * latent_dim)
+
+    def loss(self, x: Tensor) -> Tensor:
+        x = x.view(-1, *IMAGE)
+        mean, log_var = self.head(self.encoder(x)).chunk(2, dim=1)
+        logits = self.decoder(mean + torch.randn_like(mean) * torch.exp(0.5 * log_var))
+        reconstruction = F.binary_cross_entropy_with_logits(logits, x, reduction="sum")
+        return reconstruction - 0.5 * torch.sum(1 + log_var - mean.pow(2) - log_var.exp())
+
+
+class BareConvLoop(BareLoop):
+    """The bare loop for the convolutions, which lie in memory with their channels innermost."""
+
+    def __init__(self, images: Tensor, batch_size: int, lr: float, channels: list[int], hidden_dim: int) -> None:
+        self.images, self.batch_size = images.flatten(1), batch_size
+        self.model = ConvNotebook(20, channels, hidden_dim)
+        self.optimizer = torch.optim.Adam(self.model.parameters(), lr=lr, fused=True)
+
+
+class Pythae:
+    """pythae's VAE and trainer, with networks of the same size in the place of its own, which are wider."""
+
+    name = "pythae"
+
+    def __init__(self, images: Tensor, batch_size: int, lr: float) -> None:
+        from pythae.data.datasets import BaseDataset
+        from pythae.trainers import BaseTrainer, BaseTrainerConfig
+
+        self.folder = tempfile.TemporaryDirectory()
+        config = BaseTrainerConfig(
+            output_dir=self.folder.name,
+            per_device_train_batch_size=batch_size,
+            learning_rate=lr,
+            optimizer_cls="Adam",
+            no_cuda=True,
+        )
+        floats = images.flatten(1).float() / 255
+        with _silence():
+            data = BaseDataset(floats, torch.zeros(len(floats)))
+            self.trainer = BaseTrainer(pythae_vae(), data, training_config=config)
+            self.trainer.prepare_training()
+        self.count = 0
+
+    def epoch(self) -> float:
+        self.count += 1
+        with _silence():
+            return float(self.trainer.train_step(self.count))  # the mean of the batches' means
+
+
+def pythae_vae() -> Any:
+    """pythae's VAE 784-400-20, with its output through a sigmoid and binary cross-entropy, as pythae has it."""
+    from pythae.models import VAE, VAEConfig
+    from pythae.models.base.base_utils import ModelOutput
+    from pythae.models.nn import BaseDecoder, BaseEncoder
+
+    class Encoder(BaseEncoder):
+        def __init__(self) -> None:
+            BaseEncoder.__init__(self)
+            self.hidden, self.mean, self.log_var = nn.Linear(784, 400), nn.Linear(400, 20), nn.Linear(400, 20)
+
+        def forward(self, x: Tensor) -> Any:
+            h = F.relu(self.hidden(x.reshape(-1, 784)))
+            return ModelOutput(embedding=self.mean(h), log_covariance=self.log_var(h))
+
+    class Decoder(BaseDecoder):
+        def __init__(self) -> None:
+            BaseDecoder.__init__(self)
+            self.hidden, self.output = nn.Linear(20, 400), nn.Linear(400, 784)
+
+        def forward(self, z: Tensor) -> Any:
+            return ModelOutput(reconstruction=torch.sigmoid(self.output(F.relu(self.hidden(z)))))
+
+    config = VAEConfig(input_dim=(784,), latent_dim=20, reconstruction_loss="bce")
+    return VAE(config, Encoder(), Decoder())
+
+
+def pictures(images: Tensor) -> datasets.MNIST:
+    """torchvision's dataset of uint8 images (n, 1, height, width), with ToTensor, as from its own files."""
+    data = datasets.MNIST.__new__(datasets.MNIST)
+    data.data, data.targets = images[:, 0], torch.zeros(len(images), dtype=torch.long)
+    data.transform, data.target_transform = transforms.ToTensor(), None
+    return data
+
+
+def step_flops(model: Any, batch_size: int) -> int:
+    """Floating-point operations of one step's matrix products and convolutions, forwards and backwards."""
+    x = torch.rand(batch_size, 784)
+    with FlopCounterMode(display=False) as counter:
+        model.loss(x).backward()
+    model.zero_grad()
+    return counter.get_total_flops()
+
+
+@contextlib.contextmanager
+def _silence() -> Iterator[None]:
+    logging.disable()
+    try:
+        with contextlib.redirect_stderr(io.StringIO()), contextlib.redirect_stdout(io.StringIO()):
+            yield
+    finally:
+        logging.disable(logging.NOTSET)
