@@ -15,15 +15,20 @@ from tests.test_module import fit
 
 @pytest.mark.parametrize("decay", [0.0, 0.6])
 def test_the_average_is_the_recursion(decay: float) -> None:
-    seen: list[torch.Tensor] = []
+    seen: list[torch.Tensor] = []  # the weights after each step
     average = ExponentialAverage(decay)
 
     class Watch(pl.Callback):
-        def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *_: object) -> None:
+        def on_before_optimizer_step(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *_: object) -> None:
+            if trainer.global_step > 0:
+                seen.append(next(pl_module.parameters()).detach().clone())
+
+        def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
             seen.append(next(pl_module.parameters()).detach().clone())
 
     _, net, _ = fit(ELBO(), max_epochs=2, callbacks=[Watch(), average])
     expected = seen[0]
+    assert len(seen) == 10
     for step, weights in enumerate(seen[1:], start=1):
         share = min(decay, (1 + step) / (10 + step))
         expected = share * expected + (1 - share) * weights

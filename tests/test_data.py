@@ -1,10 +1,11 @@
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import pytest
 import torch
 from torch import Tensor
+from torch.utils.data import DataLoader
 
-from mnist_vae.data import BatchOrder, ImageDataModule, ImageDataset, binarize, to_unit
+from mnist_vae.data import Batch, BatchOrder, ImageDataModule, ImageDataset, binarize, to_unit
 from mnist_vae.errors import SettingsError
 from mnist_vae.noise import Noise
 from mnist_vae.settings import Binarize
@@ -30,7 +31,7 @@ def module(val_size: int = 8, how: Binarize = Binarize.none, batch_size: int = 7
 def epoch(data: ImageDataModule, number: int = 0) -> list[Tensor]:
     loader = data.train_dataloader()
     loader.sampler.set_epoch(number)  # type: ignore[union-attr]
-    return [batch.labels for batch in loader]
+    return [batch.labels for stretch in loader for batch in stretch]
 
 
 def test_an_epoch_sees_every_training_image_once_in_whole_batches() -> None:
@@ -45,10 +46,39 @@ def test_an_epoch_sees_every_training_image_once_in_whole_batches() -> None:
 def test_images_stay_with_their_labels_and_are_uint8_in_memory() -> None:
     data = module()
     for loader in (data.train_dataloader(), data.val_dataloader(), data.test_dataloader()):
-        for batch in loader:
-            assert batch.images.dtype == torch.uint8
-            assert batch.images.shape[1:] == data.image_shape == (1, 3, 3)
-            assert torch.equal(batch.images[:, 0, 0, 0].long(), batch.labels)
+        assert isinstance(loader, DataLoader)
+        assert all(images.dtype == torch.uint8 for images, _ in loader.dataset.tensors.values())  # type: ignore[attr-defined]
+        for batch in (batch for stretch in loader for batch in stretch):
+            assert batch.images.dtype == torch.float32 and batch.images.shape[1:] == data.image_shape == (1, 3, 3)
+            assert torch.equal((batch.images[:, 0, 0, 0] * 255).round().long(), batch.labels)
+
+
+@pytest.mark.parametrize("stretch", [1, 2, 5, 50])
+def test_batches_are_the_same_however_many_are_asked_for_at_once(stretch: int) -> None:
+    data = ImageDataset(torch.arange(40, dtype=torch.uint8).reshape(40, 1, 1, 1), torch.arange(40), Binarize.dynamic)
+
+    def batches(order: BatchOrder) -> list[Batch]:
+        torch.manual_seed(0)
+        return [batch for one in order for batch in data[one]]
+
+    order = BatchOrder(40, 7, seed=1, stretch=stretch)
+    assert len(order) == len(list(order)) == -(-6 // stretch)
+    one_by_one, together = batches(BatchOrder(40, 7, seed=1)), batches(order)
+    assert len(one_by_one) == len(together) == 6
+    for one, other in zip(one_by_one, together, strict=True):
+        assert torch.equal(one.labels, other.labels) and one.total == other.total
+        assert torch.equal(one.images, other.images)  # the bits, too, are drawn in the same order
+
+
+def test_all_images_are_moved_to_a_device_once() -> None:
+    """The device `meta` stands for a GPU: it has shapes and no values."""
+    data, meta = ImageDataset(torch.zeros(9, 1, 2, 2, dtype=torch.uint8), torch.zeros(9).long()), torch.device("meta")
+    stretches = [data[batches].to(meta) for batches in BatchOrder(9, 2, seed=0, stretch=2)]
+    assert [len(stretch) for stretch in stretches] == [2, 2, 1]
+    assert all(batch.images.device == batch.labels.device == meta for stretch in stretches for batch in stretch)
+    assert set(data.tensors) == {torch.device("cpu"), meta}
+    moved = data.tensors[meta]
+    assert list(stretches[0]) and data.tensors[meta] is moved
 
 
 def test_the_order_is_a_function_of_seed_and_epoch() -> None:
@@ -73,8 +103,9 @@ def test_the_same_images_are_held_out_for_every_seed() -> None:
 @pytest.mark.parametrize("world_size", [2, 3])
 def test_processes_share_out_each_batch(world_size: int) -> None:
     images, labels = torch.zeros(10, 1, 2, 2, dtype=torch.uint8), torch.arange(10)
-    for indices in BatchOrder(10, 4, seed=0):
-        shares = [ImageDataset(images, labels, rank, world_size)[indices] for rank in range(world_size)]
+    for (indices,) in BatchOrder(10, 4, seed=0):
+        data = [ImageDataset(images, labels, rank=rank, world_size=world_size) for rank in range(world_size)]
+        shares = [next(iter(one[[indices]])) for one in data]
         assert all(share.total == len(indices) for share in shares)
         assert sorted(torch.cat([share.labels for share in shares]).tolist()) == sorted(indices.tolist())
 
@@ -83,14 +114,14 @@ def test_no_image_is_fetched_alone() -> None:
     fetched = []
 
     class Watched(ImageDataset):
-        def __getitem__(self, indices: Tensor):
-            fetched.append(len(indices))
-            return super().__getitem__(indices)
+        def __getitem__(self, batches: Sequence[Tensor]):
+            fetched.append(sum(map(len, batches)))
+            return super().__getitem__(batches)
 
     data = module()
     loader = data.train_dataloader()
     loader.dataset.__class__ = Watched
-    assert len(list(loader)) == len(fetched) == 5 and sum(fetched) == 32
+    assert len(list(loader)) == 1 and fetched == [32]
 
 
 @pytest.mark.parametrize("how", [Binarize.dynamic, Binarize.threshold])
@@ -147,5 +178,5 @@ def test_the_epoch_told_after_the_iterator_was_made_counts() -> None:
     order = BatchOrder(40, 7, seed=0)
     batches = iter(order)
     order.set_epoch(5)
-    late = torch.cat(list(batches))
-    assert torch.equal(late, torch.cat(list(order)))
+    late = torch.cat([indices for stretch in batches for indices in stretch])
+    assert torch.equal(late, torch.cat([indices for stretch in order for indices in stretch]))

@@ -8,6 +8,7 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor
 
+from mnist_vae.data import STRETCH
 from mnist_vae.errors import TrainingDiverged
 from mnist_vae.likelihoods import Bernoulli
 from mnist_vae.module import VAEModule
@@ -48,17 +49,25 @@ class Rows(pl.Callback):
 
 
 def fit(
-    objective: Any, log_every: int = 2, max_epochs: int = 1, lr_factor: Any = None, callbacks: Any = (), **options: Any
+    objective: Any,
+    log_every: int = 2,
+    max_epochs: int = 1,
+    lr_factor: Any = None,
+    callbacks: Any = (),
+    precision: Any = "32-true",
+    lr: float = 1e-3,
+    **options: Any,
 ) -> tuple[pl.Trainer, VAEModule, Rows]:
     data, rows = module(**options), Rows()
     vae = small_for(data.image_shape)
 
     def make(parameters: Iterable[Tensor]) -> torch.optim.Optimizer:
-        return torch.optim.Adam(parameters, 1e-3)
+        return torch.optim.Adam(parameters, lr)
 
     net = VAEModule(vae, objective, make, seed=0, log_every_n_steps=log_every, lr_factor=lr_factor)
     trainer = pl.Trainer(
         accelerator="cpu",
+        precision=precision,
         max_epochs=max_epochs,
         logger=False,
         enable_checkpointing=False,
@@ -137,8 +146,39 @@ def test_the_learning_rate_follows_its_schedule_step_by_step() -> None:
     rates: list[float] = []
 
     class Watch(pl.Callback):
-        def on_train_batch_start(self, trainer: pl.Trainer, *_: Any) -> None:
+        def on_before_optimizer_step(self, trainer: pl.Trainer, *_: Any) -> None:
             rates.append(trainer.optimizers[0].param_groups[0]["lr"])
 
     fit(ELBO(), max_epochs=2, lr_factor=lambda epoch: 1 - epoch / 4, callbacks=[Watch()])
     assert rates == pytest.approx([1e-3 * (1 - step / 5 / 4) for step in range(10)])  # five steps an epoch
+
+
+class Listening(pl.Callback):
+    """Has one of the hooks for which Lightning itself must see to each step."""
+
+    def on_after_backward(self, *_: Any) -> None:
+        pass
+
+
+@pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
+def test_neither_stretches_nor_listeners_change_a_number(monkeypatch: pytest.MonkeyPatch, precision: Any) -> None:
+    """In half precision torch may keep the weights in it for as long as training_step lasts: each step must see the
+    weights of the last."""
+
+    def weights(stretch: int, callbacks: list[pl.Callback]) -> dict[str, Tensor]:
+        monkeypatch.setitem(STRETCH, "cpu", stretch)
+        torch.manual_seed(0)
+        trainer, net, rows = fit(ELBO(), max_epochs=2, callbacks=callbacks, precision=precision, log_every=3)
+        assert trainer.global_step == 10 and net._unwatched is not bool(callbacks)
+        losses = {
+            "loss": torch.tensor([row["train/loss"] for row in rows.epochs]),
+            "norm": torch.tensor(net._gradient_norms),
+        }
+        return {**net.state_dict(), **losses}
+
+    one = weights(1, [])
+    for other in (weights(3, []), weights(50, []), weights(1, [Listening()]), weights(50, [Listening()])):
+        assert all(torch.equal(one[name], other[name]) for name in one)
+    torch.manual_seed(0)
+    start = fit(ELBO(), max_epochs=1, lr=0.0)[1].state_dict()
+    assert not any(torch.equal(one[name], start[name]) for name in start)

@@ -48,13 +48,13 @@ class Run(Fork):
 MOMENTS = {
     "inside the first epoch": """
 import mnist_vae.module as m
-step = m.VAEModule.training_step
-m.VAEModule.training_step = lambda s, b, i: die() if (s.current_epoch, i) == (0, 10) else step(s, b, i)
+step = m.VAEModule.step
+m.VAEModule.step = lambda s, b, o: die() if (s.current_epoch, s._step) == (0, 10) else step(s, b, o)
 """,
     "inside a later epoch": """
 import mnist_vae.module as m
-step = m.VAEModule.training_step
-m.VAEModule.training_step = lambda s, b, i: die() if (s.current_epoch, i) == (4, 17) else step(s, b, i)
+step = m.VAEModule.step
+m.VAEModule.step = lambda s, b, o: die() if (s.current_epoch, s._step) == (4, 17) else step(s, b, o)
 """,
     "in validation": """
 import mnist_vae.module as m

@@ -115,7 +115,7 @@ def test_tensorboard_has_clear_curves_and_pictures(finished: Path) -> None:
         with Image.open(finished / "figures" / "epochs" / f"{kind}_0003.png") as png:
             assert png.size == (width, height) and png.mode == "L"
     bars = log.Images("visuals/kl_per_dimension")
-    assert [(event.step, event.width, event.height) for event in bars] == [(n, 728, 364) for n in (11, 22, 33)]
+    assert [(event.step, event.width, event.height) for event in bars] == [(n, 520, 260) for n in (11, 22, 33)]
 
 
 def test_tensorboard_compares_runs_by_their_hyperparameters(finished: Path) -> None:

@@ -1,11 +1,11 @@
 """Suites of whole commands, each a process of its own: `whole`, `sweep`, `startup`, `memory`."""
 
+import json
 import os
 import re
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -19,6 +19,16 @@ TRAIN = str(ROOT / "train.py")
 PLAIN = str(ROOT / "scripts" / "benchmarks" / "plain.py")
 JOBS = 8
 IMPORTS = "import torch, pytorch_lightning"
+# Starts a command and says what it cost. Of a process that this one started, the system would count the peak of this
+# one, too, since it begins as its copy; this is small.
+LAUNCH = """
+import json, resource, subprocess, sys, time
+start = time.perf_counter()
+code = subprocess.run(sys.argv[2:]).returncode
+seconds = time.perf_counter() - start
+with open(sys.argv[1], "w") as file:
+    json.dump([code, seconds, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss], file)
+"""
 
 
 class Done(NamedTuple):
@@ -30,30 +40,28 @@ class Done(NamedTuple):
 
 
 def python(*words: str, **environment: str) -> Done:
-    """`python <words>` in a process of its own; its peak resident memory is without its children's.
+    """`python <words>` in a process of its own; the peak is of the largest process that it was, or started.
 
     Raises:
         RuntimeError: it failed.
     """
     paths = os.pathsep.join([str(ROOT / "scripts"), os.environ.get("PYTHONPATH", "")]).rstrip(os.pathsep)
-    with tempfile.TemporaryFile("w+") as printed:
-        start = time.perf_counter()
-        process = subprocess.Popen(
-            [sys.executable, *words],
-            env={**os.environ, "PYTHONPATH": paths, **environment},
-            cwd=ROOT,
-            stdout=printed,
-            stderr=subprocess.STDOUT,
-        )
-        _, status, usage = os.wait4(process.pid, 0)
-        seconds = time.perf_counter() - start
-        process.returncode = os.waitstatus_to_exitcode(status)
-        printed.seek(0)
-        output = printed.read()
-    if process.returncode != 0:
-        raise RuntimeError(f"python {' '.join(words)} failed:\n{output}")
-    unit = 1 if sys.platform == "darwin" else 1024
-    return Done(seconds, usage.ru_maxrss * unit, output)
+    with tempfile.TemporaryDirectory() as place:
+        cost, printed = Path(place, "cost"), Path(place, "printed")
+        with printed.open("w") as output:
+            subprocess.run(
+                [sys.executable, "-S", "-c", LAUNCH, str(cost), sys.executable, *words],
+                env={**os.environ, "PYTHONPATH": paths, **environment},
+                cwd=ROOT,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                check=True,
+            )
+        code, seconds, peak = json.loads(cost.read_text())
+        said = printed.read_text()
+    if code != 0:
+        raise RuntimeError(f"python {' '.join(words)} failed:\n{said}")
+    return Done(seconds, peak * (1 if sys.platform == "darwin" else 1024), said)
 
 
 def in_turn(rounds: int, commands: dict[str, Callable[[Path], Done]]) -> dict[str, list[Done]]:
@@ -115,14 +123,14 @@ def sweep(rounds: int, overrides: list[str]) -> Results:
 
 
 class FirstStep(pl.Callback):
-    """Ends the process after the first step; all that was written is in a folder to be thrown away."""
+    """Ends the process in the first step, once its gradient is there; all that was written is thrown away."""
 
-    def on_train_batch_end(self, *_: Any) -> None:
+    def on_before_optimizer_step(self, *_: Any) -> None:
         os._exit(0)
 
 
 def startup(rounds: int, overrides: list[str]) -> Results:
-    """`--help`, `--cfg job`, and the time to the end of the first training step."""
+    """`--help`, `--cfg job`, and the time to the first training step, its gradient included."""
     first = "+callbacks.first={_target_: benchmarks.commands.FirstStep}"
     commands: dict[str, Callable[[Path], Done]] = {
         "--help": lambda _: python(TRAIN, "--help"),

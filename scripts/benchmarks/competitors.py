@@ -5,6 +5,7 @@ rate, and give the mean training loss of an epoch in nats per image.
 """
 
 import contextlib
+import importlib.util
 import io
 import logging
 import tempfile
@@ -127,6 +128,11 @@ class Pythae:
         self.count += 1
         with _silence():
             return float(self.trainer.train_step(self.count))  # the mean of the batches' means
+
+
+def is_installed(package: str) -> bool:
+    """Whether it can be imported."""
+    return importlib.util.find_spec(package) is not None
 
 
 def pythae_vae() -> Any:

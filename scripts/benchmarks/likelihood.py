@@ -1,6 +1,5 @@
 """Suite `nll`: log p(x) by importance sampling, beside the straightforward form and pythae's, of the same weights."""
 
-import importlib.util
 import math
 import time
 from collections.abc import Callable
@@ -9,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from benchmarks.competitors import pythae_vae
+from benchmarks.competitors import is_installed, pythae_vae
 from benchmarks.results import Comparison, Measured, Results
 from benchmarks.training import composed
 from mnist_vae.building import build_data, build_vae
@@ -39,7 +38,7 @@ def suite(rounds: int, overrides: list[str]) -> Results:
         "ours": lambda x: -float(importance_weights(vae, x, labels, SAMPLES, seed=0).log_likelihood.mean()),
         "straightforward form": lambda x: straightforward(vae, x),
     }
-    if importlib.util.find_spec("pythae"):
+    if is_installed("pythae"):
         twin = pythae_vae().eval()
         _copy(vae, twin)
         forms["pythae's get_nll"] = lambda x: -float(twin.get_nll(x.flatten(1), n_samples=SAMPLES, batch_size=PART))

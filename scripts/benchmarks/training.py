@@ -1,7 +1,6 @@
 """Suite `train`: an epoch of train.py's real path, and of everything a user might pick instead, taking turns."""
 
 import csv
-import importlib.util
 import tempfile
 import time
 from pathlib import Path
@@ -12,7 +11,7 @@ import torch
 from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig, OmegaConf
 
-from benchmarks.competitors import BareConvLoop, BareLoop, Competitor, NotebookLoop, Pythae, step_flops
+from benchmarks.competitors import BareConvLoop, BareLoop, Competitor, NotebookLoop, Pythae, is_installed, step_flops
 from benchmarks.results import Comparison, Measured, Results
 from mnist_vae.sentences import CONFIGS
 from mnist_vae.training import train
@@ -50,7 +49,7 @@ class Turns(pl.Callback):
         self.bare = BareConvLoop(*given, *self.conv) if self.model == "conv" else BareLoop(*given)
         if self.model == "mlp":
             self.competitors = [NotebookLoop(*given)]
-            if importlib.util.find_spec("pythae"):
+            if is_installed("pythae"):
                 self.competitors.append(Pythae(*given))
         self.flops = step_flops(self.bare.model, self.batch_size) * self.images / self.batch_size
 

@@ -3,6 +3,7 @@ resumed, the last step to keep: what was logged after it is forgotten, since it 
 
 import csv
 import shutil
+import struct
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -55,7 +56,9 @@ class TensorBoard(TensorBoardLogger):
     @rank_zero_only
     def write_picture(self, tag: str, content: bytes, step: int) -> None:
         """A picture that is the contents of a PNG already, so that it need not be packed a second time."""
-        value = Summary.Value(tag=tag, image=Summary.Image(encoded_image_string=content))
+        width, height = struct.unpack(">II", content[16:24])  # as the format has it
+        image = Summary.Image(height=height, width=width, encoded_image_string=content)
+        value = Summary.Value(tag=tag, image=image)
         self.experiment.file_writer.add_summary(Summary(value=[value]), step)
 
     @rank_zero_only

@@ -102,7 +102,6 @@ class VAEModule(pl.LightningModule):
         else:
             self.manual_backward(loss)
             optimizer.step()
-        torch.clear_autocast_cache()  # it keeps the weights in half precision, until training_step returns
         if self.lr_factor is not None:
             self.lr_schedulers().step()  # type: ignore[union-attr]
         self._step += 1
