@@ -91,7 +91,8 @@ class Stretch:
 
     def to(self, device: torch.device) -> "Stretch":
         """On another device; Lightning calls it."""
-        return Stretch(self.dataset, [batch.to(device, non_blocking=True) for batch in self.batches], device)
+        indices = torch.cat(list(self.batches)).to(device, non_blocking=True)  # one transfer for all
+        return Stretch(self.dataset, indices.split([len(batch) for batch in self.batches]), device)
 
     def __iter__(self) -> Iterator[Batch]:
         data = self.dataset

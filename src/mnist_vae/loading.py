@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 # What runs were that were made before there was a choice.
 EARLIER = OmegaConf.create(
     {
+        "accelerator": {"cuda_graph": False},
         "conditional": False,
         "posterior": {"_target_": "mnist_vae.posteriors.Diagonal"},
         "schedule": {"_target_": "mnist_vae.schedules.constant"},

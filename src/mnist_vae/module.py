@@ -11,6 +11,7 @@ from pytorch_lightning.utilities.model_helpers import is_overridden
 from torch import Tensor
 
 from mnist_vae import metrics
+from mnist_vae.capture import StepGraph
 from mnist_vae.data import EVALUATION_SEED, Batch, Stretch
 from mnist_vae.errors import TrainingDiverged
 from mnist_vae.noise import Noise, seed_everything
@@ -30,6 +31,8 @@ class VAEModule(pl.LightningModule):
         lr_factor: epochs trained (fractions count) -> factor of the learning rate, taken at every step; None for 1.
         seed: of the noise of training.
         log_every_n_steps: steps between two looks at the losses, which cost a wait for the device.
+        make_graph: what takes steps by replaying a recorded one, given how a step is taken; see capture. It is used
+            if all that a step depends on is known, and nobody listens to what goes on inside it.
     """
 
     def __init__(
@@ -40,6 +43,7 @@ class VAEModule(pl.LightningModule):
         seed: int,
         log_every_n_steps: int,
         lr_factor: Callable[[float], float] | None = None,
+        make_graph: Callable[[Callable[[Batch], Tensor]], StepGraph] | None = None,
     ) -> None:
         super().__init__()
         self.automatic_optimization = False  # for then each call of training_step would have to be one step
@@ -49,12 +53,17 @@ class VAEModule(pl.LightningModule):
         self.lr_factor = lr_factor
         self.seed = seed
         self.log_every_n_steps = log_every_n_steps
+        self.make_graph = make_graph
         self.steps_in_epoch = 1
+        self._graph: StepGraph | None = None
         self.results: dict[str, float] = {}  # the latest of each metric, before Lightning makes it a float32
         self.latest_loss: float | None = None  # mean over the last window, for the progress bar
 
     def configure_optimizers(self) -> Any:
         optimizer = self.make_optimizer(self.parameters())
+        if self.make_graph is not None:
+            for group in optimizer.param_groups:
+                group |= {"capturable": True} if "capturable" in group else {}
         if self.lr_factor is None:
             return optimizer
         factor, steps = self.lr_factor, self._steps_per_epoch()
@@ -71,6 +80,7 @@ class VAEModule(pl.LightningModule):
         self.steps_in_epoch = self._steps_per_epoch()
         self._step = 0  # of the epoch
         self._unwatched = self._is_unwatched()
+        self._graph = self._graph or self._step_graph()
         self._window = TermSums(self.log_every_n_steps, self.device)
         self._pending: dict[str, float] | None = None  # of the latest look, until the gradient is there
         self._gradient_norms: list[float] = []
@@ -85,9 +95,18 @@ class VAEModule(pl.LightningModule):
 
     def step(self, batch: Batch, optimizer: LightningOptimizer) -> None:
         """One step of the optimiser."""
+        if self._graph is not None and batch.total == self.trainer.datamodule.batch_size:  # type: ignore[attr-defined]
+            self._step_by_graph(batch, self._graph)
+        else:
+            self._step_by_itself(batch, optimizer)
+        if self.lr_factor is not None:
+            self.lr_schedulers().step()  # type: ignore[union-attr]
+        self._step += 1
+
+    def _step_by_itself(self, batch: Batch, optimizer: LightningOptimizer) -> None:
         vae = self.vae.given(batch.labels)
         terms = self.objective(vae, batch.images, self._epochs_done(self._step), self._noise(batch))
-        self._window.add(terms, batch.total)
+        self._window.add(sums(terms), batch.total)
         if self._window.full or self._step + 1 == self.steps_in_epoch:
             self._close_window(self._step)
         optimizer.optimizer.zero_grad()
@@ -102,9 +121,33 @@ class VAEModule(pl.LightningModule):
         else:
             self.manual_backward(loss)
             optimizer.step()
-        if self.lr_factor is not None:
-            self.lr_schedulers().step()  # type: ignore[union-attr]
-        self._step += 1
+
+    def _step_graph(self) -> StepGraph | None:
+        """What records and replays steps, if that gives the same as taking them."""
+        told = hasattr(self.objective, "in_force")  # of others it isn't known what they make of the epoch
+        able = all(group.get("capturable") for group in self.trainer.optimizers[0].param_groups)
+        usable = self.make_graph is not None and self._unwatched and told and able
+        return self.make_graph(self._recorded_step) if usable and self.make_graph is not None else None
+
+    def _step_by_graph(self, batch: Batch, graph: StepGraph) -> None:
+        key = *self._in_force(self._epochs_done(self._step)).items(), self._lr()
+        sums_and_norm = graph(batch, key)
+        self._count_step()
+        self._window.add(sums_and_norm[:3], batch.total)
+        if self._window.full or self._step + 1 == self.steps_in_epoch:
+            self._close_window(self._step)
+            self._log_pending(float(sums_and_norm[3]), step=self.trainer.global_step)
+
+    def _recorded_step(self, batch: Batch) -> Tensor:
+        """The step itself, from the batch to the new weights, (4,): sums of the terms, and the gradient's norm."""
+        optimizer = self.trainer.optimizers[0]
+        vae = self.vae.given(batch.labels)
+        terms = self.objective(vae, batch.images, self._epochs_done(self._step), self._noise(batch))
+        optimizer.zero_grad()
+        (terms.loss.sum() / batch.total).backward()
+        norm = self._gradient_norm()
+        optimizer.step()
+        return torch.cat([sums(terms), norm[None]])
 
     def _is_unwatched(self) -> bool:
         """Whether nothing is to happen between gradient and step that Lightning would have to see to.
@@ -125,10 +168,17 @@ class VAEModule(pl.LightningModule):
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
         if self._pending is None:
             return
-        norm = self._gradient_norm(optimizer)
+        norm = self._gradient_norm().item()
+        scaler: Any = getattr(self.trainer.precision_plugin, "scaler", None)
+        # In half precision the loss is scaled up, and a fused optimiser itself takes the scale out again.
+        if scaler is not None and getattr(optimizer, "_step_supports_amp_scaling", False):
+            norm /= scaler.get_scale()
+        self._log_pending(norm, step=self.trainer.global_step + 1)  # the step under way is counted once it is done
+
+    def _log_pending(self, norm: float, step: int) -> None:
+        assert self._pending is not None
         self._gradient_norms.append(norm)
-        # The step under way is counted once it is done.
-        self._to_loggers(self._pending | {"within_epoch/gradient_norm": norm}, step=self.trainer.global_step + 1)
+        self._to_loggers(self._pending | {"within_epoch/gradient_norm": norm}, step)
         self._pending = None
 
     def on_train_epoch_end(self) -> None:
@@ -159,14 +209,10 @@ class VAEModule(pl.LightningModule):
         }
         self._pending = {f"within_epoch/{name}": value for name, value in values.items()}
 
-    def _gradient_norm(self, optimizer: torch.optim.Optimizer) -> float:
-        """Euclidean norm of the gradient of the loss, all parameters together."""
+    def _gradient_norm(self) -> Tensor:
+        """Euclidean norm of the gradients that the parameters hold, all together, ()."""
         gradients = [p.grad for p in self.parameters() if p.grad is not None]
-        norm = torch.stack([torch.linalg.vector_norm(gradient) for gradient in gradients]).norm().item()
-        scaler: Any = getattr(self.trainer.precision_plugin, "scaler", None)
-        # In half precision the loss is scaled up, and a fused optimiser itself takes the scale out again.
-        scaled = scaler is not None and getattr(optimizer, "_step_supports_amp_scaling", False)
-        return norm / scaler.get_scale() if scaled else norm
+        return torch.stack([torch.linalg.vector_norm(gradient) for gradient in gradients]).norm()
 
     def _in_force(self, epoch: float) -> dict[str, float]:
         """What the objective's schedules have come to."""
@@ -256,6 +302,11 @@ class VAEModule(pl.LightningModule):
             logger.log_metrics(values, step=step)
 
 
+def sums(terms: Terms) -> Tensor:
+    """Of each term over the images, (3,), without its gradient."""
+    return torch.stack(terms).detach().sum(dim=1)
+
+
 class TermSums:
     """Sums of the terms of up to `size` steps, kept on the device until they are looked at."""
 
@@ -268,9 +319,9 @@ class TermSums:
     def full(self) -> bool:
         return self.filled == len(self.rows)
 
-    def add(self, terms: Terms, images: int) -> None:
-        """Take in one step's terms; `images` is the size of the whole batch."""
-        torch.sum(torch.stack(terms).detach(), dim=1, out=self.rows[self.filled])
+    def add(self, row: Tensor, images: int) -> None:
+        """Take in one step's sums (3,); `images` is the size of the whole batch."""
+        self.rows[self.filled] = row
         self.filled += 1
         self.images += images
 

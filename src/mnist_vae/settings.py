@@ -48,6 +48,7 @@ class Accelerator:
     accelerator: Device = MISSING
     devices: int = MISSING  # processes, one per device; -1 is all devices of the machine
     num_nodes: int = MISSING  # machines, each with that many processes
+    cuda_graph: bool = MISSING  # record a step's kernels, and launch them together
     precision: str = MISSING
 
 
@@ -155,6 +156,8 @@ def check(cfg: DictConfig) -> None:
         )
     if cfg.accelerator.num_nodes < 1:
         raise SettingsError(f"accelerator.num_nodes={cfg.accelerator.num_nodes}: it must be 1 or more.")
+    if cfg.accelerator.cuda_graph and cfg.accelerator.accelerator is not Device.gpu:
+        raise SettingsError("accelerator.cuda_graph=true: only a GPU's steps can be recorded; choose accelerator=gpu.")
     if cfg.accelerator.precision not in PRECISIONS:
         raise SettingsError(
             f"accelerator.precision={cfg.accelerator.precision}: it must be one of {', '.join(PRECISIONS)}."

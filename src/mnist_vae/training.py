@@ -15,7 +15,7 @@ from pytorch_lightning.plugins.environments import LightningEnvironment
 from pytorch_lightning.strategies import DDPStrategy
 from tqdm.contrib.logging import logging_redirect_tqdm
 
-from mnist_vae import hardware, settings
+from mnist_vae import capture, hardware, settings
 from mnist_vae.building import (
     build_callbacks,
     build_data,
@@ -127,7 +127,9 @@ class Parts:
         objective = build_objective(cfg, len(self.data.train_split[0]))
         check_combination(cfg, self.vae, objective)
         lr_factor = build_schedule(cfg)
-        self.module = VAEModule(self.vae, objective, make_optimizer, cfg.seed, cfg.logger.log_every_n_steps, lr_factor)
+        make_graph = capture.on_cuda if cfg.accelerator.cuda_graph else None
+        log_every = cfg.logger.log_every_n_steps
+        self.module = VAEModule(self.vae, objective, make_optimizer, cfg.seed, log_every, lr_factor, make_graph)
         self.callbacks = build_callbacks(cfg)
         for callback in self.callbacks:
             if str(getattr(callback, "monitor", "")).startswith("val/") and cfg.data.val_size == 0:

@@ -35,6 +35,10 @@ class IWAE:
                 raise ValueError(f"{name} is {value}; it must be 1 or more")
         self.k, self.m, self.doubly_reparameterized = k, m, doubly_reparameterized
 
+    def in_force(self, epoch: float) -> dict[str, float]:
+        """Nothing here changes with the epoch."""
+        return {}
+
     def __call__(self, vae: VAE, x: Tensor, epoch: float, noise: Noise) -> Terms:
         """The terms for images x (n, channels, height, width). Memory grows with m * k."""
         posterior, z, log_likelihood = vae.infer(x, noise, self.m, self.k)

@@ -32,6 +32,10 @@ class TC:
         check_numbers(beta=beta, alpha=alpha, gamma=gamma)
         self.alpha, self.beta, self.gamma, self.train_size = alpha, beta, gamma, train_size
 
+    def in_force(self, epoch: float) -> dict[str, float]:
+        """Nothing here changes with the epoch."""
+        return {}
+
     def __call__(self, vae: VAE, x: Tensor, epoch: float, noise: Noise) -> Terms:
         """The terms for images x (n, channels, height, width). Memory grows with n * n * latent_dim."""
         posterior, z, log_likelihood = vae.infer(x, noise)
