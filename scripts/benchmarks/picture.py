@@ -55,7 +55,7 @@ def _comparisons(axis: Axes, comparisons: list[Comparison]) -> None:
             axis.plot([one.target] * 2, [place - 0.45, place + 0.45], color=AIM, lw=1.5)
             axis.plot(one.target, place, marker="<" if one.wanted == "at most" else ">", color=AIM, ms=4)
     axis.set_yticks(places, [c.name if c.unit == "times" else f"{c.name}, {c.unit}" for c in comparisons])
-    tidy(axis, "compared; red: targets, and on which side of them to be")
+    tidy(axis, "compared; red: the target")
 
 
 def _growth(axis: Axes, points: list[Measured], name: str, unit: str) -> None:
@@ -64,7 +64,7 @@ def _growth(axis: Axes, points: list[Measured], name: str, unit: str) -> None:
     axis.set_xscale("log", base=2)
     axis.set_xticks(places, [f"{place:g}" for place in places])
     axis.minorticks_off()
-    axis.set_ylim(bottom=0)
+    axis.set_ylim(0, 1.1 * max(m.median for m in points))
     axis.set_xlabel(name)
     tidy(axis, unit)
 
