@@ -67,7 +67,7 @@ def few() -> torch.Tensor:
 def rivals(images: torch.Tensor) -> list[competitors.Competitor]:
     given = images, 128, 1e-3
     found = [competitors.NotebookLoop(*given), competitors.BareLoop(*given)]
-    return found + ([competitors.Pythae(*given)] if competitors.is_installed("pythae") else [])
+    return found + ([competitors.Pythae(*given, images[:64])] if competitors.is_installed("pythae") else [])
 
 
 def test_every_competitor_trains_to_the_same_loss(few: torch.Tensor) -> None:

@@ -101,11 +101,14 @@ class BareConvLoop(BareLoop):
 
 
 class Pythae:
-    """pythae's VAE and trainer, with networks of the same size in the place of its own, which are wider."""
+    """pythae's VAE and trainer, with networks of the same size in the place of its own, which are wider.
+
+    Its epoch has in it what the run's has: the loss on held-out images, and a checkpoint.
+    """
 
     name = "pythae"
 
-    def __init__(self, images: Tensor, batch_size: int, lr: float) -> None:
+    def __init__(self, images: Tensor, batch_size: int, lr: float, held_out: Tensor) -> None:
         from pythae.data.datasets import BaseDataset
         from pythae.trainers import BaseTrainer, BaseTrainerConfig
 
@@ -117,17 +120,19 @@ class Pythae:
             optimizer_cls="Adam",
             no_cuda=True,
         )
-        floats = images.flatten(1).float() / 255
+        data = [BaseDataset(part.flatten(1).float() / 255, torch.zeros(len(part))) for part in (images, held_out)]
         with _silence():
-            data = BaseDataset(floats, torch.zeros(len(floats)))
-            self.trainer = BaseTrainer(pythae_vae(), data, training_config=config)
+            self.trainer = BaseTrainer(pythae_vae(), *data, training_config=config)
             self.trainer.prepare_training()
         self.count = 0
 
     def epoch(self) -> float:
         self.count += 1
         with _silence():
-            return float(self.trainer.train_step(self.count))  # the mean of the batches' means
+            loss = float(self.trainer.train_step(self.count))  # the mean of the batches' means
+            self.trainer.eval_step(self.count)
+            self.trainer.save_checkpoint(self.trainer.model, self.trainer.training_dir, self.count)
+        return loss
 
 
 def is_installed(package: str) -> bool:

@@ -50,7 +50,7 @@ class Turns(pl.Callback):
         if self.model == "mlp":
             self.competitors = [NotebookLoop(*given)]
             if is_installed("pythae"):
-                self.competitors.append(Pythae(*given))
+                self.competitors.append(Pythae(*given, trainer.datamodule.val_split[0]))  # type: ignore[attr-defined]
         self.flops = step_flops(self.bare.model, self.batch_size) * self.images / self.batch_size
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
