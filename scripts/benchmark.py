@@ -11,6 +11,7 @@ a comparison is the median of each round's quotient. Let nothing else run meanwh
 """
 
 import logging
+import signal
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -19,7 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mnist_vae.cli import start
-from mnist_vae.errors import SettingsError
+from mnist_vae.errors import RunFolderError
 from mnist_vae.files import shown
 from mnist_vae.options import option
 
@@ -34,42 +35,56 @@ ROUNDS = {"train": 5, "whole": 1, "sweep": 1, "nll": 5, "startup": 5, "memory": 
 class BenchmarkOptions:
     suite: str = option("train,nll,startup,memory", meaning=f"any of {','.join(SUITES)}")
     rounds: int = option(0, meaning="of each suite; 0 for " + ", ".join(f"{n} of {name}" for name, n in ROUNDS.items()))
-    overrides: str = option("", meaning="keys for all runs, separated by spaces, as in 'data=digits max_epochs=2'")
+    root: str | None = option(None, meaning="the folder of MNIST; $MNIST_VAE_DATA or data/ without it")
     folder: str = option("outputs/benchmark", meaning="where benchmark.json and benchmark.png go")
+
+    def __post_init__(self) -> None:
+        for name in self.suite.split(","):
+            if name not in SUITES:
+                raise ValueError(f"suite: there is no {name!r}; it is any of {','.join(SUITES)}")
+        if self.rounds < 0:
+            raise ValueError(f"rounds={self.rounds}: it must be 0 or more")
 
 
 def main(options: BenchmarkOptions) -> None:
-    names = list(dict.fromkeys(options.suite.split(",")))
-    for name in names:
-        if name not in SUITES:
-            raise SettingsError(f"suite: there is no {name!r}; it is any of {','.join(SUITES)}.")
-    if options.rounds < 0:
-        raise SettingsError(f"rounds={options.rounds}: it must be 0 or more.")
-
-    import torch
-    from benchmarks.picture import picture
-
-    from mnist_vae import hardware
-    from mnist_vae.files import write_figure, write_json
-
-    logging.getLogger("mnist_vae").setLevel(logging.WARNING)  # the runs' own lines
-    results = []
-    begun = time.perf_counter()
-    for name in names:
-        print(f"… {name}", flush=True)
-        results.append(_function(name)(options.rounds or ROUNDS[name], options.overrides.split()))
-        print(results[-1].table() + "\n", flush=True)
-    machine = hardware.describe()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that what was begun is cleared away
     folder = Path(options.folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    record = {"date": date.today().isoformat(), "machine": machine, "suites": [suite.record() for suite in results]}
-    write_json(folder / "benchmark.json", record)
-    title = f"{machine['processor']}, {torch.get_num_threads()} threads, torch {torch.__version__}, {record['date']}"
-    write_figure(folder / "benchmark.png", picture(results, title))
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        results = measure(options, folder)
+    except OSError as error:
+        raise RunFolderError(f"{error.filename or folder} can't be written ({error.strerror or error}).") from error
     missed = [c.name for suite in results for c in suite.comparisons if c.met is False]
-    print(f"{title}; {(time.perf_counter() - begun) / 60:.0f} min")
     print("targets: " + (f"{len(missed)} not met: {', '.join(missed)}" if missed else "all met"))
     print(f"written to {shown(folder / 'benchmark.json')} and benchmark.png")
+
+
+def measure(options: BenchmarkOptions, folder: Path) -> "list[Results]":
+    """The suites asked for, one after the other; each is on the disk before the next one begins."""
+    import torch
+    from benchmarks.picture import picture
+    from benchmarks.training import composed
+
+    from mnist_vae import hardware
+    from mnist_vae.building import build_data
+    from mnist_vae.files import write_figure, write_json
+
+    data = [f"data.root={options.root}"] if options.root else []
+    build_data(composed(*data))  # so that MNIST is there, or its absence told, before anything is timed
+    logging.getLogger("mnist_vae").setLevel(logging.WARNING)  # the runs' own lines
+    machine, today = hardware.describe(), date.today().isoformat()
+    title = f"{machine['processor']}, {torch.get_num_threads()} threads, torch {torch.__version__}, {today}"
+    results: list[Results] = []
+    begun = time.perf_counter()
+    for name in dict.fromkeys(options.suite.split(",")):
+        print(f"… {name}", flush=True)
+        results.append(_function(name)(options.rounds or ROUNDS[name], data))
+        print(results[-1].table() + "\n", flush=True)
+        record = {"date": today, "machine": machine, "suites": [suite.record() for suite in results]}
+        write_json(folder / "benchmark.json", record)
+        write_figure(folder / "benchmark.png", picture(results, title))
+    print(f"{title}; {(time.perf_counter() - begun) / 60:.0f} min")
+    return results
 
 
 def _function(suite: str) -> "Callable[[int, list[str]], Results]":

@@ -7,8 +7,11 @@ from typing import Any
 import pytest
 import torch
 
+from mnist_vae.building import build_vae
 from mnist_vae.encoding import to_unit
 from mnist_vae.importance import importance_weights
+from mnist_vae.noise import Noise
+from mnist_vae.objectives import ELBO
 from tests.conftest import ROOT, Done, composed
 
 sys.path.insert(0, str(ROOT / "scripts"))
@@ -49,9 +52,20 @@ def test_results_can_be_read_and_drawn() -> None:
     assert len(picture([results, Results("scaling", growth)], "title").subfigs) == 2
 
 
-def test_an_unknown_suite_is_refused(tool: Any) -> None:
-    done: Done = tool("benchmark", "suite=train,warp")
-    assert done.returncode == 1 and "suite: there is no 'warp'; it is any of train," in done.stderr
+@pytest.mark.parametrize(
+    ("word", "message"),
+    [
+        ("suite=train,warp", "suite: there is no 'warp'; it is any of train,"),
+        ("suite=", "suite: there is no ''; it is any of train,"),
+        ("rounds=-1", "rounds=-1: it must be 0 or more"),
+        ("rounds=few", "rounds=few: "),
+        ("folder=/dev/null/here", "can't be written"),
+    ],
+)
+def test_wrong_options_are_refused(word: str, message: str, tool: Any) -> None:
+    done: Done = tool("benchmark", word)
+    assert done.returncode == 1 and done.stderr.startswith("error: ") and message in done.stderr
+    assert "not expected" not in done.stderr
 
 
 @pytest.fixture(scope="module")
@@ -78,6 +92,20 @@ def test_every_competitor_trains_to_the_same_loss(few: torch.Tensor) -> None:
     assert reference[0] > 2 * reference[-1]
     for losses in curves.values():
         assert losses[-1] == pytest.approx(reference[-1], rel=0.1)
+
+
+def test_the_convolutions_are_the_runs() -> None:
+    """With the same weights and draws, the same loss."""
+    cfg = composed("model=conv")
+    vae = build_vae(cfg, (1, 28, 28))
+    rival = competitors.ConvNotebook(cfg.latent_dim, list(cfg.model.channels), cfg.model.hidden_dim)
+    rival.encoder, rival.decoder, rival.head = vae.encoder, vae.decoder, vae.to_posterior
+    x = torch.rand(7, 1, 28, 28)
+    torch.manual_seed(1)
+    expected = ELBO()(vae, x, 0.0, Noise(7)).loss.sum()
+    torch.manual_seed(1)
+    torch.testing.assert_close(rival.loss(x.flatten(1)), expected)
+    assert rival.encoder[3].weight.is_contiguous(memory_format=torch.channels_last)
 
 
 def test_the_convolutions_train(few: torch.Tensor) -> None:
@@ -120,7 +148,7 @@ def test_the_straightforward_form_is_the_formula(trained: Path, monkeypatch: pyt
 
 
 def test_a_command_that_fails_is_not_timed() -> None:
-    with pytest.raises(RuntimeError, match="exactly so"):
+    with pytest.raises(commands.CommandFailed, match="exactly so"):
         commands.python("-c", "raise SystemExit('exactly so')")
 
 
@@ -156,8 +184,8 @@ def test_an_epoch_costs_little_more_than_the_bare_loop(real_mnist: str, tmp_path
 
 
 @pytest.mark.slow
-def test_the_time_to_the_first_step_is_measured() -> None:
-    results = commands.startup(1, ["data=digits"])
+def test_the_time_to_the_first_step_is_measured(real_mnist: str) -> None:
+    results = commands.startup(1, [f"data.root={real_mnist}"])
     seconds = {measured.name: measured.median for measured in results.measured}
     assert seconds["--cfg job"] < seconds["first step"] > seconds[commands.IMPORTS] / 2
 

@@ -1,20 +1,26 @@
-"""Steps by a graph, on the CPU: a recording that is replayed with what Python knew when it was made, as CUDA's is."""
+"""Steps by a graph, without a GPU: a recording that is replayed with what Python knew when it was made, as CUDA's is;
+and on the device `meta`, which stands for one, no step touches the CPU, which CUDA would refuse to record."""
 
 from collections.abc import Callable
 from contextlib import nullcontext
+from itertools import product
 from typing import Any
 
 import pytest
 import pytorch_lightning as pl
 import torch
 from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
 from mnist_vae import settings
+from mnist_vae.building import build_objective, build_vae
 from mnist_vae.capture import WARM_UP, StepGraph
 from mnist_vae.data import STRETCH, Batch
 from mnist_vae.errors import SettingsError
 from mnist_vae.module import VAEModule
-from mnist_vae.objectives import ELBO, IWAE, MMD, TC, Capacity
+from mnist_vae.noise import Noise
+from mnist_vae.objectives import ELBO, IWAE, TC, Capacity
 from mnist_vae.settings import Binarize
 from tests.conftest import composed
 from tests.test_module import Listening, Rows, module, small_for
@@ -104,7 +110,6 @@ def same(one: dict[str, Tensor], other: dict[str, Tensor]) -> bool:
         (Capacity(capacity=3, gamma=2, rise_epochs=1), 4),
         (IWAE(k=3), 0),
         (IWAE(k=3, m=2, doubly_reparameterized=True), 0),
-        (MMD(mmd_weight=10, kl_weight=0.5), 0),
         (TC(beta=3, train_size=32), 0),
     ],
     ids=lambda value: type(value).__name__,
@@ -143,3 +148,82 @@ def test_only_a_gpu_is_recorded(device: str) -> None:
     assert composed("accelerator=gpu").accelerator.cuda_graph is True
     with pytest.raises(SettingsError, match="cuda_graph=true: only a GPU's steps can be recorded"):
         settings.check(composed(f"accelerator={device}", "accelerator.cuda_graph=true"))
+
+
+def test_steps_that_cannot_be_recorded_are_taken_one_by_one(caplog: pytest.LogCaptureFixture) -> None:
+    tape = Tape()
+
+    def refuse(function: Callable[[], Tensor]) -> Any:
+        tape.recorded += 1
+        raise RuntimeError("operation not permitted when stream is capturing\nand more")
+
+    tape.record = refuse  # type: ignore[method-assign]
+    with caplog.at_level("INFO", logger="mnist_vae"):
+        assert same(fitted(ELBO(), None), fitted(ELBO(), tape))
+    assert tape.recorded == 1 and tape.replayed == 0
+    told = [message for message in caplog.messages if "one by one" in message]
+    assert len(told) == 1 and told[0].endswith("can't be recorded: operation not permitted when stream is capturing.")
+
+
+class Watch(TorchDispatchMode):
+    """Notes whatever would make a GPU wait for the CPU, or take something from it."""
+
+    WAITS = ("_local_scalar_dense", "nonzero", "masked_select", "is_nonzero")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: list[str] = []
+
+    def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        result = function(*args, **(kwargs or {}))
+        inputs, outputs = (
+            [leaf.device.type for leaf in tree_leaves(tree) if isinstance(leaf, Tensor)]
+            for tree in ((args, kwargs), result)
+        )
+        if "cpu" in inputs + outputs or any(name in str(function) for name in self.WAITS):
+            self.seen.append(str(function))
+        return result
+
+
+def taken_on_meta(*overrides: str) -> tuple[Any, list[str]]:
+    """A step's objective, and what it did that can't be recorded."""
+    cfg = composed("data=digits", "accelerator=cpu", *overrides)
+    vae = build_vae(cfg, (1, 28, 28), 10).to("meta")
+    objective = build_objective(cfg, 1000)
+    x, labels = torch.zeros(16, 1, 28, 28, device="meta"), torch.zeros(16, dtype=torch.long, device="meta")
+    with Watch() as watch:
+        terms = objective(vae.given(labels), x, 0.5, Noise(16))
+        (terms.loss.sum() / 16).backward()
+    return objective, watch.seen
+
+
+GROUPS = {
+    "objective": ["elbo", "capacity", "iwae", "tc"],
+    "prior": ["standard_normal", "mixture", "vamp", "flow"],
+    "posterior": ["diagonal", "full_covariance"],
+}
+EXTRAS = [
+    *([f"likelihood={name}"] for name in ("continuous_bernoulli", "gaussian", "discretized_logistic")),
+    *([f"model={name}"] for name in ("conv", "resnet", "iwae_mlp")),
+    ["conditional=true"],
+    ["objective.free_bits=0.1"],
+    ["objective=iwae", "objective.k=3", "objective.doubly_reparameterized=true"],
+]
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [[f"{group}={choice}" for group, choice in zip(GROUPS, row, strict=True)] for row in product(*GROUPS.values())]
+    + EXTRAS,
+    ids=" ".join,
+)
+def test_what_may_be_recorded_needs_nothing_of_the_cpu(overrides: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch, "autocast", lambda *_, **__: nullcontext())  # it does not know the device
+    objective, seen = taken_on_meta(*overrides)
+    assert hasattr(objective, "in_force") and seen == []
+
+
+def test_an_objective_that_draws_on_the_cpu_is_seen_and_not_recorded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch, "autocast", lambda *_, **__: nullcontext())
+    objective, seen = taken_on_meta("objective=mmd")
+    assert not hasattr(objective, "in_force") and seen

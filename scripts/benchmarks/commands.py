@@ -13,12 +13,13 @@ from typing import Any, NamedTuple
 import pytorch_lightning as pl
 
 from benchmarks.results import Comparison, Measured, Results
+from mnist_vae.errors import UserError
 
 ROOT = Path(__file__).parents[2]
 TRAIN = str(ROOT / "train.py")
 PLAIN = str(ROOT / "scripts" / "benchmarks" / "plain.py")
 JOBS = 8
-IMPORTS = "import torch, pytorch_lightning"
+IMPORTS = "import torch, pytorch_lightning"  # and no more: ending a process in order takes a while, too
 # Starts a command and says what it cost. Of a process that this one started, the system would count the peak of this
 # one, too, since it begins as its copy; this is small.
 LAUNCH = """
@@ -29,6 +30,10 @@ seconds = time.perf_counter() - start
 with open(sys.argv[1], "w") as file:
     json.dump([code, seconds, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss], file)
 """
+
+
+class CommandFailed(UserError):
+    """One of the commands that are timed failed; the message has what it printed."""
 
 
 class Done(NamedTuple):
@@ -43,7 +48,7 @@ def python(*words: str, **environment: str) -> Done:
     """`python <words>` in a process of its own; the peak is of the largest process that it was, or started.
 
     Raises:
-        RuntimeError: it failed.
+        CommandFailed: it did.
     """
     paths = os.pathsep.join([str(ROOT / "scripts"), os.environ.get("PYTHONPATH", "")]).rstrip(os.pathsep)
     with tempfile.TemporaryDirectory() as place:
@@ -60,7 +65,7 @@ def python(*words: str, **environment: str) -> Done:
         code, seconds, peak = json.loads(cost.read_text())
         said = printed.read_text()
     if code != 0:
-        raise RuntimeError(f"python {' '.join(words)} failed:\n{said}")
+        raise CommandFailed(f"python {' '.join(words)} failed:\n{said}")
     return Done(seconds, peak * (1 if sys.platform == "darwin" else 1024), said)
 
 
@@ -74,18 +79,21 @@ def in_turn(rounds: int, commands: dict[str, Callable[[Path], Done]]) -> dict[st
     return done
 
 
-def whole(rounds: int, overrides: list[str]) -> Results:
-    """A default run from a cold start to its complete folder, and the plain script that trains the same."""
+def whole(rounds: int, data: list[str], epochs: int = 10) -> Results:
+    """A default run from a cold start to its complete folder, and the plain script that trains the same.
+
+    Args:
+        data: `data.root=…`, if it isn't the default; so for the other suites here.
+    """
     run, plain = "python train.py", "plain script"
-    epochs = next((word.partition("=")[2] for word in overrides if word.startswith("max_epochs=")), "10")
 
     def train(folder: Path) -> Done:
-        done = python(TRAIN, *overrides, f"hydra.run.dir={folder / 'run'}")
+        done = python(TRAIN, *data, f"max_epochs={epochs}", f"hydra.run.dir={folder / 'run'}")
         if not (folder / "run" / "metrics.json").exists():
-            raise RuntimeError(f"the run is not complete:\n{done.output}")
+            raise CommandFailed(f"the run is not complete:\n{done.output}")
         return done
 
-    done = in_turn(rounds, {run: train, plain: lambda folder: python(PLAIN, f"folder={folder}", f"epochs={epochs}")})
+    done = in_turn(rounds, {run: train, plain: lambda folder: plainly(folder, data, epochs)})
     seconds = {name: Measured(name, "s", [one.seconds for one in several]) for name, several in done.items()}
     peaks = [Measured(f"{name}, peak", "MB", [one.peak_bytes / 1e6 for one in ones]) for name, ones in done.items()]
     faster = Comparison.quotient(f"{plain} / {run}", seconds[plain], seconds[run], 2.0, "at least")
@@ -94,9 +102,15 @@ def whole(rounds: int, overrides: list[str]) -> Results:
     return Results("whole", [*seconds.values(), *peaks], [faster], [f"test ELBO: run -{ours}, plain script -{theirs}"])
 
 
-def sweep(rounds: int, overrides: list[str]) -> Results:
+def plainly(folder: Path, data: list[str], epochs: int) -> Done:
+    """The plain script, on the same images."""
+    root = [word.removeprefix("data.") for word in data]
+    return python(PLAIN, *root, f"folder={folder}", f"epochs={epochs}")
+
+
+def sweep(rounds: int, data: list[str]) -> Results:
     """Eight small jobs: one after the other in one command, on all cores by joblib, and as eight commands."""
-    small = ["data=digits", "max_epochs=5", "latent_dim=5", *overrides]
+    small = ["data=digits", "max_epochs=5", "latent_dim=5"]
     seeds = f"seed={','.join(map(str, range(JOBS)))}"
 
     def multirun(launcher: str) -> Callable[[Path], Done]:
@@ -129,14 +143,14 @@ class FirstStep(pl.Callback):
         os._exit(0)
 
 
-def startup(rounds: int, overrides: list[str]) -> Results:
+def startup(rounds: int, data: list[str]) -> Results:
     """`--help`, `--cfg job`, and the time to the first training step, its gradient included."""
     first = "+callbacks.first={_target_: benchmarks.commands.FirstStep}"
     commands: dict[str, Callable[[Path], Done]] = {
         "--help": lambda _: python(TRAIN, "--help"),
-        "--cfg job": lambda _: python(TRAIN, "--cfg", "job", *overrides),
-        "first step": lambda folder: python(TRAIN, first, *overrides, f"hydra.run.dir={folder / 'run'}"),
-        IMPORTS: lambda _: python("-c", IMPORTS),
+        "--cfg job": lambda _: python(TRAIN, "--cfg", "job", *data),
+        "first step": lambda folder: python(TRAIN, first, *data, f"hydra.run.dir={folder / 'run'}"),
+        IMPORTS: lambda _: python("-c", f"{IMPORTS}; import os; os._exit(0)"),
     }
     in_turn(1, commands)  # what lies on the disk comes into memory
     done = in_turn(rounds, commands)
@@ -153,19 +167,19 @@ def startup(rounds: int, overrides: list[str]) -> Results:
     )
 
 
-def memory(rounds: int, overrides: list[str]) -> Results:
+def memory(rounds: int, data: list[str]) -> Results:
     """Peak resident memory of a run of two epochs, and of the plain script."""
 
     def run(*words: str) -> Callable[[Path], Done]:
-        return lambda folder: python(TRAIN, *words, *overrides, "max_epochs=2", f"hydra.run.dir={folder / 'run'}")
+        return lambda folder: python(TRAIN, *words, *data, "max_epochs=2", f"hydra.run.dir={folder / 'run'}")
 
     done = in_turn(
         rounds,
         {
-            IMPORTS: lambda _: python("-c", IMPORTS),
+            IMPORTS: lambda _: python("-c", f"{IMPORTS}; import os; os._exit(0)"),
             "train.py": run(),
             "train.py model=conv": run("model=conv"),
-            "plain script": lambda folder: python(PLAIN, f"folder={folder}", "epochs=2"),
+            "plain script": lambda folder: plainly(folder, data, 2),
         },
     )
     return Results(

@@ -45,7 +45,7 @@ def suite(rounds: int, overrides: list[str]) -> Results:
     rates: dict[str, list[float]] = {name: [] for name in forms}
     nll: dict[str, list[float]] = {name: [] for name in forms}
     for number in range(rounds + 1):
-        x = to_unit(images[number * IMAGES : (number + 1) * IMAGES])
+        x = to_unit(images[torch.arange(number * IMAGES, (number + 1) * IMAGES) % len(images)])
         for name, form in forms.items():
             start = time.perf_counter()
             nll[name].append(form(x))

@@ -5,7 +5,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from benchmarks.commands import TRAIN, python
+from benchmarks.commands import TRAIN, CommandFailed, python
 from benchmarks.results import Comparison, Measured, Results
 
 AXES: dict[str, tuple[str, list[int]]] = {
@@ -17,7 +17,7 @@ JOBS = (1, 4, 16)
 BARE = ("callbacks=none", "logger=none", "max_epochs=2")
 
 
-def suite(rounds: int, overrides: list[str]) -> Results:
+def suite(rounds: int, data: list[str]) -> Results:
     """Every point once in each round."""
     points = list(_points())
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
@@ -29,9 +29,9 @@ def suite(rounds: int, overrides: list[str]) -> Results:
         commands: list[tuple[list[str], dict[str, str]]] = [([word], {}) for _, _, word in points]
         commands += [([], {"OMP_NUM_THREADS": str(count)}) for count in threads]
         for cost, (words, environment) in zip(costs, commands, strict=True):
-            cost.values.append(microseconds([*words, *overrides], environment))
+            cost.values.append(microseconds([*words, *data], environment))
         for measured, count in zip(jobs, JOBS, strict=True):
-            measured.values.append(seconds_per_job(count, overrides))
+            measured.values.append(seconds_per_job(count))
     comparisons = []
     if len(threads) == 2:
         comparisons.append(Comparison.quotient("one core / two", costs[-2], costs[-1]))
@@ -48,15 +48,15 @@ def microseconds(words: list[str], environment: dict[str, str]) -> float:
     return 1e6 / per_second
 
 
-def seconds_per_job(count: int, overrides: list[str]) -> float:
+def seconds_per_job(count: int) -> float:
     """Of a serial sweep, its start and its report included."""
     seeds = f"seed={','.join(map(str, range(count)))}"
     with tempfile.TemporaryDirectory() as folder:
-        words = [TRAIN, "-m", seeds, *BARE, "data=digits", *overrides, f"hydra.sweep.dir={folder}/sweep"]
+        words = [TRAIN, "-m", seeds, *BARE, "data=digits", f"hydra.sweep.dir={folder}/sweep"]
         done = python(*words)
         complete = list(Path(folder).glob("sweep/*/metrics.json"))
     if len(complete) != count:
-        raise RuntimeError(f"{len(complete)} of {count} jobs are complete:\n{done.output}")
+        raise CommandFailed(f"{len(complete)} of {count} jobs are complete:\n{done.output}")
     return done.seconds / count
 
 

@@ -4,6 +4,7 @@ A step of a small model is some two hundred kernels of a few microseconds, and P
 each of them. Nothing here has run on a GPU yet: the tests replay steps on the CPU.
 """
 
+import logging
 from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -12,6 +13,9 @@ import torch
 from torch import Tensor
 
 from mnist_vae.data import Batch
+from mnist_vae.errors import first_line
+
+log = logging.getLogger(__name__)
 
 WARM_UP = 3  # steps on the side, in which libraries set themselves up; torch's notes on CUDA graphs ask for that
 Record = Callable[[Callable[[], Tensor]], tuple[Callable[[], None], Tensor]]
@@ -35,6 +39,7 @@ class StepGraph:
         self.key: Hashable = None
         self.taken = 0  # steps of this key
         self.replay: Callable[[], None] | None = None
+        self.recordable = True
 
     def __call__(self, batch: Batch, key: Hashable) -> Tensor:
         """Take one step; its tensor holds until the next."""
@@ -45,13 +50,22 @@ class StepGraph:
         if self.taken <= WARM_UP:
             with self.aside():
                 return self.step(batch)
+        if self.replay is None and self.recordable:
+            self._make_recording(batch)
         if self.replay is None:
-            self.batch = batch._replace(images=batch.images.clone(), labels=batch.labels.clone())
-            self.replay, self.result = self.record(lambda: self.step(self.batch))
+            return self.step(batch)
         self.batch.images.copy_(batch.images)
         self.batch.labels.copy_(batch.labels)
         self.replay()
         return self.result
+
+    def _make_recording(self, batch: Batch) -> None:
+        self.batch = batch._replace(images=batch.images.clone(), labels=batch.labels.clone())
+        try:
+            self.replay, self.result = self.record(lambda: self.step(self.batch))
+        except RuntimeError as error:
+            self.recordable = False
+            log.info(f"steps are taken one by one, since they can't be recorded: {first_line(error)}")
 
 
 def on_cuda(step: Callable[[Batch], Tensor]) -> StepGraph:

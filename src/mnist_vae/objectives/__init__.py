@@ -1,7 +1,7 @@
 """What is minimised, one file each. An objective is a callable (vae, x, epoch, noise) -> Terms. It may also have
 
-- `in_force(epoch)`: the values of its schedules, by name, to log; all that it makes of the epoch, or its steps are not
-  recorded as CUDA graphs;
+- `in_force(epoch)`: the values of its schedules, by name, to log. It is also a promise, on which steps are recorded as
+  CUDA graphs: nothing else is made of the epoch, and nothing is drawn or computed on the CPU;
 - `couples_images`: True if an image's terms depend on the others of its batch, which then needs one process;
 - `smallest_batch`: images that a batch must have;
 - `needs_kl_per_dimension`: True if the KL must be a sum over latent dimensions;

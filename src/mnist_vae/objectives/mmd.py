@@ -34,10 +34,6 @@ class MMD:
         check_numbers(mmd_weight=mmd_weight, kl_weight=kl_weight)
         self.mmd_weight, self.kl_weight = mmd_weight, kl_weight
 
-    def in_force(self, epoch: float) -> dict[str, float]:
-        """Nothing here changes with the epoch."""
-        return {}
-
     def __call__(self, vae: VAE, x: Tensor, epoch: float, noise: Noise) -> Terms:
         """The terms for images x (n, channels, height, width)."""
         posterior, z, log_likelihood = vae.infer(x, noise)

@@ -55,7 +55,7 @@ def aggregate(posterior: Posterior, z: Tensor, train_size: int) -> tuple[Tensor,
         posterior: q(z|x) of the batch.
         z: one draw from each, (images, latent_dim).
     """
-    log_weight = stratified_weights(len(z), train_size).log().to(z)
+    log_weight = stratified_weights(len(z), train_size, z.device).log().to(z.dtype)
     mean, log_var = posterior.mean, posterior.log_var
     deviation = (z[:, None] - mean).square() * torch.exp(-log_var)
     marginals = -0.5 * (deviation + log_var + LOG_2PI)  # (codes, images, latent_dim)
@@ -64,7 +64,7 @@ def aggregate(posterior: Posterior, z: Tensor, train_size: int) -> tuple[Tensor,
     return (joint + log_weight).logsumexp(dim=1), (marginals + log_weight[..., None]).logsumexp(dim=1).sum(dim=-1)
 
 
-def stratified_weights(images: int, train_size: int) -> Tensor:
+def stratified_weights(images: int, train_size: int, device: torch.device | str = "cpu") -> Tensor:
     """The weight of each image's Gaussian in q(z) of each image's code, (images, images); rows sum to 1.
 
     A code's own image counts once, 1/N. One other has (N - M)/(N M), the rest 1/M, where M = images - 1: Chen et al.
@@ -72,10 +72,8 @@ def stratified_weights(images: int, train_size: int) -> Tensor:
     """
     others = images - 1
     if others == 0:
-        return torch.ones(1, 1)
+        return torch.ones(1, 1, device=device)
     train_size = max(train_size, images)  # of an evaluation that has more images than there were to train on
-    weights = torch.full((images, images), 1 / others)
-    own = torch.arange(images)
-    weights[own, own] = 1 / train_size
-    weights[own, (own + 1) % images] = (train_size - others) / (train_size * others)
-    return weights
+    own = torch.eye(images, dtype=torch.bool, device=device)
+    weights = torch.full((images, images), 1 / others, device=device).masked_fill(own, 1 / train_size)
+    return weights.masked_fill(own.roll(1, dims=1), (train_size - others) / (train_size * others))

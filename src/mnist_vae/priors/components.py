@@ -9,12 +9,12 @@ PAIRS = 1_000_000  # of codes and components at once: 8 MB in float64, which a c
 WITHOUT_FLOAT64 = ("mps",)
 
 
-def log_mixture(components: Posterior, log_weights: Tensor, z: Tensor) -> Tensor:
+def log_mixture(components: Posterior, log_weights: Tensor | float, z: Tensor) -> Tensor:
     """log sum_k w_k N_k(z) in nats, (...), of codes (..., latent_dim), in their precision.
 
     Args:
         components: K Gaussians.
-        log_weights: (K,), or () if all are equal.
+        log_weights: (K,), or one number if all are equal.
     """
     flat = z.reshape(-1, z.shape[-1])
     rows = max(1, PAIRS // len(components.mean))

@@ -67,7 +67,7 @@ class Vamp(Prior):
         return known
 
     def log_prob(self, z: Tensor) -> Tensor:
-        return log_mixture(self.components, z.new_tensor(-math.log(len(self.unbounded))), z)
+        return log_mixture(self.components, -math.log(len(self.unbounded)), z)
 
     @torch.no_grad()
     def sample(self, count: int, generator: torch.Generator | None = None, temperature: float = 1.0) -> Tensor:
