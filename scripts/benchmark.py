@@ -91,7 +91,7 @@ def _function(suite: str) -> "Callable[[int, list[str]], Results]":
     # Each imports what it needs; `startup` is about that very cost, in processes of its own.
     from benchmarks import commands, likelihood, scaling, training
 
-    return {
+    suites: dict[str, Callable[[int, list[str]], Results]] = {
         "train": training.suite,
         "whole": commands.whole,
         "sweep": commands.sweep,
@@ -99,7 +99,8 @@ def _function(suite: str) -> "Callable[[int, list[str]], Results]":
         "startup": commands.startup,
         "memory": commands.memory,
         "scaling": scaling.suite,
-    }[suite]
+    }
+    return suites[suite]
 
 
 if __name__ == "__main__":

@@ -162,7 +162,7 @@ def test_steps_that_cannot_be_recorded_are_taken_one_by_one(caplog: pytest.LogCa
         assert same(fitted(ELBO(), None), fitted(ELBO(), tape))
     assert tape.recorded == 1 and tape.replayed == 0
     told = [message for message in caplog.messages if "one by one" in message]
-    assert len(told) == 1 and told[0].endswith("can't be recorded: operation not permitted when stream is capturing.")
+    assert len(told) == 1 and told[0].endswith("can't be recorded: operation not permitted when stream is capturing")
 
 
 class Watch(TorchDispatchMode):

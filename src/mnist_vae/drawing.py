@@ -34,6 +34,7 @@ POSITIONS = torch.linspace(-3, 3, 13)
 STEPS = 9  # of an interpolation
 FRAMES = 100  # of an animation
 VISIBLE = 2 / 255  # difference of a pixel
+SUBSCRIPTS = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")  # matplotlib's own take it half a second to set up
 
 
 class Portrait:
@@ -146,7 +147,8 @@ def traversals(run: Portrait) -> "Figure":
     scale = walks.aggregate_deviation(run.posterior)
     images = walks.traversals(run.vae, run.posterior.mean[0], dimensions, scale, POSITIONS, run.labels[0])
     title = f"one dimension at a time, most active first, in standard deviations of q(z): {run.title}"
-    return figures.traversals(images.numpy(), [f"$z_{{{j + 1}}}$" for j in dimensions], POSITIONS.tolist(), title)
+    names = [f"z{str(j + 1).translate(SUBSCRIPTS)}" for j in dimensions]
+    return figures.traversals(images.numpy(), names, POSITIONS.tolist(), title)
 
 
 def interpolations(run: Portrait) -> "Figure":

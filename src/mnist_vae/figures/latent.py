@@ -80,9 +80,9 @@ def _plane(means: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarra
     latent_dim = means.shape[1]
     if latent_dim == 1:
         # Spread within each class's line, or thousands of points would hide one another.
-        return means[:, 0], labels + np.random.default_rng(0).uniform(-0.35, 0.35, len(labels)), ("$z_1$", "class")
+        return means[:, 0], labels + np.random.default_rng(0).uniform(-0.35, 0.35, len(labels)), ("z₁", "class")
     if latent_dim == 2 or len(means) < 2:
-        return means[:, 0], means[:, 1], ("$z_1$", "$z_2$")
+        return means[:, 0], means[:, 1], ("z₁", "z₂")
     centred = means - means.mean(axis=0)
     variances, directions = np.linalg.eigh(np.cov(centred, rowvar=False))
     shares = variances[::-1][:2] / max(variances.sum(), 1e-12)
