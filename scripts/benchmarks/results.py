@@ -26,7 +26,7 @@ class Measured:
     def row(self) -> list[str]:
         """Its line in a table."""
         spread = [_number(value) for value in (self.median, min(self.values), max(self.values))]
-        return [self.name, *spread, self.unit]
+        return [self.name if self.x is None else f"{self.name} {self.x:g}", *spread, self.unit]
 
 
 @dataclass
