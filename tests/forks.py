@@ -72,7 +72,15 @@ def start_alone(
 ) -> "subprocess.Popen[bytes]":
     """What a Fork imitates: Python's own process, from its start."""
     with stdout.open("wb") as out, stderr.open("wb") as err:
-        return subprocess.Popen([sys.executable, script, *words], stdout=out, stderr=err, env=environment, cwd=cwd)
+        return subprocess.Popen(
+            [sys.executable, script, *words],
+            stdout=out,
+            stderr=err,
+            env=environment,
+            cwd=cwd,
+            # a shell's background commands, CI's among them, ignore Ctrl-C, and so would all that they start
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+        )
 
 
 def _run(

@@ -41,3 +41,22 @@ def test_more_devices_than_there_are_is_refused(monkeypatch) -> None:
 @pytest.mark.parametrize(("wanted", "expected"), [(1, 1), (5, 5), (-1, 1)])
 def test_cpu_processes_are_as_many_as_asked_for(wanted: int, expected: int) -> None:
     assert hardware.resolve_processes(wanted, Device.cpu) == expected
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is one here")
+def test_steps_do_not_look_for_gpus_where_there_are_none(monkeypatch) -> None:
+    monkeypatch.setenv("PYTORCH_NVML_BASED_CUDA_CHECK", "1")  # as importing Lightning leaves it
+    searches = []
+    monkeypatch.setattr(torch.cuda, "_raw_device_count_nvml", lambda: searches.append("libnvidia-ml") or -1)
+    weight = torch.nn.Parameter(torch.ones(1))
+    weight.grad = torch.ones(1)
+    optimizer = torch.optim.Adam([weight])
+
+    def searched() -> int:
+        searches.clear()
+        optimizer.step()
+        return len(searches)
+
+    searched()  # once, where torch is built for CUDA
+    hardware.resolve_device(Device.cpu)
+    assert searched() == 0

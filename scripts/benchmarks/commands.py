@@ -19,6 +19,7 @@ ROOT = Path(__file__).parents[2]
 TRAIN = str(ROOT / "train.py")
 PLAIN = str(ROOT / "scripts" / "benchmarks" / "plain.py")
 JOBS = 8
+WARM_UP = 1  # rounds of `startup` before those that count: what lies on the disk comes into memory
 IMPORTS = "import torch, pytorch_lightning"  # and no more: ending a process in order takes a while, too
 # Starts a command and says what it cost. Of a process that this one started, the system would count the peak of this
 # one, too, since it begins as its copy; this is small.
@@ -152,7 +153,7 @@ def startup(rounds: int, data: list[str]) -> Results:
         "first step": lambda folder: python(TRAIN, first, *data, f"hydra.run.dir={folder / 'run'}"),
         IMPORTS: lambda _: python("-c", f"{IMPORTS}; import os; os._exit(0)"),
     }
-    in_turn(1, commands)  # what lies on the disk comes into memory
+    in_turn(WARM_UP, commands)
     done = in_turn(rounds, commands)
     measured = {name: Measured(name, "s", [one.seconds for one in ones]) for name, ones in done.items()}
     more = [a - b for a, b in zip(measured["first step"].values, measured[IMPORTS].values, strict=True)]

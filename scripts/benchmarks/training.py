@@ -26,6 +26,7 @@ class Turns(pl.Callback):
 
     Args:
         model: of the run, `mlp` or `conv`.
+        others: names of competitors beside the bare loop, `notebook` and `pythae`.
         channels: of the convolutions.
         hidden_dim: of the fully connected layer beside them.
     """
@@ -33,9 +34,15 @@ class Turns(pl.Callback):
     latest: ClassVar["Turns"]  # the run builds the object, and this is how it is found again
 
     def __init__(
-        self, model: str, batch_size: int, lr: float, channels: list[int] | None = None, hidden_dim: int = 0
+        self,
+        model: str,
+        others: list[str],
+        batch_size: int,
+        lr: float,
+        channels: list[int] | None = None,
+        hidden_dim: int = 0,
     ) -> None:
-        self.model, self.batch_size, self.lr = model, batch_size, lr
+        self.model, self.others, self.batch_size, self.lr = model, others, batch_size, lr
         self.conv: Any = (channels, hidden_dim)
         self.competitors: list[Competitor] = []
         self.seconds: dict[str, list[float]] = {}
@@ -47,10 +54,10 @@ class Turns(pl.Callback):
         given = trainer.datamodule.train_split[0], self.batch_size, self.lr  # type: ignore[attr-defined]
         self.images = len(given[0])
         self.bare = BareConvLoop(*given, *self.conv) if self.model == "conv" else BareLoop(*given)
-        if self.model == "mlp":
-            self.competitors = [NotebookLoop(*given)]
-            if is_installed("pythae"):
-                self.competitors.append(Pythae(*given, trainer.datamodule.val_split[0]))  # type: ignore[attr-defined]
+        if "notebook" in self.others:
+            self.competitors.append(NotebookLoop(*given))
+        if "pythae" in self.others:
+            self.competitors.append(Pythae(*given, trainer.datamodule.val_split[0]))  # type: ignore[attr-defined]
         self.flops = step_flops(self.bare.model, self.batch_size) * self.images / self.batch_size
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -80,17 +87,19 @@ class Turns(pl.Callback):
 def suite(rounds: int, overrides: list[str]) -> Results:
     """Both architectures, `rounds` epochs each after one of warm-up."""
     both = Results("train")
-    for model in ("mlp", "conv"):
-        one = compare(model, rounds, overrides)
+    others = ["notebook", "pythae"] if is_installed("pythae") else ["notebook"]
+    for model, rivals in (("mlp", others), ("conv", [])):
+        one = compare(model, rivals, rounds, overrides)
         both.measured += one.measured
         both.comparisons += one.comparisons
     return both
 
 
-def compare(model: str, rounds: int, overrides: list[str]) -> Results:
-    """One architecture."""
+def compare(model: str, others: list[str], rounds: int, overrides: list[str]) -> Results:
+    """One architecture, against its bare loop and `others`."""
     cfg = composed(f"model={model}", f"max_epochs={WARM_UP + rounds}", "latent_dim=20", *overrides)
-    turns = {"_target_": "benchmarks.training.Turns", "model": model, "batch_size": cfg.batch_size, "lr": cfg.lr}
+    turns = {"_target_": "benchmarks.training.Turns", "model": model, "others": others}
+    turns |= {"batch_size": cfg.batch_size, "lr": cfg.lr}
     if model == "conv":
         turns |= {"channels": list(cfg.model.channels), "hidden_dim": cfg.model.hidden_dim}
     OmegaConf.update(cfg, "callbacks.turns", turns, force_add=True)

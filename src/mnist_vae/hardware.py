@@ -32,6 +32,10 @@ def resolve_device(wanted: Device) -> Device:
         SettingsError: the device asked for is not there.
     """
     found = [device for device, there in _available().items() if there]
+    if Device.gpu not in found:
+        # torch's optimisers ask at each step, and by Lightning's setting that searches for a driver's library each
+        # time, which keeps forks fit for GPUs that are not there.
+        os.environ["PYTORCH_NVML_BASED_CUDA_CHECK"] = "0"
     if wanted is Device.auto:
         return found[0]
     if wanted not in found:
