@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from benchmarks.results import Results
 
 SUITES = ("train", "whole", "sweep", "nll", "startup", "memory", "scaling")
-ROUNDS = {"train": 5, "whole": 1, "sweep": 1, "nll": 5, "startup": 5, "memory": 1, "scaling": 1}
+ROUNDS = {"train": 5, "whole": 3, "sweep": 3, "nll": 5, "startup": 5, "memory": 1, "scaling": 1}
 
 
 @dataclass

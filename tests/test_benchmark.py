@@ -2,6 +2,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -16,7 +17,7 @@ from tests.conftest import ROOT, Done, composed
 
 sys.path.insert(0, str(ROOT / "scripts"))
 
-from benchmarks import commands, competitors, likelihood
+from benchmarks import commands, competitors, likelihood, training
 from benchmarks.picture import picture
 from benchmarks.results import Comparison, Measured, Results
 
@@ -92,6 +93,13 @@ def test_every_competitor_trains_to_the_same_loss(few: torch.Tensor) -> None:
     assert reference[0] > 2 * reference[-1]
     for losses in curves.values():
         assert losses[-1] == pytest.approx(reference[-1], rel=0.1)
+
+
+@pytest.mark.parametrize(("others", "names"), [([], []), (["notebook"], ["notebook loop"])])
+def test_who_takes_turns_with_the_run(few: torch.Tensor, others: list[str], names: list[str]) -> None:
+    turns = training.Turns("mlp", others, 128, 1e-3)
+    turns.on_fit_start(SimpleNamespace(datamodule=SimpleNamespace(train_split=[few])), SimpleNamespace())  # type: ignore[arg-type]
+    assert [rival.name for rival in turns.competitors] == names and turns.bare.name == "bare loop"
 
 
 def test_the_convolutions_are_the_runs() -> None:
@@ -192,6 +200,4 @@ def test_the_time_to_the_first_step_is_measured(real_mnist: str, monkeypatch: py
 
 
 def test_the_config_of_the_benchmark_is_the_users() -> None:
-    from benchmarks.training import composed as benchmarked
-
-    assert benchmarked() == composed("accelerator=cpu")
+    assert training.composed() == composed("accelerator=cpu")

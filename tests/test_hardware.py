@@ -44,7 +44,7 @@ def test_cpu_processes_are_as_many_as_asked_for(wanted: int, expected: int) -> N
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is one here")
-def test_steps_do_not_look_for_gpus_where_there_are_none(monkeypatch) -> None:
+def test_steps_do_not_search_for_gpus_where_there_are_none(monkeypatch) -> None:
     monkeypatch.setenv("PYTORCH_NVML_BASED_CUDA_CHECK", "1")  # as importing Lightning leaves it
     searches = []
     monkeypatch.setattr(torch.cuda, "_raw_device_count_nvml", lambda: searches.append("libnvidia-ml") or -1)
@@ -58,5 +58,5 @@ def test_steps_do_not_look_for_gpus_where_there_are_none(monkeypatch) -> None:
         return len(searches)
 
     searched()  # once, where torch is built for CUDA
-    hardware.resolve_device(Device.cpu)
+    hardware.stop_searching_for_gpus()
     assert searched() == 0

@@ -32,10 +32,6 @@ def resolve_device(wanted: Device) -> Device:
         SettingsError: the device asked for is not there.
     """
     found = [device for device, there in _available().items() if there]
-    if Device.gpu not in found:
-        # torch's optimisers ask at each step, and by Lightning's setting that searches for a driver's library each
-        # time, which keeps forks fit for GPUs that are not there.
-        os.environ["PYTORCH_NVML_BASED_CUDA_CHECK"] = "0"
     if wanted is Device.auto:
         return found[0]
     if wanted not in found:
@@ -67,6 +63,16 @@ def resolve_processes(wanted: int, device: Device) -> int:
             f"use at most {available}, or -1 for all."
         )
     return wanted
+
+
+def stop_searching_for_gpus() -> None:
+    """Where there is none, have torch answer so from memory: its optimisers ask at each step.
+
+    Importing Lightning sets that it looks for the driver's library each time, so that processes forked later could
+    still use the GPUs.
+    """
+    if not torch.cuda.is_available():
+        os.environ["PYTORCH_NVML_BASED_CUDA_CHECK"] = "0"
 
 
 def describe() -> dict[str, Any]:

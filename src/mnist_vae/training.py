@@ -209,6 +209,7 @@ def _last_step(run: RunFolder) -> int:
 def _trainer(
     cfg: DictConfig, run: RunFolder, device: Device, processes: int, callbacks: list[Any], last_step: int
 ) -> pl.Trainer:
+    hardware.stop_searching_for_gpus()  # here, where each of a run's processes comes by
     logger: Any = False
     if cfg.logger.backend is not None:
         logger = instantiate("logger.backend", cfg.logger.backend, folder=str(run.path), last_step=last_step)
