@@ -95,11 +95,11 @@ def test_every_competitor_trains_to_the_same_loss(few: torch.Tensor) -> None:
         assert losses[-1] == pytest.approx(reference[-1], rel=0.1)
 
 
-@pytest.mark.parametrize(("others", "names"), [([], []), (["notebook"], ["notebook loop"])])
-def test_who_takes_turns_with_the_run(few: torch.Tensor, others: list[str], names: list[str]) -> None:
+@pytest.mark.parametrize("others", [[], ["notebook loop"]])
+def test_who_takes_turns_with_the_run(few: torch.Tensor, others: list[str]) -> None:
     turns = training.Turns("mlp", others, 128, 1e-3)
     turns.on_fit_start(SimpleNamespace(datamodule=SimpleNamespace(train_split=[few])), SimpleNamespace())  # type: ignore[arg-type]
-    assert [rival.name for rival in turns.competitors] == names and turns.bare.name == "bare loop"
+    assert [rival.name for rival in turns.competitors] == others and turns.bare.name == "bare loop"
 
 
 def test_the_convolutions_are_the_runs() -> None:
@@ -174,7 +174,7 @@ def test_the_plain_script_trains_and_draws(real_mnist: str, tmp_path: Path) -> N
 
 
 @pytest.mark.slow
-def test_an_epoch_costs_little_more_than_the_bare_loop(real_mnist: str, tmp_path: Path) -> None:
+def test_an_epoch_costs_little_more_than_the_bare_loop(real_mnist: str) -> None:
     """At most 1.3 times, by the quieter of two rounds: other work on the machine only adds."""
     code = (
         "import json; from benchmarks.training import compare;"

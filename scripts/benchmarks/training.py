@@ -3,6 +3,7 @@
 import csv
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -26,7 +27,7 @@ class Turns(pl.Callback):
 
     Args:
         model: of the run, `mlp` or `conv`.
-        others: names of competitors beside the bare loop, `notebook` and `pythae`.
+        others: names of the competitors beside the bare loop.
         channels: of the convolutions.
         hidden_dim: of the fully connected layer beside them.
     """
@@ -54,10 +55,11 @@ class Turns(pl.Callback):
         given = trainer.datamodule.train_split[0], self.batch_size, self.lr  # type: ignore[attr-defined]
         self.images = len(given[0])
         self.bare = BareConvLoop(*given, *self.conv) if self.model == "conv" else BareLoop(*given)
-        if "notebook" in self.others:
-            self.competitors.append(NotebookLoop(*given))
-        if "pythae" in self.others:
-            self.competitors.append(Pythae(*given, trainer.datamodule.val_split[0]))  # type: ignore[attr-defined]
+        makers: dict[str, Callable[[], Competitor]] = {
+            NotebookLoop.name: lambda: NotebookLoop(*given),
+            Pythae.name: lambda: Pythae(*given, trainer.datamodule.val_split[0]),  # type: ignore[attr-defined]
+        }
+        self.competitors = [makers[name]() for name in self.others]
         self.flops = step_flops(self.bare.model, self.batch_size) * self.images / self.batch_size
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -87,7 +89,7 @@ class Turns(pl.Callback):
 def suite(rounds: int, overrides: list[str]) -> Results:
     """Both architectures, `rounds` epochs each after one of warm-up."""
     both = Results("train")
-    others = ["notebook", "pythae"] if is_installed("pythae") else ["notebook"]
+    others = [NotebookLoop.name, *([Pythae.name] if is_installed("pythae") else [])]
     for model, rivals in (("mlp", others), ("conv", [])):
         one = compare(model, rivals, rounds, overrides)
         both.measured += one.measured
@@ -124,7 +126,7 @@ def compare(model: str, others: list[str], rounds: int, overrides: list[str]) ->
         Comparison.quotient(f"{model}: run / {name}", epochs["run"], epochs[name], {"mlp": 1.15, "conv": 1.1}[model]),
         Comparison.quotient(f"{model}: run / arithmetic floor", epochs["run"], floor),
     ]
-    for other, target in (("notebook loop", 2.5), ("pythae", 2.0)):
+    for other, target in ((NotebookLoop.name, 2.5), (Pythae.name, 2.0)):
         if other in epochs:
             pair = epochs[other], epochs["run"]
             comparisons.append(Comparison.quotient(f"{model}: {other} / run", *pair, target, "at least"))
