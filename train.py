@@ -3,13 +3,13 @@
 import hydra
 from omegaconf import DictConfig
 
-from mnist_vae import cli
+from mnist_vae.cli import entry
 
 
 @hydra.main(version_base="1.3", config_path="configs", config_name="train")
 def main(cfg: DictConfig) -> dict[str, float | str]:
-    return cli.job(cfg, "mnist_vae.training.train")
+    return entry.job(cfg, "mnist_vae.training.train.train")
 
 
 if __name__ == "__main__":
-    cli.run(main)
+    entry.run(main)

@@ -19,10 +19,10 @@ from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mnist_vae.cli import start
-from mnist_vae.errors import RunFolderError
-from mnist_vae.files import shown
-from mnist_vae.options import option
+from mnist_vae.cli.entry import start
+from mnist_vae.cli.options import option
+from mnist_vae.utils.errors import RunFolderError
+from mnist_vae.utils.io import shown
 
 if TYPE_CHECKING:
     from benchmarks.results import Results
@@ -65,9 +65,10 @@ def measure(options: BenchmarkOptions, folder: Path) -> "list[Results]":
     from benchmarks.picture import picture
     from benchmarks.training import composed
 
-    from mnist_vae import hardware
-    from mnist_vae.building import build_data
-    from mnist_vae.files import write_figure, write_json
+    from mnist_vae.config.build import build_data
+    from mnist_vae.figures.png import write_figure
+    from mnist_vae.training import hardware
+    from mnist_vae.utils.io import write_json
 
     data = [f"data.root={options.root}"] if options.root else []
     build_data(composed(*data))  # so that MNIST is there, or its absence told, before anything is timed

@@ -15,12 +15,12 @@ from functools import partial
 
 from tqdm import tqdm
 
-from mnist_vae.cli import start
-from mnist_vae.errors import SettingsError
-from mnist_vae.files import shown
-from mnist_vae.loading import OpenRun
-from mnist_vae.options import option
-from mnist_vae.tools import ImageOptions, each_run
+from mnist_vae.cli.entry import start
+from mnist_vae.cli.options import option
+from mnist_vae.cli.tools import ImageOptions, each_run
+from mnist_vae.runs.load import OpenRun
+from mnist_vae.utils.errors import SettingsError
+from mnist_vae.utils.io import shown
 
 
 class Split(Enum):
@@ -42,8 +42,8 @@ def main(options: EncodeOptions) -> None:
 def encode(options: EncodeOptions, run: OpenRun) -> str:
     import numpy as np
 
-    from mnist_vae.encoding import encode_images
-    from mnist_vae.files import write_atomically
+    from mnist_vae.analysis.encoding import encode_images
+    from mnist_vae.utils.io import write_atomically
 
     images, labels = run.data(options.data.root).fixed(options.split.name)
     if not len(images):

@@ -14,11 +14,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mnist_vae.cli import start
-from mnist_vae.files import shown
-from mnist_vae.loading import OpenRun
-from mnist_vae.options import group, option
-from mnist_vae.tools import ImageOptions, each_run
+from mnist_vae.cli.entry import start
+from mnist_vae.cli.options import group, option
+from mnist_vae.cli.tools import ImageOptions, each_run
+from mnist_vae.runs.load import OpenRun
+from mnist_vae.utils.io import shown
 
 NATS = {
     "elbo": "ELBO",
@@ -52,7 +52,7 @@ class EvaluateOptions(ImageOptions):
 
 def main(options: EvaluateOptions) -> None:
     def work(run: OpenRun) -> Evaluated:
-        from mnist_vae.evaluation import evaluate, results_file
+        from mnist_vae.analysis.evaluation import evaluate, results_file
 
         return results_file(run), evaluate(run, options.data.root, options.nll.samples)
 

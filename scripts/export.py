@@ -13,17 +13,17 @@ from typing import TYPE_CHECKING
 from omegaconf import OmegaConf
 from tqdm import tqdm
 
-from mnist_vae.cli import start
-from mnist_vae.files import shown
-from mnist_vae.loading import OpenRun
-from mnist_vae.tools import RunOptions, each_run
+from mnist_vae.cli.entry import start
+from mnist_vae.cli.tools import RunOptions, each_run
+from mnist_vae.runs.load import OpenRun
+from mnist_vae.utils.io import shown
 
 if TYPE_CHECKING:
-    from mnist_vae.exporting import Exported
+    from mnist_vae.analysis.export import Exported
 
 
 def main(options: RunOptions) -> None:
-    from mnist_vae.exporting import require_packages
+    from mnist_vae.analysis.export import require_packages
 
     require_packages()  # once, rather than for each run
     for files in each_run(options, export):
@@ -31,7 +31,7 @@ def main(options: RunOptions) -> None:
 
 
 def export(run: OpenRun) -> "list[Exported]":
-    from mnist_vae.exporting import export_vae
+    from mnist_vae.analysis.export import export_vae
 
     groups = {name: json.dumps(OmegaConf.to_container(run.cfg[name])) for name in ("model", "likelihood", "prior")}
     about = {**groups, "checkpoint": run.checkpoint, "epochs": str(run.epochs)}

@@ -8,10 +8,11 @@ from functools import partial
 
 from tqdm import tqdm
 
-from mnist_vae.cli import start
-from mnist_vae.files import shown
-from mnist_vae.loading import OpenRun
-from mnist_vae.tools import ImageOptions, each_run
+from mnist_vae.cli.entry import start
+from mnist_vae.cli.tools import ImageOptions, each_run
+from mnist_vae.config import hparams
+from mnist_vae.runs.load import OpenRun
+from mnist_vae.utils.io import shown
 
 
 def main(options: ImageOptions) -> None:
@@ -20,12 +21,12 @@ def main(options: ImageOptions) -> None:
 
 
 def draw(options: ImageOptions, run: OpenRun) -> str:
-    from mnist_vae.drawing import Portrait, draw_all
+    from mnist_vae.figures.run_figures import Portrait, draw_all
 
     # The final metrics are those of the best epoch's weights.
     metrics = run.folder.read_metrics() if run.folder.complete and run.checkpoint == "best" else {}
     data = run.data(options.data.root)
-    portrait = Portrait(run.cfg, run.vae, data.test_split, data.classes, run.folder.read_rows(), metrics)
+    portrait = Portrait(hparams.title(run.cfg), run.vae, data.test_split, data.classes, run.folder.read_rows(), metrics)
     folder = run.folder.path / f"figures{run.suffix}"
     files = draw_all(portrait, folder)
     return f"{shown(folder)}: {', '.join(file.name for file in files)}"

@@ -17,12 +17,12 @@ from typing import TYPE_CHECKING, Any
 
 from tqdm import tqdm
 
-from mnist_vae.cli import start
-from mnist_vae.errors import SettingsError
-from mnist_vae.files import shown
-from mnist_vae.loading import OpenRun
-from mnist_vae.options import option
-from mnist_vae.tools import ImageOptions, each_run
+from mnist_vae.cli.entry import start
+from mnist_vae.cli.options import option
+from mnist_vae.cli.tools import ImageOptions, each_run
+from mnist_vae.runs.load import OpenRun
+from mnist_vae.utils.errors import SettingsError
+from mnist_vae.utils.io import shown
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -61,8 +61,10 @@ def main(options: GenerateOptions) -> None:
 def generate_samples(options: GenerateOptions, run: OpenRun) -> str:
     import math
 
-    from mnist_vae import figures, generation
-    from mnist_vae.files import png, write_atomically
+    from mnist_vae import figures
+    from mnist_vae.analysis import generation
+    from mnist_vae.figures.png import png
+    from mnist_vae.utils.io import write_atomically
 
     bar = partial(tqdm, desc="decoding", unit="batch", leave=False, disable=None)
     labels = _labels(run, options)
@@ -81,7 +83,7 @@ def _labels(run: OpenRun, options: GenerateOptions) -> "Tensor | None":
     """The samples' labels, (count,); None of a model that has no use for them."""
     import torch
 
-    from mnist_vae.gallery import labels_in_turn
+    from mnist_vae.figures.sample_images import labels_in_turn
 
     if options.label is None:
         return labels_in_turn(run.vae, options.count)
@@ -93,8 +95,9 @@ def _labels(run: OpenRun, options: GenerateOptions) -> "Tensor | None":
 
 
 def generate_like(options: GenerateOptions, run: OpenRun) -> str:
-    from mnist_vae import figures, generation
-    from mnist_vae.files import write_figure
+    from mnist_vae import figures
+    from mnist_vae.analysis import generation
+    from mnist_vae.figures.png import write_figure
 
     data = run.data(options.data.root)
     split = data.test_split
@@ -125,7 +128,7 @@ def _place(run: OpenRun, name: str, options: GenerateOptions) -> Path:
 def _save(path: Path, which: str, **arrays: "Tensor") -> str:
     import numpy as np
 
-    from mnist_vae.files import write_atomically
+    from mnist_vae.utils.io import write_atomically
 
     content: dict[str, Any] = {name: value.numpy() for name, value in arrays.items()}
     write_atomically(path, partial(np.savez_compressed, **content))

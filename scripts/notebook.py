@@ -15,8 +15,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from mnist_vae import cli
-from mnist_vae.sources import TorchvisionSource
+from mnist_vae.cli import entry
+from mnist_vae.data.mnist import TorchvisionSource
 
 
 class Notebook(nn.Module):
@@ -76,4 +76,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    cli.run(main)
+    entry.run(main)

@@ -6,9 +6,9 @@ python scripts/report.py sweep=outputs/sweeps/…
 
 from dataclasses import dataclass
 
-from mnist_vae.cli import start
-from mnist_vae.files import shown
-from mnist_vae.options import option
+from mnist_vae.cli.entry import start
+from mnist_vae.cli.options import option
+from mnist_vae.utils.io import shown
 
 
 @dataclass
@@ -17,9 +17,9 @@ class ReportOptions:
 
 
 def main(options: ReportOptions) -> None:
-    from mnist_vae.report import write_report
-    from mnist_vae.report.tables import overview
-    from mnist_vae.sweeps import read_sweep
+    from mnist_vae.sweeps.report import write_report
+    from mnist_vae.sweeps.report.tables import overview
+    from mnist_vae.sweeps.results import read_sweep
 
     sweep = read_sweep(options.sweep)
     path = write_report(sweep)

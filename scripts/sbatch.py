@@ -13,9 +13,10 @@ from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig, OmegaConf
 
-from mnist_vae import cli, settings
-from mnist_vae.errors import SettingsError
-from mnist_vae.sentences import CONFIGS
+from mnist_vae.cli import entry
+from mnist_vae.config import checks
+from mnist_vae.config.error_messages import CONFIGS
+from mnist_vae.utils.errors import SettingsError
 
 # What submitit calls by the same name on every kind of cluster.
 COMMON = {"timeout_min", "cpus_per_task", "gpus_per_node", "tasks_per_node", "mem_gb", "nodes", "name"}
@@ -40,7 +41,7 @@ def script(words: list[str]) -> str:
         parsed = parser.parse_overrides([*swept, *(word for word in words if word not in hydra)])
         (jobs,) = BasicSweeper.split_arguments(parsed, max_batch_size=None)
         for job in jobs:
-            settings.check(compose("train", ["launcher=slurm", *job, *hydra]))
+            checks.check(compose("train", ["launcher=slurm", *job, *hydra]))
     return _text(cfg, len(jobs))
 
 
@@ -71,4 +72,4 @@ if __name__ == "__main__":
     if {"--help", "-h"} & set(sys.argv[1:]):
         print((__doc__ or "").strip())
     else:
-        cli.run(main)
+        entry.run(main)

@@ -14,10 +14,11 @@ import pytest
 from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig
 
-from mnist_vae import cli, sentences, settings
+from mnist_vae.cli import entry
+from mnist_vae.config import error_messages, schema
 from tests.forks import ROOT, Fork
 
-settings.register()
+schema.register()
 
 
 def composed(*overrides: str) -> DictConfig:
@@ -86,7 +87,7 @@ def tool(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) ->
 
     def run(name: str, *words: str) -> Done:
         script = ROOT / "scripts" / f"{name}.py"
-        for variable in (sentences.FULL_ERROR, cli.SENTENCES):
+        for variable in (error_messages.FULL_ERROR, entry.SENTENCES):
             monkeypatch.setenv(variable, "0")  # so that what the tool sets is put back
         monkeypatch.setattr(sys, "argv", [str(script), *words])
         code: Any = 0
@@ -108,7 +109,7 @@ def tool(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) ->
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with three complete runs on the embedded digits: `mlp`, `plane` of two latent dimensions, `conv`.
     Tests copy what they write into."""
-    from mnist_vae.training import train
+    from mnist_vae.training.train import train
 
     outputs = tmp_path_factory.mktemp("trained")
     base = ("data=digits", "accelerator=cpu", "lr=3e-3")

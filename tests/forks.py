@@ -15,7 +15,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 FORKS = multiprocessing.get_context("forkserver")
-FORKS.set_forkserver_preload(["mnist_vae.training", __name__])
+FORKS.set_forkserver_preload(["mnist_vae.training.train", __name__])
 
 
 class Fork:

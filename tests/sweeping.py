@@ -13,9 +13,9 @@ from hydra import compose, initialize_config_dir
 from hydra.core.utils import JobReturn, JobStatus
 from omegaconf import DictConfig, OmegaConf
 
-from mnist_vae.jobs import running_mark
-from mnist_vae.multirun import Multirun
-from mnist_vae.runs import RunFolder
+from mnist_vae.runs.folder import RunFolder
+from mnist_vae.sweeps.job import running_mark
+from mnist_vae.sweeps.multirun import Multirun
 from tests.conftest import ROOT, command
 
 FAILURE = {"error": "it failed.", "type": "RuntimeError", "traceback": "", "expected": True}

@@ -7,8 +7,8 @@ from typing import Any
 import yaml
 
 MODELS: dict[str, dict[str, Any]] = {
-    "mlp": {"_target_": "mnist_vae.networks.mlp.MLP", "hidden_dims": [400], "activation": "relu"},
-    "conv": {"_target_": "mnist_vae.networks.conv.Conv", "channels": [16, 32], "activation": "relu"},
+    "mlp": {"_target_": "mnist_vae.models.networks.mlp.MLP", "hidden_dims": [400], "activation": "relu"},
+    "conv": {"_target_": "mnist_vae.models.networks.conv.Conv", "channels": [16, 32], "activation": "relu"},
 }
 
 
@@ -31,7 +31,7 @@ def config(
         "model": dict(MODELS[model]),
         "data": {"name": data, "root": f"/{seed}", "binarize": "none", "source": {"dataset": data.upper()}},
         "objective": {"_target_": "mnist_vae.objectives.ELBO", "beta": float(beta)},
-        "likelihood": {"_target_": "mnist_vae.likelihoods.Bernoulli"},
+        "likelihood": {"_target_": "mnist_vae.models.likelihoods.Bernoulli"},
         "logger": {"log_every_n_steps": 50, "backend": None},
     }
 

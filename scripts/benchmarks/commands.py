@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import pytorch_lightning as pl
 
 from benchmarks.results import Comparison, Measured, Results
-from mnist_vae.errors import UserError
+from mnist_vae.utils.errors import UserError
 
 ROOT = Path(__file__).parents[2]
 TRAIN = str(ROOT / "train.py")

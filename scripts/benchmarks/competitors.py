@@ -19,7 +19,7 @@ from torch.utils.data import DataLoader
 from torch.utils.flop_counter import FlopCounterMode
 from torchvision import datasets, transforms
 
-from mnist_vae.networks.conv import Conv
+from mnist_vae.models.networks.conv import Conv
 from notebook import Notebook, steps
 
 IMAGE = (1, 28, 28)

@@ -14,8 +14,8 @@ from omegaconf import DictConfig, OmegaConf
 
 from benchmarks.competitors import BareConvLoop, BareLoop, Competitor, NotebookLoop, Pythae, is_installed, step_flops
 from benchmarks.results import Comparison, Measured, Results
-from mnist_vae.sentences import CONFIGS
-from mnist_vae.training import train
+from mnist_vae.config.error_messages import CONFIGS
+from mnist_vae.training.train import train
 
 WARM_UP = 1  # rounds that are not counted
 SIDE = 1024  # of the matrices by which the machine's rate is measured

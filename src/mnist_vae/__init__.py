@@ -13,7 +13,7 @@ from typing import Any
 def __getattr__(name: str) -> Any:
     # `--help` and shell completion import this package, so torch must not come with it.
     if name == "load_run":
-        from mnist_vae.loading import load_run
+        from mnist_vae.runs.load import load_run
 
         return load_run
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,9 +1,9 @@
 import pytest
 import torch
 
-from mnist_vae.noise import Noise
 from mnist_vae.objectives import Capacity, Terms
-from tests.test_vae import SHAPE, small
+from mnist_vae.utils.seeding import Noise
+from tests.models.test_vae import SHAPE, small
 
 
 def terms(objective: Capacity, epoch: float) -> Terms:

@@ -1,11 +1,11 @@
 import pytest
 import torch
 
-from mnist_vae.noise import Noise
+from mnist_vae.models.vae import VAE
 from mnist_vae.objectives import ELBO, Terms
-from mnist_vae.vae import VAE
-from tests.test_module import fit
-from tests.test_vae import SHAPE, small
+from mnist_vae.utils.seeding import Noise
+from tests.models.test_vae import SHAPE, small
+from tests.training.test_module import fit
 
 
 def terms(objective: ELBO, epoch: float = 0.0, vae: VAE | None = None) -> Terms:

@@ -7,10 +7,10 @@ import torch
 from torch import Tensor
 from torch.distributions import Normal
 
-from mnist_vae.noise import Noise
+from mnist_vae.models.vae import VAE
 from mnist_vae.objectives import IWAE
-from mnist_vae.vae import VAE
-from tests.test_vae import linear_gaussian
+from mnist_vae.utils.seeding import Noise
+from tests.models.test_vae import linear_gaussian
 
 
 def losses(objective: IWAE, vae: VAE, x: Tensor, draws: int, seed: int = 0) -> Tensor:

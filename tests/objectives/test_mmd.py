@@ -2,10 +2,10 @@ import pytest
 import torch
 from torch.distributions import Normal
 
-from mnist_vae.noise import Noise
 from mnist_vae.objectives import MMD
 from mnist_vae.objectives.mmd import SCALES, kernel, mmd
-from tests.test_vae import SHAPE, small
+from mnist_vae.utils.seeding import Noise
+from tests.models.test_vae import SHAPE, small
 
 
 def test_it_is_the_unbiased_double_sum() -> None:

@@ -13,7 +13,9 @@ class GridSweeper(BasicSweeper):
     """
 
     def sweep(self, arguments: list[str]) -> Any:
-        from mnist_vae.multirun import Multirun  # not while Hydra looks for plugins, which it does for --help too
+        from mnist_vae.sweeps.multirun import (
+            Multirun,  # not while Hydra looks for plugins, which it does for --help too
+        )
 
         assert self.config is not None and self.hydra_context is not None and self.launcher is not None
         parser = OverridesParser.create(config_loader=self.hydra_context.config_loader)

@@ -38,8 +38,10 @@ class SearchSweeper(BasicSweeper):
         self.sampler, self.pruner = sampler, pruner
 
     def sweep(self, arguments: list[str]) -> Any:
-        from mnist_vae.multirun import Multirun  # not while Hydra looks for plugins, which it does for --help too
-        from mnist_vae.search import Search
+        from mnist_vae.sweeps.multirun import (
+            Multirun,  # not while Hydra looks for plugins, which it does for --help too
+        )
+        from mnist_vae.sweeps.search import Search
 
         assert self.config is not None and self.hydra_context is not None and self.launcher is not None
         parser = OverridesParser.create(config_loader=self.hydra_context.config_loader)

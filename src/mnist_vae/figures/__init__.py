@@ -6,7 +6,7 @@ from mnist_vae.figures.mosaics import Block, image_grid, mosaic
 from mnist_vae.figures.planes import rate_distortion
 from mnist_vae.figures.style import pixels
 from mnist_vae.figures.sweeps import by_setting
-from mnist_vae.figures.walks import interpolations, likeness, manifold, results, samples, traversals, uncertainty
+from mnist_vae.figures.traversals import interpolations, likeness, manifold, results, samples, traversals, uncertainty
 
 __all__ = [
     "Block",

@@ -9,10 +9,10 @@
 """
 
 from mnist_vae.objectives.base import Terms
+from mnist_vae.objectives.beta_tcvae import TC
 from mnist_vae.objectives.capacity import Capacity
 from mnist_vae.objectives.elbo import ELBO
 from mnist_vae.objectives.iwae import IWAE
 from mnist_vae.objectives.mmd import MMD
-from mnist_vae.objectives.tc import TC
 
 __all__ = ["ELBO", "IWAE", "MMD", "TC", "Capacity", "Terms"]

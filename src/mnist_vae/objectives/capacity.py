@@ -4,9 +4,9 @@ import math
 
 from torch import Tensor
 
-from mnist_vae.noise import Noise
+from mnist_vae.models.vae import VAE
 from mnist_vae.objectives.base import Terms, check_numbers
-from mnist_vae.vae import VAE
+from mnist_vae.utils.seeding import Noise
 
 
 class Capacity:

@@ -3,9 +3,9 @@
 import torch
 from torch import Tensor
 
-from mnist_vae.noise import Noise
+from mnist_vae.models.vae import VAE
 from mnist_vae.objectives.base import Terms, check_numbers
-from mnist_vae.vae import VAE
+from mnist_vae.utils.seeding import Noise
 
 
 class ELBO:

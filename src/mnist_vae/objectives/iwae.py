@@ -5,10 +5,10 @@ import math
 import torch
 from torch import Tensor
 
-from mnist_vae.noise import Noise
+from mnist_vae.models.posteriors import mapped
+from mnist_vae.models.vae import VAE
 from mnist_vae.objectives.base import Terms
-from mnist_vae.posteriors import mapped
-from mnist_vae.vae import VAE
+from mnist_vae.utils.seeding import Noise
 
 
 class IWAE:

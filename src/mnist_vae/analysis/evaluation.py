@@ -1,0 +1,123 @@
+"""All that is reported of a trained run, with standard errors: evaluation.json."""
+
+import time
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from mnist_vae.analysis import metrics
+from mnist_vae.analysis.encoding import encode_images
+from mnist_vae.analysis.metrics import Estimate
+from mnist_vae.analysis.nll import finished_weights, likelihood_values, resumable_weights
+from mnist_vae.analysis.probes import CLASSIFIERS
+from mnist_vae.data.datamodule import EVALUATION_BATCH, EVALUATION_SEED
+from mnist_vae.data.images import to_unit
+from mnist_vae.models.posteriors import Posterior
+from mnist_vae.models.vae import VAE
+from mnist_vae.runs.load import OpenRun
+from mnist_vae.utils.io import write_json
+from mnist_vae.utils.seeding import Noise
+
+STAGES = ("ELBO", "encoding", *CLASSIFIERS)
+CORRELATED = 1000  # codes for the total correlation, whose cost is theirs times the images times the dimensions
+
+
+def evaluate(run: OpenRun, root: str | None = None, nll_samples: int = 0) -> dict[str, float | str]:
+    """Evaluate a run on its test images, and write evaluation.json into its folder.
+
+    For the checkpoint `last` it is evaluation_last.json.
+
+    Args:
+        root: the images' folder, see OpenRun.data.
+        nll_samples: importance samples per image for -log p(x), see nll.py; 0 for what an earlier call finished.
+
+    Returns:
+        Flat, in nats per image or as a share: `test/elbo`, `test/reconstruction`, `test/kl`,
+        `test/mutual_information`, `test/marginal_kl`, `test/total_correlation`, `test/knn_accuracy`,
+        `test/logistic_regression_accuracy`, each with its `…_standard_error`; `test/active_units`; with samples
+        those of nll.likelihood_values; and what it was measured on.
+
+    Raises:
+        DataError, SettingsError: the images can't be had.
+    """
+    start = time.perf_counter()
+    # The classifiers of all runs learn from the same images: all of the training set, whatever a run held out.
+    data = run.data(root, val_size=0)
+    images, labels = data.fixed("test")
+    with tqdm(total=len(STAGES), leave=False, disable=None, bar_format="{desc:<24}{bar}| {n}/{total}") as bar:
+        bar.set_description("ELBO")
+        estimates, posterior = _information(run.vae, images, labels)
+        bar.update()
+        bar.set_description("encoding")
+        train_images, train_labels = data.fixed("train")
+        train_means = encode_images(run.vae, train_images, train_labels).mean.numpy()
+        bar.update()
+        for name, classify in CLASSIFIERS.items():
+            bar.set_description(name.replace("_", " "))
+            predicted = classify(train_means, train_labels.numpy(), posterior.mean.numpy())
+            estimates[f"{name}_accuracy"] = Estimate.of(torch.from_numpy(predicted) == labels)
+            bar.update()
+    values: dict[str, float | str] = {}
+    for name, estimate in estimates.items():
+        values |= {f"test/{name}": estimate.mean, f"test/{name}_standard_error": estimate.standard_error}
+    if nll_samples:
+        values |= likelihood_values(resumable_weights(run, images, labels, nll_samples))
+    elif weights := finished_weights(run, images, labels):
+        values |= likelihood_values(weights)
+    values |= {
+        "test/active_units": metrics.active_units(posterior.mean),
+        "latent_dim": run.vae.latent_dim,
+        "dataset": run.cfg.data.name,
+        "binarize": run.cfg.data.binarize.name,
+        "test_images": len(images),
+        "classifier_images": len(train_images),
+        "checkpoint": run.checkpoint,
+        "epochs": run.epochs,
+        "complete": run.folder.complete,
+        "seconds": round(time.perf_counter() - start, 3),
+    }
+    write_json(results_file(run), values)
+    return values
+
+
+def results_file(run: OpenRun) -> Path:
+    """Where a run's evaluation is written."""
+    return run.folder.path / f"evaluation{run.suffix}.json"
+
+
+@torch.no_grad()
+def image_terms(vae: VAE, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+    """Reconstruction and KL of each image, (n,) float64, with the draws that a run's own test uses.
+
+    Args:
+        images: uint8 (n, channels, height, width).
+        labels: (n,), for a conditional VAE.
+    """
+    generator = torch.Generator().manual_seed(EVALUATION_SEED)
+    parts = []
+    for batch, given in zip(images.split(EVALUATION_BATCH), labels.split(EVALUATION_BATCH), strict=True):
+        noise = Noise(len(batch), generator=generator)
+        terms = vae.given(given).elbo_terms(to_unit(batch.to(vae.device)), noise)
+        parts.append([term.cpu().double() for term in terms])
+    reconstruction, kl = zip(*parts, strict=True)
+    return torch.cat(reconstruction), torch.cat(kl)
+
+
+def _information(vae: VAE, images: Tensor, labels: Tensor) -> tuple[dict[str, Estimate], Posterior]:
+    """The ELBO and its parts on test images, and their posteriors."""
+    reconstruction, kl = image_terms(vae, images, labels)
+    posterior = encode_images(vae, images, labels)
+    noise = torch.randn(posterior.mean.shape, generator=torch.Generator().manual_seed(EVALUATION_SEED))
+    z = posterior.rsample(noise)
+    information = metrics.mutual_information(posterior, z)
+    values = {
+        "elbo": -(reconstruction + kl),
+        "reconstruction": reconstruction,
+        "kl": kl,
+        "mutual_information": information,
+        "marginal_kl": kl - information,
+        "total_correlation": metrics.total_correlation(posterior, z[:CORRELATED]),
+    }
+    return {name: Estimate.of(value) for name, value in values.items()}, posterior

@@ -1,0 +1,91 @@
+"""What the tools in scripts/ share: their manners, their options, and the runs they work on."""
+
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+from tqdm import tqdm
+
+from mnist_vae.cli.options import group, option
+from mnist_vae.config.error_messages import sentence
+from mnist_vae.config.schema import Device
+from mnist_vae.runs.folder import find_runs
+from mnist_vae.runs.load import OpenRun, open_run
+from mnist_vae.utils.errors import RunFolderError, UserError
+from mnist_vae.utils.io import shown
+
+if TYPE_CHECKING:
+    import torch
+
+T = TypeVar("T")
+Options = TypeVar("Options")
+
+
+class Checkpoint(Enum):
+    """Whose weights to use."""
+
+    best = "best"  # epoch on validation images
+    last = "last"  # the last epoch
+
+
+@dataclass
+class DataOptions:
+    root: str | None = option(None, meaning="the images' folder; the run's own if it is here, else $MNIST_VAE_DATA")
+
+
+@dataclass
+class RunOptions:
+    """What every tool on runs takes."""
+
+    run: str = option(meaning="a run's folder; or a folder of runs, such as a sweep; or a glob, in quotes")
+    checkpoint: Checkpoint = option(Checkpoint.best, meaning="best, or last for the last epoch's weights")
+
+
+@dataclass
+class ImageOptions(RunOptions):
+    """What a tool takes that puts images through a run's model."""
+
+    accelerator: Device = option(Device.auto, meaning="auto, cpu, gpu or mps")
+    data: DataOptions = group(DataOptions)
+
+
+def each_run(options: RunOptions, work: Callable[[OpenRun], T]) -> Iterator[T]:
+    """What `work` gives for every run that the options name, opened and on the device asked for.
+
+    Of several runs, one that fails does not stop the others; the failures are told at the end.
+
+    Raises:
+        UserError: there is no such run, or some of them failed.
+    """
+    from mnist_vae.training import hardware
+
+    paths = find_runs(options.run)
+    accelerator = options.accelerator if isinstance(options, ImageOptions) else Device.cpu
+    device = hardware.torch_device(hardware.resolve_device(accelerator))
+    failed = 0
+    for path in tqdm(paths, unit="run", leave=False, disable=len(paths) == 1 or None):
+        try:
+            result = _open_and_work(path, options, device, work)
+        except Exception as error:
+            if len(paths) == 1:
+                raise
+            failed += 1
+            tqdm.write(f"error in {shown(path)}: {sentence(error)}", file=sys.stderr)
+            continue
+        yield result
+    if failed:
+        raise UserError(f"{failed} of {len(paths)} runs failed, as said above.")
+
+
+def _open_and_work(path: Path, options: RunOptions, device: "torch.device", work: Callable[[OpenRun], T]) -> T:
+    run = open_run(path, options.checkpoint.name)
+    run.vae.to(device)
+    if not run.folder.complete:
+        tqdm.write(f"{shown(path)} is not complete; these are its weights after epoch {run.epochs}.")
+    try:
+        return work(run)
+    except OSError as error:
+        raise RunFolderError(f"{error.filename or path} can't be written ({error.strerror or error}).") from error

@@ -1,0 +1,59 @@
+"""Checks on the values of a config. Imports nothing heavy."""
+
+import dataclasses
+
+from omegaconf import DictConfig, OmegaConf
+
+from mnist_vae.config.schema import PRECISIONS, Device
+from mnist_vae.utils.errors import SettingsError, unknown_key
+
+
+def check(cfg: DictConfig) -> None:
+    """Raise SettingsError unless every value is in range. What only a device or the data can tell comes later."""
+    for group, node in (
+        ("", cfg),
+        ("data.", cfg.data),
+        ("accelerator.", cfg.accelerator),
+        ("logger.", cfg.logger),
+    ):
+        _check_names(node, group)
+    for key, lowest in (
+        ("latent_dim", 1),
+        ("beta", 0),
+        ("seed", 0),
+        ("max_epochs", 1),
+        ("batch_size", 1),
+        ("data.val_size", 0),
+        ("logger.log_every_n_steps", 1),
+    ):
+        group, _, name = key.rpartition(".")
+        value = (cfg[group] if group else cfg)[name]
+        if not lowest <= value < float("inf"):
+            raise SettingsError(f"{key}={value}: it must be {lowest} or more, and finite.")
+    if not 0 < cfg.lr < float("inf"):
+        raise SettingsError(f"lr={cfg.lr}: the learning rate must be above 0, and finite.")
+    if cfg.accelerator.devices < 1 and cfg.accelerator.devices != -1:
+        raise SettingsError(
+            f"accelerator.devices={cfg.accelerator.devices}: it must be 1 or more, or -1 for all devices."
+        )
+    if cfg.accelerator.num_nodes < 1:
+        raise SettingsError(f"accelerator.num_nodes={cfg.accelerator.num_nodes}: it must be 1 or more.")
+    if cfg.accelerator.cuda_graph and cfg.accelerator.accelerator is not Device.gpu:
+        raise SettingsError("accelerator.cuda_graph=true: only a GPU's steps can be recorded; choose accelerator=gpu.")
+    if cfg.accelerator.precision not in PRECISIONS:
+        raise SettingsError(
+            f"accelerator.precision={cfg.accelerator.precision}: it must be one of {', '.join(PRECISIONS)}."
+        )
+
+
+def _check_names(node: DictConfig, prefix: str) -> None:
+    """Raise SettingsError for a key that was added by +, or taken away by ~."""
+    schema = OmegaConf.get_type(node)
+    assert schema is not None
+    known = [field.name for field in dataclasses.fields(schema)]
+    for name in map(str, node):
+        if name not in known:
+            raise SettingsError(unknown_key(f"{prefix}{name}", [f"{prefix}{other}" for other in known]))
+    for name in known:
+        if OmegaConf.is_missing(node, name) or name not in node:
+            raise SettingsError(f"{prefix}{name}: it has no value; it needs one.")

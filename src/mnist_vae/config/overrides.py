@@ -1,0 +1,17 @@
+"""Which overrides say what is done, and which only how or where."""
+
+from collections.abc import Iterable
+
+# Where the images lie says nothing about the experiment, so a run may be finished on another machine.
+NOT_THE_EXPERIMENT = ("data.root", "data.source.root", "data.source.mirror")
+HOW_TO_RUN = ("sweep", "launcher", "callbacks.pruning")  # which jobs, where, and whether one is stopped early
+
+
+def experiment_overrides(overrides: Iterable[str]) -> list[str]:
+    """Those of a job's overrides that say what is done, not how or where."""
+    keys = (*NOT_THE_EXPERIMENT, *HOW_TO_RUN)
+    return [text for text in overrides if (key := _key(text)) not in keys and key.partition(".")[0] != "hydra"]
+
+
+def _key(override: str) -> str:
+    return override.partition("=")[0].lstrip("+~").partition("@")[0]

@@ -1,0 +1,32 @@
+"""What a dataset is: two splits of uint8 images in memory, and where they come from."""
+
+from typing import NamedTuple, Protocol
+
+import torch
+from torch import Tensor
+
+DIGITS = tuple("0123456789")
+
+
+class ImageArrays(NamedTuple):
+    """A training and a test split: images are uint8 (N, 1, 28, 28), labels int64 (N,) from 0 to 9; `classes`
+    has their names."""
+
+    train_images: Tensor
+    train_labels: Tensor
+    test_images: Tensor
+    test_labels: Tensor
+    classes: tuple[str, ...] = DIGITS
+
+
+class Source(Protocol):
+    """Where images come from; see mnist.py and digits.py."""
+
+    def load(self) -> ImageArrays:
+        """Both splits, as uint8 images (n, channels, height, width) and int64 labels (n,)."""
+        ...
+
+
+def to_unit(images: Tensor) -> Tensor:
+    """uint8 grey levels as float32 in [0, 1], of the same shape."""
+    return images.to(torch.float32).div_(255)

@@ -1,0 +1,40 @@
+"""The standard normal prior."""
+
+import torch
+from torch import Tensor
+
+from mnist_vae.models.posteriors import LOG_2PI, DiagonalGaussian, Posterior
+from mnist_vae.models.priors.base import Prior
+
+
+class StandardNormal(Prior):
+    """p(z) = N(0, I). Kingma & Welling (2014), section 3."""
+
+    def log_prob(self, z: Tensor) -> Tensor:
+        return -0.5 * (z.square() + LOG_2PI).sum(dim=-1)
+
+    def kl_per_dimension(self, posterior: Posterior) -> Tensor | None:
+        """Of a diagonal Gaussian: Kingma & Welling (2014), appendix B. A full one has more than its marginals' KL."""
+        return _kl_of_marginals(posterior) if isinstance(posterior, DiagonalGaussian) else None
+
+    def kl(self, posterior: Posterior, z: Tensor | None = None) -> Tensor:
+        """KL(q(z|x) || p(z)) in nats, (images,), in closed form; no draws are needed."""
+        marginals = _kl_of_marginals(posterior).sum(dim=-1)
+        if isinstance(posterior, DiagonalGaussian):
+            return marginals
+        # What the dimensions tell of one another: half of sum log var_j - log det covariance.
+        return marginals + 0.5 * posterior.log_var.sum(dim=-1) - posterior.log_det
+
+    def quantile(self, probability: Tensor) -> Tensor:
+        """Each dimension's value at each probability (p,), (p, latent_dim): the inverse distribution function."""
+        return torch.special.ndtri(probability)[:, None].expand(-1, self.latent_dim)
+
+    def sample(self, count: int, generator: torch.Generator | None = None, temperature: float = 1.0) -> Tensor:
+        device = generator.device if generator is not None else "cpu"
+        return temperature * torch.randn(count, self.latent_dim, generator=generator, device=device)
+
+
+def _kl_of_marginals(posterior: Posterior) -> Tensor:
+    """KL(q(z_j|x) || N(0, 1)) in nats, (images, latent_dim)."""
+    log_var = posterior.log_var
+    return 0.5 * (posterior.mean.square() + log_var.exp() - 1 - log_var)

@@ -1,0 +1,55 @@
+"""Checkpoints that are whole, and that can't run code when they are read."""
+
+import io
+import pickle
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import torch
+from pytorch_lightning.plugins.io import TorchCheckpointIO
+
+from mnist_vae.utils.errors import RunFolderError, first_line
+from mnist_vae.utils.io import write_atomically
+
+
+class AtomicCheckpointIO(TorchCheckpointIO):
+    """Lightning's checkpoints, written beside their place and moved into it, and read as tensors and plain values.
+
+    Lightning's own writer moves a file from the system's temporary folder, which may be another disk, so that a
+    kill could leave half a checkpoint.
+    """
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
+        # By way of memory: an interrupt inside torch's zip writer would come out as an error of that writer.
+        buffer = io.BytesIO()
+        torch.save(checkpoint, buffer)
+        write_atomically(Path(path), buffer.getvalue())
+
+    def load_checkpoint(self, path: Any, *args: Any, **kwargs: Any) -> dict[str, Any]:
+        return read_checkpoint(Path(path))
+
+
+def read_checkpoint(path: Path) -> dict[str, Any]:
+    """A checkpoint's content, on the CPU. Weights-only loading: no code in the file is ever run.
+
+    Raises:
+        RunFolderError: there is no such file, it is damaged, or it holds more than tensors and plain values.
+    """
+    if not path.exists():
+        raise RunFolderError(f"{path} does not exist; a run has it from the end of its first epoch on.")
+    try:
+        if zipfile.ZipFile(path).testzip() is not None:
+            raise RunFolderError(f"{path} is damaged (a checksum is wrong); it was not loaded.")
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except RunFolderError:
+        raise
+    except pickle.UnpicklingError as error:
+        raise RunFolderError(
+            f"{path} is damaged, or holds more than tensors and plain values; it was not loaded."
+        ) from error
+    except Exception as error:  # a damaged pickle can raise anything
+        raise RunFolderError(f"{path} is damaged ({first_line(error)}); it was not loaded.") from error
+    if not isinstance(content, dict):
+        raise RunFolderError(f"{path} is not a checkpoint of this project.")
+    return content

@@ -1,0 +1,207 @@
+"""One run's folder: claim it, describe it, tell if it is complete; and where runs are."""
+
+import csv
+import glob
+import json
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import yaml
+from omegaconf import DictConfig, OmegaConf
+
+from mnist_vae.config.overrides import NOT_THE_EXPERIMENT
+from mnist_vae.utils.errors import RunFolderError, first_line
+from mnist_vae.utils.io import locked, write_atomically, write_json
+
+
+class RunFolder:
+    """The files of one run; the layout is described in the README.
+
+    Args:
+        path: the folder; it need not exist yet.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        self.config = self.path / ".hydra" / "config.yaml"
+        self.rows = self.path / "metrics.csv"
+        self.metrics = self.path / "metrics.json"
+        self.failure = self.path / "failed.json"
+        self.last = self.path / "checkpoints" / "last.ckpt"
+        self.best = self.path / "checkpoints" / "best.ckpt"
+
+    @property
+    def complete(self) -> bool:
+        """Whether the run was finished: metrics.json is written last."""
+        return self.metrics.exists()
+
+    def read_metrics(self) -> dict[str, float | str]:
+        """The final metrics.
+
+        Raises:
+            RunFolderError: the run is not complete, or its metrics.json is damaged.
+        """
+        if not self.complete:
+            raise RunFolderError(f"{self.path} is not a complete run: it has no metrics.json.")
+        try:
+            metrics = json.loads(self.metrics.read_text())
+            metrics["test/elbo"]
+        except (ValueError, KeyError, TypeError) as error:
+            raise RunFolderError(
+                f"{self.metrics} is damaged; delete it, and the run's own command writes it again."
+            ) from error
+        return metrics
+
+    def read_rows(self) -> list[dict[str, float]]:
+        """The rows of metrics.csv, one per epoch; none before the first one ends.
+
+        Raises:
+            RunFolderError: it is damaged.
+        """
+        if not self.rows.exists():
+            return []
+        try:
+            with self.rows.open(newline="") as file:
+                return [{name: float(value) for name, value in row.items() if value} for row in csv.DictReader(file)]
+        except (ValueError, TypeError, csv.Error) as error:
+            raise RunFolderError(f"{self.rows} is damaged ({first_line(error)}).") from error
+
+    @contextmanager
+    def claimed(self, cfg: DictConfig, wait: bool = False) -> Iterator[None]:
+        """Hold the folder for this process and this configuration.
+
+        Args:
+            wait: if another process holds it, wait until it lets go, instead of refusing.
+
+        Raises:
+            RunFolderError: another process holds it, it belongs to another configuration, or it can't be written.
+        """
+        try:
+            self.config.parent.mkdir(parents=True, exist_ok=True)
+            with locked(self.config.with_name("lock"), self.path, wait):
+                self.refuse_other_configuration(cfg)
+                self.failure.unlink(missing_ok=True)
+                if not self.config.exists():
+                    write_atomically(self.config, OmegaConf.to_yaml(cfg, resolve=True).encode())
+                yield
+        except OSError as error:
+            if error.filename is None or not str(error.filename).startswith(str(self.path)):
+                raise
+            raise RunFolderError(
+                f"{self.path} can't be written ({error.strerror}); choose another folder by hydra.run.dir=…"
+            ) from error
+
+    def write_hydra(self, overrides: list[str], hydra: Any) -> None:
+        """Keep what was typed and how Hydra was set, beside the config."""
+        write_atomically(self.config.with_name("overrides.yaml"), OmegaConf.to_yaml(overrides).encode())
+        write_atomically(self.config.with_name("hydra.yaml"), OmegaConf.to_yaml(hydra).encode())
+
+    def write_metrics(self, values: dict[str, float | str]) -> None:
+        """Write metrics.json, which makes the run complete."""
+        write_json(self.metrics, values)
+
+    def write_failure(self, failure: dict[str, Any], overrides: list[str]) -> None:
+        """Write failed.json, which is there until the run is started again, and the reason to train.log.
+
+        Args:
+            failure: `error`, a sentence; `type`, the exception's name; `traceback`, and whether the error is of those
+                that a user can act on, `expected`: then its traceback is not worth reading in the log.
+        """
+        told = {name: failure[name] for name in ("error", "type", "traceback")}
+        when = datetime.now().astimezone().isoformat(timespec="seconds")
+        write_json(self.failure, told | {"overrides": overrides, "time": when})
+        with (self.path / "train.log").open("a") as file:
+            print(f"error: {told['error']}" if failure["expected"] else told["traceback"], file=file)
+
+    def read_failure(self) -> dict[str, Any] | None:
+        """What failed.json says; None if there is none, or if the run was complete in spite of it."""
+        if self.complete or not self.failure.exists():
+            return None
+        try:
+            failure = json.loads(self.failure.read_text())
+            failure["error"]
+        except (ValueError, KeyError, TypeError):
+            return {"error": "its failed.json is damaged.", "type": "", "traceback": "", "overrides": []}
+        return failure
+
+    def refuse_other_configuration(self, cfg: DictConfig) -> None:
+        """Raise RunFolderError, naming the keys that differ, if the folder belongs to another configuration."""
+        if not self.config.exists():
+            unbegun = {".hydra", "train.log", "failed.json"}
+            if self.path.is_dir() and {path.name for path in self.path.iterdir()} - unbegun:
+                raise RunFolderError(f"{self.path} holds something else than a run; choose a new or empty folder.")
+            return
+        mine, theirs = (
+            _flat(OmegaConf.create(OmegaConf.to_yaml(cfg, resolve=True))),
+            _flat(load_config(self.config)),
+        )
+        differing = [
+            f"{key} (there {theirs.get(key, 'absent')}, now {mine.get(key, 'absent')})"
+            for key in sorted(mine.keys() | theirs.keys())
+            if mine.get(key) != theirs.get(key) and key not in NOT_THE_EXPERIMENT
+        ]
+        if differing:
+            raise RunFolderError(
+                f"{self.path} belongs to another configuration, which differs in {', '.join(differing)}; "
+                "choose another folder by hydra.run.dir=…, or the same values."
+            )
+
+
+def find_runs(where: str) -> list[Path]:
+    """The run folders that a path or a glob names: a run, or whatever runs lie in a folder, such as a sweep.
+
+    They come in the order of their names, numbers by their value.
+
+    Raises:
+        RunFolderError: there is nothing of that name, or no run in it.
+    """
+    path = Path(where).expanduser()
+    # The name as it stands first: a folder's own name may hold brackets.
+    matches = [path] if path.exists() else [Path(name) for name in glob.glob(str(path), recursive=True)]
+    if not matches:
+        raise RunFolderError(f"run={where}: there is no such folder.")
+    found = {config.parents[1] for match in matches for config in match.rglob(".hydra/config.yaml")}
+    if not found:
+        around = next((p for p in path.absolute().parents if (p / ".hydra" / "config.yaml").exists()), None)
+        hint = f"; did you mean {around}?" if around else "; a run's folder has a file .hydra/config.yaml."
+        raise RunFolderError(f"run={where}: there is no run in it{hint}")
+    return sorted(
+        found,
+        key=lambda run: [
+            (part.isdigit(), int(part) if part.isdigit() else part) for part in re.split(r"(\d+)", str(run)) if part
+        ],
+    )
+
+
+def load_config(path: Path) -> DictConfig:
+    """A saved config as plain data: it was saved resolved, so what looks like an interpolation is refused.
+
+    Raises:
+        RunFolderError: it can't be read as that.
+    """
+    try:
+        text = path.read_text()
+        if "${" in text:
+            raise ValueError("it holds an interpolation, and a run's config is saved without any")
+        if any(isinstance(token, yaml.AliasToken) for token in yaml.scan(text)):
+            raise ValueError("it holds an alias, and a run's config is saved without any")  # a few can expand to GBs
+        cfg = OmegaConf.create(text)
+        if not isinstance(cfg, DictConfig) or not cfg:
+            raise ValueError("it is empty, or not a mapping")
+    except Exception as error:
+        raise RunFolderError(f"{path} can't be read as a run's config ({first_line(error)}).") from error
+    return cfg
+
+
+def _flat(node: Any, prefix: str = "") -> dict[str, Any]:
+    """Nested entries as {dotted key: value}."""
+    if not isinstance(node, DictConfig):
+        return {prefix: OmegaConf.to_container(node) if OmegaConf.is_config(node) else node}
+    items: dict[str, Any] = {}
+    for name, value in node.items():
+        items |= _flat(value, f"{prefix}.{name!s}" if prefix else str(name))
+    return items

@@ -1,0 +1,160 @@
+"""A run taken up from its folder, finished or still training: its config, its VAE, its images."""
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from mnist_vae.config.checks import check
+from mnist_vae.config.schema import Config
+from mnist_vae.runs.folder import RunFolder, load_config
+from mnist_vae.utils.errors import RunFolderError, UserError, first_line
+
+if TYPE_CHECKING:
+    from mnist_vae.data.datamodule import ImageDataModule
+    from mnist_vae.models.vae import VAE
+
+
+# What runs were that were made before there was a choice.
+EARLIER = OmegaConf.create(
+    {
+        "accelerator": {"cuda_graph": False},
+        "conditional": False,
+        "posterior": {"_target_": "mnist_vae.models.posteriors.Diagonal"},
+        "schedule": {"_target_": "mnist_vae.training.schedules.constant"},
+    }
+)
+
+
+class OpenRun(NamedTuple):
+    """A run's parts.
+
+    Attributes:
+        folder: where it lies.
+        cfg: its config, of the schema settings.Config.
+        vae: the trained model, on the CPU and in evaluation mode.
+        checkpoint: `best` or `last`, whose weights these are.
+        epochs: epochs trained for them.
+    """
+
+    folder: RunFolder
+    cfg: DictConfig
+    vae: "VAE"
+    checkpoint: str
+    epochs: int
+
+    @property
+    def suffix(self) -> str:
+        """What tells files made from the last epoch's weights from those of the best one's."""
+        return "" if self.checkpoint == "best" else f"_{self.checkpoint}"
+
+    def data(self, root: str | None = None, val_size: int | None = None) -> "ImageDataModule":
+        """The images it was trained and tested on.
+
+        Args:
+            root: their folder. If None: the one that the run was trained from if the images are there, else
+                $MNIST_VAE_DATA, else data/; only into these last two are they downloaded.
+            val_size: training images to hold out; the run's own number if None.
+
+        Raises:
+            DataError: the images can't be had.
+            SettingsError: their source is not one of this project's.
+        """
+        from mnist_vae.config.build import build_data
+
+        cfg = self.cfg.copy()
+        cfg.data.root = root or _root_with_images(cfg) or os.environ.get("MNIST_VAE_DATA", "data")
+        if "root" in cfg.data.source:
+            cfg.data.source.root = cfg.data.root
+        if "mirror" in cfg.data.source:
+            cfg.data.source.mirror = None  # not an address that somebody else chose
+        if val_size is not None:
+            cfg.data.val_size = val_size
+        return build_data(cfg, safely=True)
+
+
+def open_run(folder: str | Path, checkpoint: str = "best") -> OpenRun:
+    """Take up a run.
+
+    Nothing in the folder is executed: the config is plain data, it may name only modules of this project or of
+    torch itself, and the checkpoint is read as tensors and plain values only. So folders from strangers can be
+    opened.
+
+    Args:
+        folder: the run's folder.
+        checkpoint: `best` for the best epoch on validation images (the last, if there are none), or `last`.
+
+    Raises:
+        RunFolderError: there is no such run, it has no checkpoint yet, a file of it is damaged, or it is of an
+            older layout.
+        SettingsError: the config names something else than such a module, or a wrong value.
+    """
+    from mnist_vae.config.build import build_vae
+    from mnist_vae.runs.checkpoints import read_checkpoint
+
+    run = RunFolder(folder)
+    if not run.path.exists():
+        raise RunFolderError(f"{run.path}: there is no such folder.")
+    if not run.config.exists():
+        raise RunFolderError(f"{run.path} is not a run folder: it has no .hydra/config.yaml.")
+    if checkpoint not in ("best", "last"):
+        raise RunFolderError(f"checkpoint is {checkpoint!r}; it must be 'best' or 'last'.")
+    cfg = _typed(run)
+    content = read_checkpoint(run.best if checkpoint == "best" else run.last)
+    if "state_dict" in content and "image_shape" not in content:
+        raise _older(run, "its checkpoint does not say how large its images are")
+    try:
+        image_shape = tuple(int(size) for size in content["image_shape"])
+        prefix = "vae."
+        weights = {k[len(prefix) :]: v for k, v in content["state_dict"].items() if k.startswith(prefix)}
+        vae = build_vae(cfg, image_shape, int(content.get("classes", 0)))  # type: ignore[arg-type]
+        vae.load_state_dict(weights)
+        epochs = int(content.get("epoch", -1)) + 1
+    except UserError:
+        raise
+    except Exception as error:
+        raise RunFolderError(f"{run.path}: the checkpoint does not fit the config ({first_line(error)}).") from error
+    if not all(value.isfinite().all() for value in vae.state_dict().values()):
+        raise RunFolderError(f"{run.path}: some of its weights are not finite numbers; training diverged.")
+    return OpenRun(run, cfg, vae.eval(), checkpoint, epochs)
+
+
+def load_run(folder: str | Path, checkpoint: str = "best") -> "VAE":
+    """The trained VAE of a run, on the CPU and in evaluation mode, ready for a notebook; see `open_run`."""
+    return open_run(folder, checkpoint).vae
+
+
+def _typed(run: RunFolder) -> DictConfig:
+    """The run's config, with the types of the schema."""
+    stored = OmegaConf.merge(EARLIER, load_config(run.config))
+    missing = [name for name in Config.__dataclass_fields__ if name not in stored]
+    if missing:
+        raise _older(run, f"its config has no {missing[0]}")
+    try:
+        cfg = OmegaConf.merge(OmegaConf.structured(Config), stored)
+    except OmegaConfBaseException as error:
+        raise _older(run, f"its config does not fit this one's schema: {first_line(error)}") from error
+    assert isinstance(cfg, DictConfig)
+    for group in ("model", "objective", "likelihood", "prior", "posterior", "optimizer"):
+        if not isinstance(cfg[group], DictConfig):
+            raise RunFolderError(f"{run.config} is damaged: its {group} is not a mapping.")
+    check(cfg)
+    return cfg
+
+
+def _root_with_images(cfg: DictConfig) -> str | None:
+    """The folder that the config names, if all four files are in it."""
+    from mnist_vae.data import idx
+
+    raw = Path(str(cfg.data.root)).expanduser() / str(cfg.data.source.get("dataset", "")) / "raw"
+    there = all((raw / name).exists() or (raw / f"{name}.gz").exists() for name in idx.SHAPES)
+    return str(cfg.data.root) if there else None
+
+
+def _older(run: RunFolder, why: str) -> RunFolderError:
+    return RunFolderError(
+        f"{run.path} was made by another version of this project ({why}); train it again, or open it with the "
+        "version that its environment.json names."
+    )

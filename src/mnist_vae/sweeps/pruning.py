@@ -1,0 +1,112 @@
+"""Stopping the hopeless trials of a search early: the part of it that runs inside each job."""
+
+import math
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytorch_lightning as pl
+from omegaconf import OmegaConf
+
+from mnist_vae.config.instantiate import locate
+from mnist_vae.utils.errors import RunFolderError, SettingsError, first_line
+
+if TYPE_CHECKING:
+    import optuna
+
+STUDY = "study.journal"  # in the sweep's folder; a file that several processes may append to at once
+PRUNED = "pruned"  # a trial's note that it was stopped
+
+
+class Pruning(pl.Callback):
+    """Reports a metric to the study after each epoch, and ends the training if the study's other trials were better
+    by then. A run that ends so is complete like any other: tested, drawn, and of fewer epochs.
+
+    Args:
+        trial: its number in the study, which lies in a folder above the run's.
+        metric: one that is known after each epoch.
+        pruner: Optuna's, by `_target_` and arguments.
+    """
+
+    def __init__(self, trial: int, metric: str, pruner: dict[str, Any]) -> None:
+        self.trial, self.metric = trial, metric
+        self.pruner = build("callbacks.pruning.pruner", pruner)
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        stop = False
+        if trainer.is_global_zero:
+            results: dict[str, float] = pl_module.results  # type: ignore[assignment]
+            if self.metric not in results:
+                raise SettingsError(
+                    f"hydra.sweeper.metric={self.metric}: it is not known after each epoch, and so trials can't be "
+                    f"stopped early by it; there are {', '.join(sorted(results))}, and hydra.sweeper.pruner=null."
+                )
+            sweep = next(path for path in Path(trainer.default_root_dir).parents if (path / STUDY).exists())
+            stop = self._hopeless(sweep, results[self.metric], trainer.current_epoch + 1)
+        trainer.should_stop |= trainer.strategy.broadcast(stop)
+
+    def _hopeless(self, sweep: Path, value: float, epoch: int) -> bool:
+        import optuna
+
+        study = open_study(sweep)
+        study.pruner = self.pruner
+        trial = optuna.trial.Trial(study, study.trials[self.trial]._trial_id)
+        known = study.trials[self.trial].intermediate_values  # of an epoch that a kill has undone
+        if epoch not in known and math.isfinite(value):
+            trial.report(value, epoch)
+        if trial.should_prune():
+            trial.set_user_attr(PRUNED, epoch)
+            return True
+        return False
+
+
+def open_study(sweep: Path, direction: Any = None) -> "optuna.Study":
+    """The study in a sweep's folder; with a direction, a new one if there is none.
+
+    Raises:
+        SettingsError: the direction is none.
+        RunFolderError: the study's file is damaged.
+    """
+    import optuna
+    from optuna.storages import JournalStorage
+    from optuna.storages.journal import JournalFileBackend
+
+    if direction is not None:
+        _cut_torn_line(sweep / STUDY)
+    try:
+        storage = JournalStorage(JournalFileBackend(str(sweep / STUDY)))
+    except (ValueError, KeyError) as error:
+        raise RunFolderError(f"{sweep / STUDY} is damaged ({first_line(error)}); the search can't go on.") from error
+    if direction is None:
+        return optuna.load_study(study_name=None, storage=storage)
+    try:
+        return optuna.create_study(study_name="search", storage=storage, direction=direction, load_if_exists=True)
+    except ValueError as error:
+        raise SettingsError(f"hydra.sweeper.direction={direction}: {first_line(error)}") from error
+
+
+def _cut_torn_line(file: Path) -> None:
+    """Drop what a full disk, or a machine that went down, left of the last line: nothing can be appended to that."""
+    if not file.exists():
+        return
+    with file.open("r+b") as journal:
+        content = journal.read()
+        journal.truncate(content.rfind(b"\n") + 1)
+
+
+def build(key: str, node: dict[str, Any]) -> Any:
+    """The sampler or pruner that a config names.
+
+    Raises:
+        SettingsError: there is none of that name, or it does not take these arguments.
+    """
+    import optuna
+
+    target = locate(key, OmegaConf.create(node))
+    arguments = {name: value for name, value in node.items() if name != "_target_"}
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+            return target(**arguments)
+    except (TypeError, ValueError) as error:
+        raise SettingsError(f"{key}: {first_line(error)}") from error

@@ -1,0 +1,161 @@
+"""What differs between the jobs of a sweep, in as few keys as tell them apart."""
+
+import json
+import re
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from omegaconf import DictConfig, ListConfig, OmegaConf
+
+from mnist_vae.config.overrides import HOW_TO_RUN, NOT_THE_EXPERIMENT, experiment_overrides
+
+Flat = dict[str, Any]
+SEED = "seed"
+
+
+def settings_of(config: DictConfig | None, overrides: Sequence[str]) -> Flat:
+    """A job's settings as {dotted key: value}, groups by the name of their choice.
+
+    Args:
+        config: the run's config; None if it has not begun, and only the overrides are known.
+        overrides: `key=value`; those of groups, such as `model=wide`, name the choice as its author did.
+    """
+    settings = {} if config is None else _named(_experiment(config))
+    for key, text in _pairs(overrides):
+        if key not in settings or config is None:
+            settings[key] = _value(text)
+        elif config is not None and isinstance(config.get(key), DictConfig) and key != "data":
+            settings[key] = text
+    return settings
+
+
+def experiment_of(config: DictConfig) -> str:
+    """Everything that a run is, but its seed and where its images lie: equal for runs that differ in these alone."""
+    left_out = (*NOT_THE_EXPERIMENT, SEED)
+    kept = {key: value for key, value in _experiment(config).items() if key not in left_out}
+    return json.dumps(kept, sort_keys=True, default=str)
+
+
+def varied_keys(jobs: Iterable[tuple[Flat, Sequence[str], str | None]]) -> list[str]:
+    """The keys by which jobs differ: those that were given for them, and of the others as few as are needed besides.
+
+    A key that only follows another is left out: model.hidden_dims where it comes with the model, objective.beta
+    where it is beta.
+
+    Args:
+        jobs: the settings, overrides and experiment of each; see `settings_of` and `experiment_of`.
+    """
+    jobs = list(jobs)
+    given = dict.fromkeys(key for _, overrides, _ in jobs for key, _ in _pairs(overrides))
+    begun = [(settings, experiment) for settings, _, experiment in jobs if experiment is not None]
+    keys = [key for key in given if _differs(key, jobs)]
+    others = dict.fromkeys(key for settings, _ in begun for key in settings)
+    for key in [key for key in others if key not in keys and key not in NOT_THE_EXPERIMENT and key != "data.name"]:
+        if given:
+            needed = _splits(key, keys, begun)
+        else:
+            needed = len({_text(settings, key) for settings, _ in begun}) > 1 and not _follows(key, keys, begun)
+        if needed:
+            keys.append(key)
+    return keys
+
+
+def _differs(key: str, jobs: list[tuple[Flat, Sequence[str], str | None]]) -> bool:
+    """Whether jobs have different values of a key that was given for some of them."""
+    known = [_text(settings, key) for settings, _, experiment in jobs if experiment is not None or key in settings]
+    parts = any(other.startswith(f"{key}.") for settings, _, _ in jobs for other in settings)
+    if parts and None in known:
+        return False  # a group without a name of its own, such as logger, typed for some: they may have the same
+    return len(set(known)) > 1
+
+
+def _splits(key: str, keys: list[str], begun: list[tuple[Flat, str]]) -> bool:
+    """Whether the key tells runs of different experiments apart that all of `keys` take for the same."""
+    if key == SEED:  # no part of an experiment, and always worth telling
+        return len({_text(settings, key) for settings, _ in begun}) > 1
+    alike: dict[tuple, dict[str, str | None]] = {}
+    for settings, experiment in begun:
+        same = tuple(_text(settings, other) for other in keys if other != SEED)
+        alike.setdefault(same, {})[experiment] = _text(settings, key)
+    return any(len(set(values.values())) > 1 for values in alike.values())
+
+
+def _follows(key: str, keys: list[str], begun: list[tuple[Flat, str]]) -> bool:
+    """Whether a key has nothing to say beside `keys`: it repeats one, or belongs to the choice of a group."""
+    group, _, leaf = key.rpartition(".")
+    if leaf in keys and all(_text(settings, key) in (_text(settings, leaf), None) for settings, _ in begun):
+        return True
+    top = group.partition(".")[0]
+    return top in keys and not _splits_within(key, top, begun)
+
+
+def _splits_within(key: str, group: str, begun: list[tuple[Flat, str]]) -> bool:
+    values: dict[str | None, set[str | None]] = {}
+    for settings, _ in begun:
+        values.setdefault(_text(settings, group), set()).add(_text(settings, key))
+    return any(len(found) > 1 for found in values.values())
+
+
+def _pairs(overrides: Sequence[str]) -> list[tuple[str, str]]:
+    kept = [override for override in experiment_overrides(overrides) if "=" in override]
+    pairs = [override.lstrip("+~").split("=", 1) for override in kept]
+    return [(key.partition("@")[0], text) for key, text in pairs]
+
+
+def _named(flat: Flat) -> Flat:
+    """With the choice of each group under the group's own name instead of its `_target_`."""
+    named: Flat = {}
+    for key, value in flat.items():
+        if key.endswith("._target_"):
+            # StandardNormal is standard_normal, as its yaml is called; MLP is mlp.
+            name = re.sub(r"(?<=[a-z])(?=[A-Z][a-z])", "_", str(value).rpartition(".")[2]).lower()
+            named[key.removesuffix("._target_")] = name
+        else:
+            named[key] = value
+    if "data.name" in named:
+        named = {"data" if key == "data.name" else key: value for key, value in named.items()}
+    return named
+
+
+def _experiment(config: DictConfig) -> Flat:
+    """The config without what only says how a sweep's jobs are chosen and run."""
+    how = tuple(f"{key}." for key in HOW_TO_RUN)
+    return {key: value for key, value in _flat(config).items() if not f"{key}.".startswith(how)}
+
+
+def _flat(node: Any, prefix: str = "") -> Flat:
+    if not isinstance(node, DictConfig):
+        return {prefix: OmegaConf.to_container(node) if isinstance(node, ListConfig) else node}
+    flat: Flat = {}
+    for name, value in node.items():
+        flat |= _flat(value, f"{prefix}.{name!s}" if prefix else str(name))
+    return flat
+
+
+def _value(text: str) -> Any:
+    """What a value on the command line is: a number, a list, or the text itself."""
+    if "${" in text:
+        return text
+    try:
+        value = OmegaConf.from_dotlist([f"value={text}"])["value"]
+    except Exception:  # not YAML
+        return text
+    return OmegaConf.to_container(value) if OmegaConf.is_config(value) else value
+
+
+def _text(settings: Flat, key: str) -> str | None:
+    """A value to be compared: 1 and 1.0 are the same; None if there is none."""
+    return written(settings[key]) if key in settings else None
+
+
+def written(value: Any, digits: int = 12) -> str:
+    """A setting's value as text, numbers with that many significant digits; 1 and 1.0 give the same."""
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, float):
+        return str(int(value)) if value.is_integer() and abs(value) < 1e15 else f"{value:.{digits}g}"
+    if isinstance(value, list):
+        return f"[{','.join(written(item, digits) for item in value)}]"
+    return str(value)

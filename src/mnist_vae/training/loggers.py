@@ -1,0 +1,142 @@
+"""Where scalars and images go while a run is under way. Each logger takes the run's folder and, when a run is
+resumed, the last step to keep: what was logged after it is forgotten, since it comes again."""
+
+import csv
+import shutil
+import struct
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pytorch_lightning.loggers import Logger, TensorBoardLogger
+from pytorch_lightning.utilities import rank_zero_only
+from tensorboard.compat.proto.summary_pb2 import Summary
+from torch import Tensor
+from torch.nn import functional
+
+from mnist_vae.utils.io import write_atomically
+
+TERMS = ("elbo", "reconstruction", "kl", "loss")
+SPLITS = ("train", "val", "test")
+PROJECTOR_AXES = 3
+
+
+class TensorBoard(TensorBoardLogger):
+    """Event files in `<folder>/tensorboard`.
+
+    There the terms of the loss are grouped by term, `elbo/train`, `elbo/val`, `elbo/test`, so that what belongs
+    together is side by side and comes first; all else goes by the name it has everywhere.
+
+    Args:
+        folder: the run's folder.
+        last_step: the last step to keep of what an earlier process logged here; -1 for none.
+    """
+
+    def __init__(self, folder: str, last_step: int = -1) -> None:
+        # purge_step is TensorBoard's own way of dropping what an interrupted process had logged.
+        super().__init__(folder, name="", version="tensorboard", default_hp_metric=False, purge_step=last_step + 1)
+        self._write_layout()
+
+    @rank_zero_only
+    def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
+        super().log_metrics(_by_term(metrics), step)
+
+    @rank_zero_only
+    def log_hyperparams(self, params: Any, metrics: dict[str, Any] | None = None, step: int | None = None) -> None:
+        """The keys that tell this run from others, and its final metrics, for the tab HParams."""
+        super().log_hyperparams(params, _by_term(metrics or {}), step)
+
+    @rank_zero_only
+    def _write_layout(self) -> None:
+        """Charts that hold training, validation and test in one, for the tab Custom Scalars."""
+        charts = {name: ["Multiline", [f"^{name}/({'|'.join(SPLITS)})$"]] for name in TERMS}
+        steps = {name: ["Multiline", [f"^within_epoch/{name}$"]] for name in ("loss", "gradient_norm", "beta")}
+        self.experiment.add_custom_scalars({"nats per image": charts, "within epochs": steps})
+
+    @rank_zero_only
+    def write_picture(self, tag: str, content: bytes, step: int) -> None:
+        """A picture that is the contents of a PNG already, so that it need not be packed a second time."""
+        width, height = struct.unpack(">II", content[16:24])  # as the format has it
+        image = Summary.Image(height=height, width=width, encoded_image_string=content)
+        value = Summary.Value(tag=tag, image=image)
+        self.experiment.file_writer.add_summary(Summary(value=[value]), step)
+
+    @rank_zero_only
+    def write_projector(self, means: Tensor, images: Tensor, names: list[str], step: int) -> None:
+        """Codes for the tab Projector, with their images as thumbnails.
+
+        Args:
+            means: (n, latent_dim).
+            images: (n, channels, height, width) in [0, 1].
+            names: n class names.
+        """
+        # The projector shows nothing of codes with fewer than three dimensions.
+        means = functional.pad(means, (0, max(0, PROJECTOR_AXES - means.shape[1])))
+        # What an earlier try at the run's end left would make torch print a warning.
+        shutil.rmtree(Path(self.log_dir) / f"{step:05d}", ignore_errors=True)
+        self.experiment.add_embedding(means, names, images, global_step=step, tag="posterior_means")
+
+    @rank_zero_only
+    def save(self) -> None:
+        """Hand everything logged so far to the operating system."""
+        self.experiment.flush()
+
+    def finalize(self, status: str) -> None:
+        """Lightning calls it after fitting and again after testing, and more is to be logged after both."""
+        self.save()
+
+    @rank_zero_only
+    def close(self) -> None:
+        """End the thread that writes the event file."""
+        self.experiment.close()
+
+
+class StepsCSV(Logger):
+    """Rows `step,name,value` in `<folder>/steps.csv`.
+
+    Args:
+        folder: the run's folder.
+        last_step: the last step to keep of what an earlier process logged here; -1 for none.
+    """
+
+    HEADER = ("step", "name", "value")
+
+    def __init__(self, folder: str, last_step: int = -1) -> None:
+        super().__init__()
+        self.path = Path(folder) / "steps.csv"
+        self.rows: list[tuple[int, str, float]] = []
+        self._start(last_step)
+
+    name = "csv"
+    version = ""
+
+    @rank_zero_only
+    def _start(self, last_step: int) -> None:
+        kept = []
+        if self.path.exists():
+            with self.path.open(newline="") as file:
+                # A killed process may have left half a line, which has no third field or no number in the first.
+                rows = [row for row in csv.reader(file) if len(row) == 3 and row[0].isdigit()]
+            kept = [row for row in rows if int(row[0]) <= last_step]
+        write_atomically(self.path, "".join(",".join(row) + "\n" for row in (self.HEADER, *kept)).encode())
+
+    @rank_zero_only
+    def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
+        self.rows += [(int(step or 0), name, float(value)) for name, value in metrics.items()]
+
+    @rank_zero_only
+    def log_hyperparams(self, params: Any, *args: Any, **kwargs: Any) -> None:
+        """Hyperparameters are in the run's .hydra/config.yaml already."""
+
+    @rank_zero_only
+    def save(self) -> None:
+        """Append what was logged since the last call."""
+        with self.path.open("a", newline="") as file:
+            csv.writer(file, lineterminator="\n").writerows(self.rows)
+        self.rows = []
+
+
+def _by_term(metrics: Mapping[str, float]) -> dict[str, float]:
+    """The same metrics, `train/elbo` as `elbo/train`."""
+    names = {f"{split}/{term}": f"{term}/{split}" for split in SPLITS for term in TERMS}
+    return {names.get(name, name): value for name, value in metrics.items()}

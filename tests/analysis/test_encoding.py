@@ -1,0 +1,22 @@
+import pytest
+import torch
+
+from mnist_vae.analysis.encoding import BATCH, encode_images
+from mnist_vae.data.images import to_unit
+from tests.models.test_vae import SHAPE, small
+
+
+@pytest.mark.parametrize("classes", [0, 4])
+def test_many_images_are_encoded_as_one_batch_would_be(classes: int) -> None:
+    images = torch.randint(0, 256, (BATCH + 7, *SHAPE), generator=torch.Generator().manual_seed(0)).to(torch.uint8)
+    vae, labels = small(classes=classes).train(), torch.arange(len(images)) % 4
+    posterior = encode_images(vae, images, labels)
+    expected = vae.given(labels).encode(images.float() / 255)
+    assert posterior.mean.shape == posterior.log_var.shape == (BATCH + 7, 3)
+    for part, other in zip(posterior, expected, strict=True):
+        torch.testing.assert_close(part, other.detach())
+    assert vae.training and not posterior.mean.requires_grad
+
+
+def test_grey_levels_become_shares() -> None:
+    assert to_unit(torch.tensor([0, 51, 255], dtype=torch.uint8)).tolist() == [0.0, torch.tensor(0.2).item(), 1.0]

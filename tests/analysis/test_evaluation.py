@@ -1,0 +1,82 @@
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from sklearn.neighbors import KNeighborsClassifier
+
+from mnist_vae.analysis.evaluation import evaluate, image_terms
+from mnist_vae.runs.load import open_run
+from tests.conftest import Done
+
+NATS = ("elbo", "reconstruction", "kl", "mutual_information", "marginal_kl", "total_correlation")
+
+
+@pytest.mark.parametrize("name", ["mlp", "plane", "conv"])
+def test_it_agrees_with_the_runs_own_test_and_with_itself(runs: Path, name: str) -> None:
+    values = evaluate(open_run(runs / name))
+    assert json.loads((runs / name / "evaluation.json").read_text()) == values
+    metrics = json.loads((runs / name / "metrics.json").read_text())
+    for key in ("test/elbo", "test/reconstruction", "test/kl", "test/active_units"):
+        assert values[key] == pytest.approx(metrics[key], rel=1e-6), key
+    v = {key: float(values[f"test/{key}"]) for key in NATS}
+    assert v["elbo"] == pytest.approx(-(v["reconstruction"] + v["kl"]))
+    assert v["kl"] == pytest.approx(v["mutual_information"] + v["marginal_kl"])
+    assert 0 < v["mutual_information"] <= np.log(297)
+    for key in (*NATS, "knn_accuracy", "logistic_regression_accuracy"):
+        assert 0 < float(values[f"test/{key}_standard_error"]) < 10
+    assert values["test_images"] == 297 and values["classifier_images"] == 1500  # the held-out 200 included
+    assert values["epochs"] == {"mlp": 3, "plane": 2, "conv": 1}[name] and values["dataset"] == "digits"
+
+
+def test_standard_errors_are_those_of_a_mean_over_images(runs: Path) -> None:
+    run = open_run(runs / "mlp")
+    reconstruction, kl = image_terms(run.vae, *run.data().test_split)
+    values = evaluate(run)
+    expected = np.std((reconstruction + kl).numpy(), ddof=1) / 297**0.5
+    assert values["test/elbo_standard_error"] == pytest.approx(expected)
+    p = float(values["test/knn_accuracy"])
+    assert values["test/knn_accuracy_standard_error"] == pytest.approx((p * (1 - p) / 296) ** 0.5)
+
+
+def test_classifiers_see_posterior_means_of_the_whole_training_set(runs: Path) -> None:
+    run = open_run(runs / "mlp")
+    data = run.data(val_size=0)
+    with torch.no_grad():
+        train, test = (run.vae.encode(split[0] / 255).mean.numpy() for split in (data.train_split, data.test_split))
+    classifier = KNeighborsClassifier(5).fit(train, data.train_split[1].numpy())
+    assert evaluate(run)["test/knn_accuracy"] == pytest.approx(classifier.score(test, data.test_split[1].numpy()))
+
+
+def test_the_likelihood_is_above_the_elbo_and_says_how_sure_it_is(runs: Path) -> None:
+    values = evaluate(open_run(runs / "mlp"), nll_samples=100)
+    assert json.loads((runs / "mlp" / "evaluation.json").read_text()) == values
+    v = {key: float(value) for key, value in values.items() if key.startswith("test/")}
+    assert -v["test/elbo"] - 20 < v["test/nll"] < -v["test/elbo"]
+    assert 0 < v["test/nll_monte_carlo_error"] < v["test/nll_standard_error"] < 10
+    assert 1 < v["test/nll_effective_samples"] < 100 and values["nll_samples"] == 100
+    assert evaluate(open_run(runs / "mlp"), nll_samples=100)["test/nll"] == v["test/nll"]
+    assert evaluate(open_run(runs / "mlp"))["test/nll"] == v["test/nll"]  # what is known is not forgotten
+    assert not any("nll" in key for key in evaluate(open_run(runs / "mlp", "last")))
+    assert "test/nll_monte_carlo_error" not in evaluate(open_run(runs / "mlp"), nll_samples=1)
+
+
+def test_the_tool_shows_the_likelihood(tool: Callable[..., Done], runs: Path) -> None:
+    done = tool("evaluate", f"run={runs}/mlp", "nll.samples=20")
+    assert done.returncode == 0 and done.stderr == ""
+    values = json.loads((runs / "mlp" / "evaluation.json").read_text())
+    line = next(line for line in done.stdout.splitlines() if line.startswith("NLL  "))
+    assert f"{values['test/nll']:.3f} ± {values['test/nll_standard_error']:.3f} nats" in line
+    assert "NLL: 20 samples per image, " in done.stdout and "; Monte Carlo error 0." in done.stdout
+    table = tool("evaluate", f"run={runs}", "nll.samples=1").stdout.splitlines()
+    assert table[0].split()[-1] == "NLL"
+    assert table[-3] == "NLL: 1 samples per image, 1 effective (median image), at worst"
+    assert "overestimate the NLL" in table[-2]
+
+
+def test_a_negative_number_of_samples_is_told(tool: Callable[..., Done], runs: Path) -> None:
+    done = tool("evaluate", f"run={runs}/mlp", "nll.samples=-1")
+    assert done.returncode == 1 and done.stderr == "error: nll.samples=-1: it must be 0 or more.\n"
+    assert "nll.samples" in tool("evaluate", "--help").stdout

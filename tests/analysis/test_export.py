@@ -1,0 +1,175 @@
+"""Exported files compute what torch computes, with any batch size, and a wrong one is never left in place."""
+
+import json
+import logging
+import subprocess
+import sys
+import warnings
+from pathlib import Path
+
+import onnx
+import onnxruntime
+import pytest
+import torch
+from safetensors import safe_open
+from safetensors.torch import load_file
+from torch import nn
+
+import mnist_vae
+from mnist_vae.analysis import export
+from mnist_vae.analysis.export import ExportError, export_vae
+from mnist_vae.config.build import build_vae
+from mnist_vae.models.vae import VAE
+from mnist_vae.training.train import train
+from tests.conftest import ROOT, TINY, composed
+
+FILES = ["decoder.onnx", "encoder.onnx", "vae.safetensors"]
+MLP = ("model.hidden_dims=[8]",)
+CONV = ("model=conv", "model.channels=[2,3]", "model.hidden_dim=8", "model.activation=gelu")
+
+
+def untrained(*overrides: str, image_shape: tuple[int, int, int] = (1, 9, 6)) -> VAE:
+    torch.manual_seed(0)
+    return build_vae(composed("latent_dim=3", *overrides), image_shape, classes=4).eval()
+
+
+def computed(file: Path, outputs: list[str], **inputs: torch.Tensor) -> list[torch.Tensor]:
+    """What onnxruntime makes of an ONNX file."""
+    session = onnxruntime.InferenceSession(file, providers=["CPUExecutionProvider"])
+    found = session.run(outputs, {name: value.numpy() for name, value in inputs.items()})
+    return [torch.from_numpy(value) for value in found]
+
+
+def compare(vae: VAE, folder: Path, batch_size: int) -> None:
+    x, z = torch.rand(batch_size, *vae.image_shape), torch.randn(batch_size, vae.latent_dim)
+    labels = torch.arange(batch_size) % 4
+    with torch.no_grad():
+        given = vae.given(labels)
+        posterior = given.encode(x)
+        expected = [posterior.mean, posterior.log_var, given.decode(z)]
+    condition = {"labels": labels} if vae.classes else {}
+    found = computed(folder / "encoder.onnx", ["mean", "log_var"], x=x, **condition)
+    found += computed(folder / "decoder.onnx", ["images"], z=z, **condition)
+    for theirs, ours in zip(found, expected, strict=True):
+        torch.testing.assert_close(theirs, ours, rtol=1e-4, atol=1e-5)
+
+
+RESNET = ("model=resnet", "model.channels=[2,3]", "conditional=true", "posterior=full_covariance", "prior=flow")
+GREY = (*MLP, "likelihood=discretized_logistic", "conditional=true")
+
+
+@pytest.mark.parametrize("overrides", [MLP, CONV, RESNET, GREY], ids=["mlp", "conv", "resnet", "grey"])
+def test_the_files_compute_what_torch_computes(overrides: tuple[str, ...], tmp_path: Path) -> None:
+    vae = untrained(*overrides)
+    nn.init.constant_(vae.to_posterior.bias[-1:].detach(), 50.0)  # a log-variance that the bound changes
+    files = export_vae(vae, tmp_path / "export", {})
+    assert sorted(path.name for path in (tmp_path / "export").iterdir()) == FILES
+    assert [path.name for path in tmp_path.iterdir()] == ["export"]
+    assert all(file.size == file.path.stat().st_size and file.difference < 1e-5 for file in files)
+    for batch_size in (1, 2, 13):
+        compare(vae, tmp_path / "export", batch_size)
+
+
+def test_the_files_say_what_they_are_and_not_where_they_were_made(tmp_path: Path) -> None:
+    vae = untrained(*CONV)
+    export_vae(vae, tmp_path / "export", {"model": "conv"})
+    about = {"latent_dim": "3", "image_shape": "[1, 9, 6]", "model": "conv"}
+    shapes = {"encoder.onnx": ["batch", 1, 9, 6], "decoder.onnx": ["batch", 3]}
+    for name, shape in shapes.items():
+        model = onnx.load(tmp_path / "export" / name)
+        assert {entry.key: entry.value for entry in model.metadata_props} == about
+        [entry] = model.graph.input
+        assert [dim.dim_param or dim.dim_value for dim in entry.type.tensor_type.shape.dim] == shape
+        assert str(ROOT).encode() not in model.SerializeToString()
+    weights = load_file(tmp_path / "export" / "vae.safetensors")
+    assert weights.keys() == vae.state_dict().keys()
+    assert all(torch.equal(weights[name], value) for name, value in vae.state_dict().items())
+    with safe_open(tmp_path / "export" / "vae.safetensors", "pt") as file:
+        assert file.metadata() == about
+
+
+def test_nothing_else_is_touched(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """Neither the model, nor torch's random numbers, nor logging; and nothing is said that nobody can act on."""
+    vae = untrained(*MLP).train()
+    generator, before = torch.get_rng_state(), {name: w.clone() for name, w in vae.state_dict().items()}
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        export_vae(vae, tmp_path / "export", {})
+    assert all(module.training for module in vae.modules())
+    assert all(torch.equal(before[name], w) for name, w in vae.state_dict().items())
+    assert all(parameter.requires_grad for parameter in vae.parameters())
+    assert torch.equal(generator, torch.get_rng_state())
+    assert logging.root.manager.disable == logging.NOTSET
+    assert capfd.readouterr() == ("", "")
+
+
+class Noisy(nn.Module):
+    """Computes something else each time, so that no file can agree with it."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x + torch.rand_like(x)
+
+
+class BatchOfTwo(nn.Module):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x.view(2, -1)
+
+
+@pytest.mark.parametrize(("layer", "sentence"), [(Noisy(), "mean of encoder"), (BatchOfTwo(), "can't be exported")])
+def test_a_wrong_export_leaves_nothing(layer: nn.Module, sentence: str, tmp_path: Path) -> None:
+    vae = untrained(*MLP)
+    vae.encoder = nn.Sequential(vae.encoder, layer)
+    with pytest.raises(ExportError, match=sentence):
+        export_vae(vae, tmp_path / "export", {})
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_wrong_last_file_leaves_the_earlier_export(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    vae = untrained(*MLP)
+    export_vae(vae, tmp_path / "export", {})
+    before = {path.name: path.read_bytes() for path in (tmp_path / "export").iterdir()}
+    nn.init.zeros_(vae.to_posterior.weight)
+
+    def truncated(weights: dict[str, torch.Tensor], about: dict[str, str]) -> bytes:
+        from safetensors.torch import save_file
+
+        save_file(dict(list(weights.items())[1:]), tmp_path / "elsewhere", about)
+        return (tmp_path / "elsewhere").read_bytes()
+
+    monkeypatch.setattr("safetensors.torch.save", truncated)
+    with pytest.raises(ExportError, match=r"vae.safetensors, read again"):
+        export_vae(vae, tmp_path / "export", {})
+    assert {path.name: path.read_bytes() for path in (tmp_path / "export").iterdir()} == before
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["elsewhere", "export"]
+
+
+@pytest.mark.parametrize("wrong", [float("nan"), 1e-3])
+def test_what_is_more_than_rounding_is_refused(wrong: float) -> None:
+    expected = torch.tensor([[0.5, -2.0]])
+    assert export._difference("mean", expected + 1e-6, expected) == pytest.approx(1e-6, rel=0.1)
+    with pytest.raises(ExportError, match="mean would differ"):
+        export._difference("mean", expected + wrong, expected)
+    with pytest.raises(ExportError, match="mean would be of shape"):
+        export._difference("mean", expected[0], expected)
+
+
+@pytest.mark.parametrize("package", export.PACKAGES)
+def test_a_missing_package_is_told(package: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, package, None)  # what makes Python say that there is none
+    with pytest.raises(ExportError, match=rf'needs {package} .*pip install -e "\.\[export\]"'):
+        export_vae(untrained(*MLP), tmp_path / "export", {})
+
+
+def test_the_tool_exports_a_run(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    train(composed(*TINY, "callbacks=none", "logger=none"), run)
+    done = subprocess.run(
+        [sys.executable, "scripts/export.py", f"run={run}", "checkpoint=last"], cwd=ROOT, capture_output=True, text=True
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert all(f"\n{name}" in done.stdout for name in FILES) and str(run / "export_last") in done.stdout
+    compare(mnist_vae.load_run(run, "last"), run / "export_last", 5)
+    with safe_open(run / "export_last" / "vae.safetensors", "pt") as file:
+        about = file.metadata()
+    assert json.loads(about["model"])["hidden_dims"] == [16]
+    assert (about["checkpoint"], about["epochs"]) == ("last", "2")

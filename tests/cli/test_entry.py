@@ -1,0 +1,181 @@
+"""The command line, run as a user runs it: a process of its own, and what it prints."""
+
+import json
+import os
+import re
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mnist_vae.config.error_messages import CONFIGS
+from mnist_vae.config.schema import Config
+from tests.config.test_checks import CHOICES
+from tests.conftest import ROOT, TINY, command, forked, least_seconds
+from tests.forks import Fork, start_alone
+
+
+def timed(*arguments: str) -> tuple[float, str]:
+    """How long it took, and what it printed."""
+    done = []
+    seconds = least_seconds(lambda: done.append(command(*arguments)), enough=1)
+    assert all(run.returncode == 0 for run in done), done[0].stderr
+    return seconds, done[0].stdout
+
+
+def test_help_lists_every_key_group_and_choice_within_a_second() -> None:
+    seconds, text = timed("--help")
+    assert seconds < 1
+    scalars = [name for name, kind in Config.__annotations__.items() if kind in (int, float)]
+    assert len(scalars) == 6
+    for name in scalars:
+        assert len(re.findall(rf"^ +{name} +\S.*$", text, re.MULTILINE)) == 1, f"--help needs one line for {name}"
+    for choice in CHOICES:
+        group, _, name = choice.partition("=")
+        assert re.search(rf"^ *{group}: .*\b{name}\b", text, re.MULTILINE), f"--help does not list {choice}"
+
+
+def test_the_config_is_shown_within_a_second() -> None:
+    seconds, text = timed("model=conv", "latent_dim=16", "--cfg", "job")
+    assert seconds < 1
+    assert "latent_dim: 16" in text and "mnist_vae.models.networks.conv.Conv" in text
+
+
+@pytest.mark.parametrize(("typed", "expected"), [("model=", "model=conv"), ("latent", "latent_dim="), ("da", "data=")])
+def test_shell_completion(typed: str, expected: str) -> None:
+    line = f"python train.py {typed}"
+    done = command("-sc", "query=bash", COMP_LINE=line, COMP_POINT=str(len(line)))
+    assert expected in done.stdout, done.stderr
+
+
+def test_shell_completion_can_be_installed() -> None:
+    assert "complete" in command("-sc", "install=bash").stdout
+
+
+MISTAKES = [
+    (["latent_dmi=3"], "latent_dmi: there is no such key; did you mean latent_dim?"),
+    (["modle=conv"], "modle: there is no such key; did you mean model?"),
+    (["model=conv", "model.chanels=[3]"], "did you mean model.channels?"),
+    (["data.val_sise=3"], "did you mean data.val_size?"),
+    (["+latent_dmi=3"], "did you mean latent_dim?"),
+    (["model=cnov"], "model=cnov: there is no such choice; model can be conv, iwae_mlp, mlp, resnet."),
+    (["experiment=nope"], "experiment can be iwae_k5, iwae_k50, iwae_vae_k1, likelihood_cpu, notebook,"),
+    (["latent_dim=abc"], "latent_dim=abc: Value 'abc' of type 'str' could not be converted to Integer."),
+    (["latent_dim=2,4"], "add -m"),
+    (["beta=-1"], "beta=-1.0: it must be 0 or more"),
+    (["data.binarize=maybe"], "expected one of [none, dynamic, threshold]"),
+    (["model.hidden_dims=[0]"], "hidden_dims is [0]"),
+    (["model.hidden_dims=big"], "model.hidden_dims=big"),
+    (["batch_size=5000"], "batch_size=5000: the training split of digits has 1300 images"),
+    (["model={a:1}"], "model"),
+    (["model=null"], "a group is given the name of a choice, as in model=conv"),
+    (["objective.beta=nan"], "beta is nan; it must be 0 or more, and finite"),
+    (["latent_dim=99999999999999999999999"], "model: "),
+    (["optimizer.wd=3"], "optimizer.wd: there is no such key; there are optimizer._target_"),
+    (["callbacks.epoch_images=null"], "callbacks.epoch_images: it must be a mapping with a _target_"),
+    (["accelerator.precision=16-mixed"], "16-mixed: it needs a GPU"),
+    (["callbacks=none", "accelerator.accelerator=tpu"], "expected one of [auto, cpu, gpu, mps]"),
+]
+
+
+@pytest.mark.parametrize(("overrides", "message"), MISTAKES, ids=[" ".join(m[0]) for m in MISTAKES])
+def test_a_mistake_gets_one_sentence_and_leaves_nothing(overrides: list[str], message: str, tmp_path: Path) -> None:
+    folder = tmp_path / "runs" / "today"
+    done = forked("data=digits", *overrides, f"hydra.run.dir={folder}")
+    assert done.returncode != 0
+    assert message in done.stderr
+    assert len(done.stderr.splitlines()) == 1 and "Traceback" not in done.stderr
+    assert not folder.exists()
+
+
+def test_the_whole_error_on_demand(tmp_path: Path) -> None:
+    done = forked("latent_dim=0", f"hydra.run.dir={tmp_path}/run", HYDRA_FULL_ERROR="1")
+    assert done.returncode != 0 and "Traceback" in done.stderr and "SettingsError" in done.stderr
+
+
+def test_an_unwritable_output_folder(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    done = forked(*TINY, f"hydra.run.dir={tmp_path}/file/run")
+    assert done.returncode != 0 and "hydra.run.dir" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_an_unexpected_error_is_kept_in_the_log(tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    done = forked(
+        *TINY, "accelerator.devices=1", f"hydra.run.dir={folder}", "+callbacks.broken._target_=tests.broken.Broken"
+    )
+    assert done.returncode != 0
+    assert "HYDRA_FULL_ERROR=1" in done.stderr and "this one is broken" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+    assert "Traceback" in (folder / "train.log").read_text()
+    failure = json.loads((folder / "failed.json").read_text())
+    assert "this one is broken" in failure["error"] and "in on_train_epoch_start" in failure["traceback"]
+    assert "data=digits" in failure["overrides"] and failure["type"] == "RuntimeError"
+
+
+def test_a_run_prints_what_is_needed_and_nothing_else(tmp_path: Path) -> None:
+    done = command(*TINY, f"hydra.run.dir={tmp_path}/run")
+    assert done.returncode == 0 and done.stderr == ""
+    lines = done.stdout.splitlines()
+    assert lines[0].startswith("mlp VAE: 3 latent dimensions, ") and "1,300 training" in lines[1]
+    assert [line for line in lines if line.startswith("epoch ")] == lines[2:4]
+    closing = "\n".join(lines[4:])
+    for word in ("test ELBO", "reconstruction", "KL", "active units", " s, ", "folder", "tensorboard --logdir"):
+        assert word in closing
+    log = (tmp_path / "run" / "train.log").read_text()
+    assert all(line in log for line in lines[:4])
+    assert {p.name for p in (tmp_path / "run" / ".hydra").iterdir()} >= {"config.yaml", "hydra.yaml", "overrides.yaml"}
+    assert "- latent_dim=3" in (tmp_path / "run" / ".hydra" / "overrides.yaml").read_text()
+
+
+@pytest.mark.slow
+def test_the_quickstart(tmp_path: Path) -> None:
+    done = []
+    words = ("experiment=quickstart", f"hydra.run.dir={tmp_path}/run")
+    seconds = least_seconds(lambda: done.append(command(*words)), enough=60, times=1)
+    assert done[0].returncode == 0 and seconds < 60
+    assert json.loads((tmp_path / "run" / "metrics.json").read_text())["test/elbo"] > -95
+
+
+def test_the_users_own_folders_and_files_are_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "mine").mkdir()
+    forked(*TINY, "latent_dim=0", f"hydra.run.dir={tmp_path}/mine/run")
+    assert (tmp_path / "mine").is_dir()
+    (tmp_path / "mine" / "thesis.tex").write_text("important")
+    for overrides, message in (("latent_dim=0", "must be 1 or more"), ("latent_dim=2", "holds something else")):
+        done = forked(*TINY, overrides, f"hydra.run.dir={tmp_path}/mine")
+        assert done.returncode != 0 and message in done.stderr
+        assert [path.name for path in (tmp_path / "mine").rglob("*")] == ["thesis.tex"]
+
+
+def test_the_current_folder_as_the_runs_folder(tmp_path: Path) -> None:
+    done = forked(*TINY, "logger=none", "hydra.run.dir=.", cwd=tmp_path)
+    assert done.returncode == 0 and done.stderr == ""
+    assert (tmp_path / "metrics.json").exists() and "tensorboard" not in done.stdout
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("stop", "accelerator", "start"),
+    [(signal.SIGINT, "cpu", start_alone), (signal.SIGTERM, "cpu", Fork), (signal.SIGTERM, "ddp_cpu", Fork)],
+)
+def test_a_stopped_run_says_how_to_go_on(
+    stop: signal.Signals, accelerator: str, start: Callable[..., Any], tmp_path: Path
+) -> None:
+    run = (*TINY, f"accelerator={accelerator}", "max_epochs=2000", f"hydra.run.dir={tmp_path}/run")
+    process = start("train.py", run, tmp_path / "stdout", tmp_path / "stderr")
+    while not (tmp_path / "run" / "checkpoints" / "last.ckpt").exists():
+        assert process.poll() is None
+        time.sleep(0.1)
+    process.send_signal(stop)
+    assert process.wait(timeout=60) == 130
+    stderr = (tmp_path / "stderr").read_text()
+    assert f"hydra.run.dir={tmp_path}/run" in stderr and "Traceback" not in stderr
+
+
+def test_the_configs_folder_is_the_projects() -> None:
+    assert CONFIGS == ROOT / "configs" and os.path.isdir(CONFIGS)

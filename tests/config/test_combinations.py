@@ -1,0 +1,170 @@
+"""Every choice of objective, prior, posterior, likelihood and condition with every other: it trains or is refused."""
+
+import functools
+import itertools
+from typing import Any
+
+import pytest
+import torch
+from omegaconf import DictConfig, OmegaConf
+from torch import Tensor
+
+from mnist_vae.config.build import build_vae
+from mnist_vae.config.combinations import check_combination, check_processes
+from mnist_vae.data.digits import DigitsSource
+from mnist_vae.data.images import to_unit
+from mnist_vae.training.experiment import build_objective
+from mnist_vae.training.train import train
+from mnist_vae.utils.errors import SettingsError
+from mnist_vae.utils.seeding import Noise
+from tests.conftest import ROOT, composed
+
+BATCH, IMAGES = 128, 1437  # of one epoch
+SMALL = {
+    "model": {
+        "mlp": {"hidden_dims": [24]},
+        "iwae_mlp": {"hidden_dims": [24, 24]},
+        "conv": {"channels": [4, 4], "hidden_dim": 16},
+        "resnet": {"channels": [4, 8]},
+    },
+    "prior": {"mixture": {"components": 10}, "vamp": {"components": 10}, "flow": {"hidden_dim": 16}},
+    "objective": {"iwae": {"k": 3}, "mmd": {"kl_weight": 0.5}},
+}
+
+
+def choices(group: str) -> list[str]:
+    return sorted(path.stem for path in (ROOT / "configs" / group).glob("*.yaml"))
+
+
+@functools.cache
+def base() -> DictConfig:
+    return composed("data=digits", "latent_dim=4", "lr=1e-2", "max_epochs=1", "data.val_size=0")
+
+
+def config(**chosen: Any) -> DictConfig:
+    """The config with these choices, without the tenth of a second that Hydra takes to compose it."""
+    cfg = base().copy()
+    for group, name in chosen.items():
+        if group == "conditional":
+            cfg.conditional = name
+        else:
+            cfg[group] = OmegaConf.load(ROOT / "configs" / group / f"{name}.yaml")
+            cfg[group].merge_with(SMALL.get(group, {}).get(name, {}))
+    return cfg
+
+
+@functools.cache
+def digits() -> tuple[Tensor, Tensor]:
+    arrays = DigitsSource().load()
+    return to_unit(arrays.train_images), arrays.train_labels
+
+
+def train_one_epoch(cfg: DictConfig) -> None:
+    """A bare epoch; the objective on the first images must fall, every weight move, and samples be images."""
+    images, labels = digits()
+    torch.manual_seed(0)
+    vae = build_vae(cfg, (1, *images.shape[2:]), classes=10)
+    objective = build_objective(cfg, train_size=len(images))
+    check_combination(cfg, vae, objective)
+    optimizer = torch.optim.Adam(vae.parameters(), cfg.lr)
+    start = {name: parameter.detach().clone() for name, parameter in vae.named_parameters()}
+
+    def loss() -> float:
+        """On a quarter of the images, with the same noise each time."""
+        with torch.no_grad():
+            noise = Noise(360, generator=torch.Generator().manual_seed(0))
+            return float(objective(vae.given(labels[:360]), images[:360], 1.0, noise).loss.mean())
+
+    first = loss()
+    for step, (x, y) in enumerate(zip(images.split(BATCH), labels.split(BATCH), strict=True)):
+        optimizer.zero_grad()
+        terms = objective(vae.given(y), x, step * BATCH / IMAGES, Noise(len(x)))
+        assert all(term.shape == (len(x),) for term in terms)
+        terms.loss.mean().backward()
+        optimizer.step()
+    last = loss()
+    assert last < first, (first, last)
+    for name, parameter in vae.named_parameters():
+        assert parameter.isfinite().all() and not torch.equal(parameter, start[name]), name
+    with torch.no_grad():
+        samples = vae.given(torch.arange(6)).sample(6, torch.Generator().manual_seed(0))
+    assert samples.shape == (6, *vae.image_shape) and samples.isfinite().all()
+    assert samples.min() >= 0 and samples.max() <= 1
+
+
+MATRIX = list(itertools.product(*map(choices, ("objective", "prior", "posterior", "likelihood")), [False, True]))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("objective", "prior", "posterior", "likelihood", "conditional"),
+    [row for row in MATRIX if not (row[1] == "vamp" and row[4])],
+)
+def test_every_combination_trains(objective: str, prior: str, posterior: str, likelihood: str, conditional: bool):
+    parts = {"objective": objective, "prior": prior, "posterior": posterior, "likelihood": likelihood}
+    train_one_epoch(config(**parts, model="mlp", conditional=conditional))
+
+
+@pytest.mark.parametrize(
+    ("model", "likelihood", "conditional"),
+    list(itertools.product(choices("model"), choices("likelihood"), [False, True])),
+)
+def test_every_model_has_every_likelihood(model: str, likelihood: str, conditional: bool) -> None:
+    train_one_epoch(config(model=model, likelihood=likelihood, conditional=conditional))
+
+
+NONSENSE = [
+    (("likelihood=gaussian", "data.binarize=dynamic"), "likelihood=gaussian with data.binarize=dynamic"),
+    (("likelihood=continuous_bernoulli", "data.binarize=threshold"), "with data.binarize=threshold"),
+    (("likelihood=discretized_logistic", "data.binarize=dynamic"), "use data.binarize=none"),
+    (("objective=iwae", "beta=4"), "objective=iwae has no beta"),
+    (("objective=mmd", "beta=0.5"), "objective=mmd has no beta"),
+    (("objective.free_bits=0.1", "prior=mixture"), "objective.free_bits=0.1 with prior=mixture"),
+    (("objective.free_bits=0.1", "posterior=full_covariance"), "and posterior=full_covariance"),
+    (("objective=mmd", "prior=flow"), "objective.kl_weight=0 with prior=flow: only the KL term teaches a prior"),
+    (("objective=tc", "batch_size=1"), "batch_size=1: objective=tc compares"),
+    (("prior=vamp", "conditional=true"), "prior=vamp with conditional=true"),
+    (("schedule=cosine", "schedule.warmup_epochs=2"), "schedule: warmup_epochs is 2"),
+    (("objective=iwae", "objective.k=0"), "objective: k is 0"),
+    (("prior=flow", "latent_dim=1"), "prior: latent_dim is 1"),
+    (("likelihood=gaussian", "likelihood.scale=0"), "likelihood: scale is 0"),
+]
+
+
+@pytest.mark.parametrize(("overrides", "message"), NONSENSE, ids=lambda value: "_".join(value))
+def test_what_makes_no_sense_is_refused_with_the_reason(overrides: tuple[str, ...], message: str, tmp_path) -> None:
+    with pytest.raises(SettingsError, match=message):
+        train(composed("data=digits", "accelerator=cpu", "max_epochs=2", *overrides), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    "overrides", [("objective=tc",), ("objective=mmd",), ("objective=capacity",), ("objective.free_bits=0.1",)]
+)
+def test_objectives_of_whole_batches_are_refused_in_several_processes(overrides: tuple[str, ...], tmp_path) -> None:
+    cfg = composed("data=digits", "accelerator=ddp_cpu", *overrides)
+    with pytest.raises(SettingsError, match="in 2 processes: it is of a batch as a whole"):
+        train(cfg, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+    check_processes(cfg, build_objective(cfg, 100), 1)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        ("prior=vamp", "prior.components=20", "objective=iwae", "posterior=full_covariance", "schedule=iwae"),
+        ("prior=flow", "model=resnet", "model.channels=[4,8]", "conditional=true", "schedule=cosine", "latent_dim=2"),
+        ("prior=mixture", "likelihood=gaussian", "objective=tc", "accelerator.precision=bf16-mixed"),
+    ],
+    ids=lambda overrides: overrides[0],
+)
+def test_whole_runs_of_far_apart_choices(overrides: tuple[str, ...], tmp_path) -> None:
+    """With figures, checkpoints, TensorBoard and all."""
+    cfg = composed("data=digits", "accelerator=cpu", "max_epochs=2", "latent_dim=4", *overrides)
+    metrics = train(cfg, tmp_path / "run")
+    assert (tmp_path / "run" / "figures" / "results.png").exists()
+    assert torch.isfinite(torch.tensor(float(metrics["test/elbo"])))
+    rows = (tmp_path / "run" / "metrics.csv").read_text().splitlines()
+    losses = [float(dict(zip(rows[0].split(","), row.split(","), strict=True))["val/loss"]) for row in rows[1:]]
+    assert losses[1] < losses[0]

@@ -1,0 +1,183 @@
+from collections.abc import Iterator, Sequence
+
+import pytest
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader
+
+from mnist_vae.data.batches import Batch, BatchOrder, ImageDataset
+from mnist_vae.data.binarize import Binarize, binarize
+from mnist_vae.data.datamodule import ImageDataModule, to_unit
+from mnist_vae.data.images import ImageArrays
+from mnist_vae.utils.errors import SettingsError
+from mnist_vae.utils.seeding import Noise
+
+
+class Numbered:
+    """40 training and 10 test images; the label is the image's number, and so is its first pixel."""
+
+    def load(self) -> ImageArrays:
+        def images(count: int) -> tuple[Tensor, Tensor]:
+            pixels = torch.randint(0, 256, (count, 1, 3, 3), generator=torch.Generator().manual_seed(count))
+            pixels[:, 0, 0, 0] = torch.arange(count)
+            return pixels.to(torch.uint8), torch.arange(count)
+
+        return ImageArrays(*images(40), *images(10))
+
+
+def module(val_size: int = 8, how: Binarize = Binarize.none, batch_size: int = 7, seed: int = 0) -> ImageDataModule:
+    return ImageDataModule(Numbered(), "numbered", val_size, how, batch_size, seed)
+
+
+def epoch(data: ImageDataModule, number: int = 0) -> list[Tensor]:
+    loader = data.train_dataloader()
+    loader.sampler.set_epoch(number)  # type: ignore[union-attr]
+    return [batch.labels for stretch in loader for batch in stretch]
+
+
+def test_an_epoch_sees_every_training_image_once_in_whole_batches() -> None:
+    data = module()
+    batches = epoch(data)
+    assert [len(b) for b in batches] == [7, 7, 7, 7, 4]
+    held_out = set(data.val_split[1].tolist())
+    assert sorted(torch.cat(batches).tolist()) == sorted(set(range(40)) - held_out)
+    assert len(held_out) == 8
+
+
+def test_images_stay_with_their_labels_and_are_uint8_in_memory() -> None:
+    data = module()
+    for loader in (data.train_dataloader(), data.val_dataloader(), data.test_dataloader()):
+        assert isinstance(loader, DataLoader)
+        assert all(images.dtype == torch.uint8 for images, _ in loader.dataset.tensors.values())  # type: ignore[attr-defined]
+        for batch in (batch for stretch in loader for batch in stretch):
+            assert batch.images.dtype == torch.float32 and batch.images.shape[1:] == data.image_shape == (1, 3, 3)
+            assert torch.equal((batch.images[:, 0, 0, 0] * 255).round().long(), batch.labels)
+
+
+@pytest.mark.parametrize("stretch", [1, 2, 5, 50])
+def test_batches_are_the_same_however_many_are_asked_for_at_once(stretch: int) -> None:
+    data = ImageDataset(torch.arange(40, dtype=torch.uint8).reshape(40, 1, 1, 1), torch.arange(40), Binarize.dynamic)
+
+    def batches(order: BatchOrder) -> list[Batch]:
+        torch.manual_seed(0)
+        return [batch for one in order for batch in data[one]]
+
+    order = BatchOrder(40, 7, seed=1, stretch=stretch)
+    assert len(order) == len(list(order)) == -(-6 // stretch)
+    one_by_one, together = batches(BatchOrder(40, 7, seed=1)), batches(order)
+    assert len(one_by_one) == len(together) == 6
+    for one, other in zip(one_by_one, together, strict=True):
+        assert torch.equal(one.labels, other.labels) and one.total == other.total
+        assert torch.equal(one.images, other.images)  # the bits, too, are drawn in the same order
+
+
+def test_all_images_are_moved_to_a_device_once() -> None:
+    """The device `meta` stands for a GPU: it has shapes and no values."""
+    data, meta = ImageDataset(torch.zeros(9, 1, 2, 2, dtype=torch.uint8), torch.zeros(9).long()), torch.device("meta")
+    stretches = [data[batches].to(meta) for batches in BatchOrder(9, 2, seed=0, stretch=2)]
+    assert [len(stretch) for stretch in stretches] == [2, 2, 1]
+    assert all(batch.images.device == batch.labels.device == meta for stretch in stretches for batch in stretch)
+    assert set(data.tensors) == {torch.device("cpu"), meta}
+    moved = data.tensors[meta]
+    assert list(stretches[0]) and data.tensors[meta] is moved
+
+
+def test_the_order_is_a_function_of_seed_and_epoch() -> None:
+    first = torch.cat(epoch(module(), 3))
+    assert torch.equal(first, torch.cat(epoch(module(), 3)))
+    assert not torch.equal(first, torch.cat(epoch(module(), 4)))
+    assert not torch.equal(first, torch.cat(epoch(module(seed=1), 3)))
+
+
+def test_the_order_does_not_touch_the_global_generator() -> None:
+    torch.manual_seed(0)
+    expected = torch.rand(3)
+    torch.manual_seed(0)
+    epoch(module())
+    assert torch.equal(torch.rand(3), expected)
+
+
+def test_the_same_images_are_held_out_for_every_seed() -> None:
+    assert torch.equal(module(seed=0).val_split[1], module(seed=5).val_split[1])
+
+
+@pytest.mark.parametrize("world_size", [2, 3])
+def test_processes_share_out_each_batch(world_size: int) -> None:
+    images, labels = torch.zeros(10, 1, 2, 2, dtype=torch.uint8), torch.arange(10)
+    for (indices,) in BatchOrder(10, 4, seed=0):
+        data = [ImageDataset(images, labels, rank=rank, world_size=world_size) for rank in range(world_size)]
+        shares = [next(iter(one[[indices]])) for one in data]
+        assert all(share.total == len(indices) for share in shares)
+        assert sorted(torch.cat([share.labels for share in shares]).tolist()) == sorted(indices.tolist())
+
+
+def test_no_image_is_fetched_alone() -> None:
+    fetched = []
+
+    class Watched(ImageDataset):
+        def __getitem__(self, batches: Sequence[Tensor]):
+            fetched.append(sum(map(len, batches)))
+            return super().__getitem__(batches)
+
+    data = module()
+    loader = data.train_dataloader()
+    loader.dataset.__class__ = Watched
+    assert len(list(loader)) == 1 and fetched == [32]
+
+
+@pytest.mark.parametrize("how", [Binarize.dynamic, Binarize.threshold])
+def test_evaluation_images_are_binarised_once_for_everyone(how: Binarize) -> None:
+    def bits(seed: int) -> Iterator[Tensor]:
+        torch.manual_seed(seed)
+        data = module(how=how, seed=seed)
+        return (split[0] for split in (data.val_split, data.test_split))
+
+    for one, two in zip(bits(0), bits(1), strict=True):
+        assert torch.equal(one, two)
+        assert set(one.unique().tolist()) == {0, 255}
+    assert module(how=how).train_split[0].unique().numel() > 2
+
+
+def test_grey_levels_become_unit_floats() -> None:
+    x = to_unit(torch.tensor([0, 51, 255], dtype=torch.uint8))
+    assert x.dtype == torch.float32 and x.tolist() == pytest.approx([0, 0.2, 1])
+
+
+def test_threshold_and_none() -> None:
+    x = torch.tensor([[0.0, 0.5, 0.51, 1.0]])
+    assert binarize(x, Binarize.threshold, Noise(1)).tolist() == [[0, 0, 1, 1]]
+    assert binarize(x, Binarize.none, Noise(1)) is x
+
+
+def test_dynamic_bits_have_the_grey_levels_as_means() -> None:
+    levels = torch.tensor([0.0, 0.1, 0.5, 0.9, 1.0])
+    x = levels.expand(50_000, 5)
+    bits = binarize(x, Binarize.dynamic, Noise(50_000, generator=torch.Generator().manual_seed(0)))
+    assert set(bits.unique().tolist()) == {0, 1}
+    standard_error = (levels * (1 - levels) / 50_000).sqrt()
+    assert ((bits.mean(0) - levels).abs() <= 5 * standard_error).all()
+
+
+def test_nothing_held_out_means_no_validation() -> None:
+    data = module(val_size=0)
+    assert data.val_dataloader() == [] and len(data.train_split[0]) == 40
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"val_size": 40}, "data.val_size=40: numbered has 40 training images"),
+        ({"batch_size": 33}, "batch_size=33: the training split of numbered has 32"),
+    ],
+)
+def test_sizes_that_do_not_fit_are_refused(arguments: dict[str, int], message: str) -> None:
+    with pytest.raises(SettingsError, match=message):
+        module(**arguments)  # type: ignore[arg-type]
+
+
+def test_the_epoch_told_after_the_iterator_was_made_counts() -> None:
+    order = BatchOrder(40, 7, seed=0)
+    batches = iter(order)
+    order.set_epoch(5)
+    late = torch.cat([indices for stretch in batches for indices in stretch])
+    assert torch.equal(late, torch.cat([indices for stretch in order for indices in stretch]))

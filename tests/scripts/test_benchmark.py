@@ -1,0 +1,203 @@
+import json
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+
+from mnist_vae.analysis.importance_sampling import importance_weights
+from mnist_vae.config.build import build_vae
+from mnist_vae.data.images import to_unit
+from mnist_vae.objectives import ELBO
+from mnist_vae.utils.seeding import Noise
+from tests.conftest import ROOT, Done, composed
+
+sys.path.insert(0, str(ROOT / "scripts"))
+
+from benchmarks import commands, competitors, likelihood, training
+from benchmarks.picture import picture
+from benchmarks.results import Comparison, Measured, Results
+
+
+@pytest.mark.parametrize(
+    ("values", "target", "wanted", "met"),
+    [
+        ([1.0, 2.0, 9.0], 2.0, "at most", True),
+        ([1.0, 2.1, 9.0], 2.0, "at most", False),
+        ([3.0, 2.0, 1.0], 2.0, "at least", True),
+        ([3.0, 1.9, 1.0], 2.0, "at least", False),
+        ([3.0], None, "at least", None),
+    ],
+)
+def test_a_target_is_held_against_the_median(values: list[float], target: Any, wanted: Any, met: bool | None) -> None:
+    one = Comparison("a / b", values, target, wanted)
+    assert one.met is met
+    assert one.row()[-1] == {True: "met", False: "NOT met", None: ""}[met]
+
+
+def test_a_quotient_is_taken_round_by_round() -> None:
+    slow, fast = Measured("slow", "s", [2.0, 9.0]), Measured("fast", "s", [1.0, 3.0])
+    assert Comparison.quotient("slow / fast", slow, fast).values == [2.0, 3.0]
+
+
+def test_results_can_be_read_and_drawn() -> None:
+    timed = [Measured("mlp: run, an epoch", "s", [2.0, 3.0]), Measured("bare", "s", [1.0, 1.5])]
+    results = Results("train", timed, [Comparison.quotient("run / bare", *timed, 1.15)], ["a note"])
+    assert "run / bare" in results.table() and "at most 1.15" in results.table() and "a note" in results.table()
+    record = json.loads(json.dumps(results.record()))
+    assert record["comparisons"][0]["median"] == 2.0 and record["comparisons"][0]["met"] is False
+    growth = [Measured("width", "µs/image", [float(x)], x) for x in (1, 2, 4)]
+    assert len(picture([results, Results("scaling", growth)], "title").subfigs) == 2
+
+
+@pytest.mark.parametrize(
+    ("word", "message"),
+    [
+        ("suite=train,warp", "suite: there is no 'warp'; it is any of train,"),
+        ("suite=", "suite: there is no ''; it is any of train,"),
+        ("rounds=-1", "rounds=-1: it must be 0 or more"),
+        ("rounds=few", "rounds=few: "),
+        ("folder=/dev/null/here", "can't be written"),
+    ],
+)
+def test_wrong_options_are_refused(word: str, message: str, tool: Any) -> None:
+    done: Done = tool("benchmark", word)
+    assert done.returncode == 1 and done.stderr.startswith("error: ") and message in done.stderr
+    assert "not expected" not in done.stderr
+
+
+@pytest.fixture(scope="module")
+def few() -> torch.Tensor:
+    """Images that can be learned: dark, with a bright square in one of four places."""
+    images = torch.zeros(1280, 1, 28, 28, dtype=torch.uint8)
+    for number, image in enumerate(images):
+        row, column = divmod(number % 4, 2)
+        image[0, 14 * row : 14 * row + 14, 14 * column : 14 * column + 14] = 255
+    return images
+
+
+def rivals(images: torch.Tensor) -> list[competitors.Competitor]:
+    given = images, 128, 1e-3
+    found = [competitors.NotebookLoop(*given), competitors.BareLoop(*given)]
+    return found + ([competitors.Pythae(*given, images[:64])] if competitors.is_installed("pythae") else [])
+
+
+def test_every_competitor_trains_to_the_same_loss(few: torch.Tensor) -> None:
+    """One that did less work than the others would be quick for nothing."""
+    torch.manual_seed(0)
+    curves = {rival.name: [rival.epoch() for _ in range(6)] for rival in rivals(few)}
+    reference = curves["bare loop"]
+    assert reference[0] > 2 * reference[-1]
+    for losses in curves.values():
+        assert losses[-1] == pytest.approx(reference[-1], rel=0.1)
+
+
+@pytest.mark.parametrize("others", [[], ["notebook loop"]])
+def test_who_takes_turns_with_the_run(few: torch.Tensor, others: list[str]) -> None:
+    turns = training.Turns("mlp", others, 128, 1e-3)
+    turns.on_fit_start(SimpleNamespace(datamodule=SimpleNamespace(train_split=[few])), SimpleNamespace())  # type: ignore[arg-type]
+    assert [rival.name for rival in turns.competitors] == others and turns.bare.name == "bare loop"
+
+
+def test_the_convolutions_are_the_runs() -> None:
+    """With the same weights and draws, the same loss."""
+    cfg = composed("model=conv")
+    vae = build_vae(cfg, (1, 28, 28))
+    rival = competitors.ConvNotebook(cfg.latent_dim, list(cfg.model.channels), cfg.model.hidden_dim)
+    rival.encoder, rival.decoder, rival.head = vae.encoder, vae.decoder, vae.to_posterior
+    x = torch.rand(7, 1, 28, 28)
+    torch.manual_seed(1)
+    expected = ELBO()(vae, x, 0.0, Noise(7)).loss.sum()
+    torch.manual_seed(1)
+    torch.testing.assert_close(rival.loss(x.flatten(1)), expected)
+    assert rival.encoder[3].weight.is_contiguous(memory_format=torch.channels_last)
+
+
+def test_the_convolutions_train(few: torch.Tensor) -> None:
+    torch.manual_seed(0)
+    conv = competitors.BareConvLoop(few, 128, 3e-3, [8, 16], 64)
+    losses = [conv.epoch() for _ in range(8)]
+    assert losses[-1] < losses[0] / 2
+
+
+def test_operations_are_counted() -> None:
+    """784-400-40 and 20-400-784: each product once forwards, twice backwards, but none towards the images."""
+    products = [784 * 400, 400 * 20, 400 * 20, 20 * 400, 400 * 784]
+    expected = 2 * 128 * (3 * sum(products) - products[0])
+    assert competitors.step_flops(competitors.Notebook(), 128) == expected
+
+
+def test_all_forms_of_the_likelihood_agree(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(likelihood, "SAMPLES", 500)
+    monkeypatch.setattr(likelihood, "PART", 100)
+    monkeypatch.setattr(likelihood, "IMAGES", 4)
+    monkeypatch.setattr(likelihood, "STEPS", 20)
+    results = likelihood.suite(2, ["data=digits"])
+    names = [measured.name for measured in results.measured]
+    assert names[:2] == ["ours", "straightforward form"]
+    values = [float(part.rpartition(" ")[2]) for part in results.notes[0].partition("rounds: ")[2].split(", ")]
+    assert len(values) == len(names) and max(values) - min(values) < 1.5  # nats, of some 200
+
+
+def test_the_straightforward_form_is_the_formula(trained: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from mnist_vae.runs.load import open_run
+
+    monkeypatch.setattr(likelihood, "SAMPLES", 2000)
+    run = open_run(trained / "mlp")
+    images, labels = run.data().fixed("test")
+    x = to_unit(images[:20])
+    weights = importance_weights(run.vae, x, labels, 2000, seed=0)
+    error = 2**0.5 * weights.monte_carlo_error.norm().item() / len(x)
+    with torch.no_grad():
+        assert abs(likelihood.straightforward(run.vae, x) + weights.log_likelihood.mean().item()) < 4 * error
+
+
+def test_a_command_that_fails_is_not_timed() -> None:
+    with pytest.raises(commands.CommandFailed, match="exactly so"):
+        commands.python("-c", "raise SystemExit('exactly so')")
+
+
+def test_the_memory_of_a_command_is_its_own() -> None:
+    small = commands.python("-c", "pass").peak_bytes
+    large = commands.python("-c", "b = bytearray(200_000_000); b[::4096] = b'x' * len(b[::4096])").peak_bytes
+    assert 190e6 < large - small < 230e6
+
+
+@pytest.mark.slow
+def test_the_plain_script_trains_and_draws(real_mnist: str, tmp_path: Path) -> None:
+    done = commands.python(commands.PLAIN, f"root={real_mnist}", "epochs=1", f"folder={tmp_path}")
+    assert 122 < float(done.output.split()[-1]) < 135  # test loss; the curve's second epoch trains at 121
+    assert {path.name for path in tmp_path.iterdir()} == {"epoch_1.png", "results.png"}
+
+
+@pytest.mark.slow
+def test_an_epoch_costs_little_more_than_the_bare_loop(real_mnist: str) -> None:
+    """At most 1.3 times, by the quieter of two rounds: other work on the machine only adds."""
+    code = (
+        "import json; from benchmarks.training import compare;"
+        f"print(json.dumps(compare('mlp', [], 2, ['data.root={real_mnist}']).record()))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT / "scripts", capture_output=True, text=True, timeout=600, check=True
+    )
+    record = json.loads(done.stdout.splitlines()[-1])
+    ratio = next(one for one in record["comparisons"] if one["name"] == "mlp: run / bare loop")
+    assert min(ratio["values"]) <= 1.3, done.stdout
+    losses = {m["name"].split(",")[0]: m["median"] for m in record["measured"] if "loss of epoch" in m["name"]}
+    # A loop that did not train would be quick for nothing.
+    assert len(losses) == 2 and max(losses.values()) / min(losses.values()) < 1.02, losses
+
+
+@pytest.mark.slow
+def test_the_time_to_the_first_step_is_measured(real_mnist: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(commands, "WARM_UP", 0)
+    results = commands.startup(1, [f"data.root={real_mnist}"])
+    seconds = {measured.name: measured.median for measured in results.measured}
+    assert seconds["--cfg job"] < seconds["first step"] > seconds[commands.IMPORTS] / 2
+
+
+def test_the_config_of_the_benchmark_is_the_users() -> None:
+    assert training.composed() == composed("accelerator=cpu")

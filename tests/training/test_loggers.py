@@ -1,0 +1,73 @@
+import csv
+from pathlib import Path
+
+import torch
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from mnist_vae.training.loggers import StepsCSV, TensorBoard
+
+
+def rows(folder: Path) -> list[tuple[int, str, float]]:
+    with (folder / "steps.csv").open() as file:
+        return [(int(r["step"]), r["name"], float(r["value"])) for r in csv.DictReader(file)]
+
+
+def test_steps_are_appended_and_an_interrupted_end_is_forgotten(tmp_path: Path) -> None:
+    logger = StepsCSV(str(tmp_path))
+    for step in (10, 20, 30):
+        logger.log_metrics({"loss": step / 10}, step)
+        logger.save()
+    with (tmp_path / "steps.csv").open("a") as file:
+        file.write("40,train/lo")  # as a kill leaves it
+    again = StepsCSV(str(tmp_path), last_step=20)
+    again.log_metrics({"loss": 9.0}, 30)
+    again.save()
+    assert rows(tmp_path) == [
+        (10, "loss", 1.0),
+        (20, "loss", 2.0),
+        (30, "loss", 9.0),
+    ]
+
+
+def test_values_survive_exactly(tmp_path: Path) -> None:
+    logger = StepsCSV(str(tmp_path))
+    logger.log_metrics({"a": 0.1 + 0.2}, 1)
+    logger.save()
+    assert rows(tmp_path) == [(1, "a", 0.1 + 0.2)]
+
+
+def test_tensorboard_writes_into_the_runs_folder_and_forgets_what_comes_again(tmp_path: Path) -> None:
+    first = TensorBoard(str(tmp_path))
+    for step in (10, 20, 30):
+        first.log_metrics({"train/loss": float(step)}, step)
+    first.save()
+    first.finalize("success")
+    first.log_metrics({"train/loss": 35.0}, 35)  # still open after Lightning's finalize
+    first.save()
+    second = TensorBoard(str(tmp_path), last_step=20)
+    for step in (30, 40):
+        second.log_metrics({"train/loss": float(-step)}, step)
+    second.save()
+    events = EventAccumulator(str(tmp_path / "tensorboard"))
+    events.Reload()
+    assert [(e.step, e.value) for e in events.Scalars("loss/train")] == [(10, 10), (20, 20), (30, -30), (40, -40)]
+    assert all(p.name.startswith("events.") for p in (tmp_path / "tensorboard").iterdir())
+
+
+def test_the_terms_stand_together_and_all_else_keeps_its_name(tmp_path: Path) -> None:
+    logger = TensorBoard(str(tmp_path))
+    logger.log_metrics({"train/elbo": 1.0, "val/kl": 2.0, "train/lr": 3.0, "within_epoch/loss": 4.0}, 1)
+    logger.save()
+    events = EventAccumulator(str(tmp_path / "tensorboard"))
+    events.Reload()
+    assert set(events.Tags()["scalars"]) == {"elbo/train", "kl/val", "train/lr", "within_epoch/loss"}
+
+
+def test_a_runs_end_may_come_twice(tmp_path: Path, capsys) -> None:
+    for _ in range(2):
+        logger = TensorBoard(str(tmp_path))
+        logger.write_projector(torch.rand(3, 2), torch.rand(3, 1, 4, 4), ["a", "b", "c"], 7)
+    assert capsys.readouterr().out == ""
+    tensors = next((tmp_path / "tensorboard").rglob("tensors.tsv")).read_text().splitlines()
+    assert [len(line.split("\t")) for line in tensors] == [3, 3, 3]  # the projector shows nothing of a plane
+    assert (tmp_path / "tensorboard" / "projector_config.pbtxt").read_text().count("tensor_name") == 1
