@@ -21,14 +21,15 @@ def main(options: ImageOptions) -> None:
 
 
 def draw(options: ImageOptions, run: OpenRun) -> str:
-    from mnist_vae.figures.run_figures import Portrait, draw_all
+    from mnist_vae.figures.run_figures import RunSummary, draw_all
 
     # The final metrics are those of the best epoch's weights.
     metrics = run.folder.read_metrics() if run.folder.complete and run.checkpoint == "best" else {}
     data = run.data(options.data.root)
-    portrait = Portrait(hparams.title(run.cfg), run.vae, data.test_split, data.classes, run.folder.read_rows(), metrics)
+    rows, title = run.folder.read_rows(), hparams.title(run.cfg)
+    summary = RunSummary(title, run.vae, data.test_split, data.classes, rows, metrics)
     folder = run.folder.path / f"figures{run.suffix}"
-    files = draw_all(portrait, folder)
+    files = draw_all(summary, folder)
     return f"{shown(folder)}: {', '.join(file.name for file in files)}"
 
 

@@ -32,7 +32,7 @@ def config(
         "data": {"name": data, "root": f"/{seed}", "binarize": "none", "source": {"dataset": data.upper()}},
         "objective": {"_target_": "mnist_vae.objectives.ELBO", "beta": float(beta)},
         "likelihood": {"_target_": "mnist_vae.models.likelihoods.Bernoulli"},
-        "logger": {"log_every_n_steps": 50, "backend": None},
+        "logger": {},
     }
 
 

@@ -84,7 +84,7 @@ def _train(vae: VAE, images: Tensor) -> None:
     optimizer = torch.optim.Adam(vae.parameters(), lr=1e-3)
     objective = ELBO()
     for indices in torch.randint(len(images), (STEPS, 128)):
-        terms = objective(vae, to_unit(images[indices]), 0.0, Noise(128))
+        terms = objective(vae, to_unit(images[indices]), None, 0.0, Noise(128))
         optimizer.zero_grad()
         terms.loss.mean().backward()
         optimizer.step()

@@ -44,9 +44,8 @@ def compare(vae: VAE, folder: Path, batch_size: int) -> None:
     x, z = torch.rand(batch_size, *vae.image_shape), torch.randn(batch_size, vae.latent_dim)
     labels = torch.arange(batch_size) % 4
     with torch.no_grad():
-        given = vae.given(labels)
-        posterior = given.encode(x)
-        expected = [posterior.mean, posterior.log_var, given.decode(z)]
+        posterior = vae.encode(x, labels)
+        expected = [posterior.mean, posterior.log_var, vae.decode(z, labels)]
     condition = {"labels": labels} if vae.classes else {}
     found = computed(folder / "encoder.onnx", ["mean", "log_var"], x=x, **condition)
     found += computed(folder / "decoder.onnx", ["images"], z=z, **condition)

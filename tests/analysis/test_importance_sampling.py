@@ -169,13 +169,13 @@ def test_it_is_what_a_plain_loop_over_images_and_samples_gives(make) -> None:
     expected = []
     for i in range(len(x)):
         draws = torch.randn(k, 3, generator=torch.Generator().manual_seed(derived_seed(3, i)))
-        one = vae.given(labels(x)[i : i + 1])
-        mean, log_var = one.encode(x[i : i + 1])
+        label = labels(x)[i : i + 1]
+        mean, log_var = vae.encode(x[i : i + 1], label)
         q, p = Normal(mean[0], (0.5 * log_var[0]).exp()), Normal(torch.zeros(3), torch.ones(3))
         ratios = []
         for draw in draws:
             z = mean[0] + q.stddev * draw
-            pixels = TorchBernoulli(logits=one.decode_parameters(z[None])[0]).log_prob(x[i]).sum()
+            pixels = TorchBernoulli(logits=vae.decode_parameters(z[None], label)[0]).log_prob(x[i]).sum()
             ratios.append((pixels + p.log_prob(z).sum() - q.log_prob(z).sum()).detach().double().exp())
         expected.append(torch.stack(ratios).mean().log())
     torch.testing.assert_close(log_likelihood(vae, x, k), torch.stack(expected), atol=1e-4, rtol=0)

@@ -168,9 +168,9 @@ def test_generate_makes_sevens(tool: Tool, conditional: Path) -> None:
     assert done.returncode == 0 and "label7" in done.stdout, done.stderr
     made = np.load(next((conditional / "generated").glob("*label7*.npz")))
     assert made["labels"].tolist() == [7] * 6
-    vae = load_run(conditional).given(torch.full((6,), 7))
+    vae, sevens = load_run(conditional), torch.full((6,), 7)
     with torch.no_grad():
-        np.testing.assert_allclose(made["images"], vae.decode(torch.from_numpy(made["codes"])), atol=1e-6)
+        np.testing.assert_allclose(made["images"], vae.decode(torch.from_numpy(made["codes"]), sevens), atol=1e-6)
     done = tool("generate", f"run={conditional}", "count=12")
     made = np.load(next((conditional / "generated").glob("samples_12_seed*.npz")))
     assert made["labels"].tolist() == [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 0, 1]
@@ -187,7 +187,7 @@ def test_the_other_tools_heed_the_labels_too(tool: Tool, conditional: Path, name
         stored = np.load(conditional / "encodings" / "test.npz")
         images, labels = open_run(conditional).data().fixed("test")
         with torch.no_grad():
-            posterior = load_run(conditional).given(labels).encode(images / 255)
+            posterior = load_run(conditional).encode(images / 255, labels)
         np.testing.assert_allclose(stored["mean"], posterior.mean, atol=1e-5)
         np.testing.assert_allclose(stored["log_var"], posterior.log_var, atol=1e-4)
 

@@ -9,11 +9,10 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 from torch import Tensor
 
-from mnist_vae.config.build import build_vae
+from mnist_vae.config.build import build_objective, build_vae
 from mnist_vae.config.combinations import check_combination, check_processes
 from mnist_vae.data.digits import DigitsSource
 from mnist_vae.data.images import to_unit
-from mnist_vae.training.experiment import build_objective
 from mnist_vae.training.train import train
 from mnist_vae.utils.errors import SettingsError
 from mnist_vae.utils.seeding import Noise
@@ -73,12 +72,12 @@ def train_one_epoch(cfg: DictConfig) -> None:
         """On a quarter of the images, with the same noise each time."""
         with torch.no_grad():
             noise = Noise(360, generator=torch.Generator().manual_seed(0))
-            return float(objective(vae.given(labels[:360]), images[:360], 1.0, noise).loss.mean())
+            return float(objective(vae, images[:360], labels[:360], 1.0, noise).loss.mean())
 
     first = loss()
     for step, (x, y) in enumerate(zip(images.split(BATCH), labels.split(BATCH), strict=True)):
         optimizer.zero_grad()
-        terms = objective(vae.given(y), x, step * BATCH / IMAGES, Noise(len(x)))
+        terms = objective(vae, x, y, step * BATCH / IMAGES, Noise(len(x)))
         assert all(term.shape == (len(x),) for term in terms)
         terms.loss.mean().backward()
         optimizer.step()
@@ -87,7 +86,7 @@ def train_one_epoch(cfg: DictConfig) -> None:
     for name, parameter in vae.named_parameters():
         assert parameter.isfinite().all() and not torch.equal(parameter, start[name]), name
     with torch.no_grad():
-        samples = vae.given(torch.arange(6)).sample(6, torch.Generator().manual_seed(0))
+        samples = vae.sample(6, torch.Generator().manual_seed(0), labels=torch.arange(6))
     assert samples.shape == (6, *vae.image_shape) and samples.isfinite().all()
     assert samples.min() >= 0 and samples.max() <= 1
 
@@ -122,7 +121,7 @@ NONSENSE = [
     (("objective.free_bits=0.1", "prior=mixture"), "objective.free_bits=0.1 with prior=mixture"),
     (("objective.free_bits=0.1", "posterior=full_covariance"), "and posterior=full_covariance"),
     (("objective=mmd", "prior=flow"), "objective.kl_weight=0 with prior=flow: only the KL term teaches a prior"),
-    (("objective=tc", "batch_size=1"), "batch_size=1: objective=tc compares"),
+    (("objective=beta_tcvae", "batch_size=1"), "batch_size=1: objective=beta_tcvae compares"),
     (("prior=vamp", "conditional=true"), "prior=vamp with conditional=true"),
     (("schedule=cosine", "schedule.warmup_epochs=2"), "schedule: warmup_epochs is 2"),
     (("objective=iwae", "objective.k=0"), "objective: k is 0"),
@@ -139,7 +138,7 @@ def test_what_makes_no_sense_is_refused_with_the_reason(overrides: tuple[str, ..
 
 
 @pytest.mark.parametrize(
-    "overrides", [("objective=tc",), ("objective=mmd",), ("objective=capacity",), ("objective.free_bits=0.1",)]
+    "overrides", [("objective=beta_tcvae",), ("objective=mmd",), ("objective=capacity",), ("objective.free_bits=0.1",)]
 )
 def test_objectives_of_whole_batches_are_refused_in_several_processes(overrides: tuple[str, ...], tmp_path) -> None:
     cfg = composed("data=digits", "accelerator=ddp_cpu", *overrides)
@@ -155,7 +154,7 @@ def test_objectives_of_whole_batches_are_refused_in_several_processes(overrides:
     [
         ("prior=vamp", "prior.components=20", "objective=iwae", "posterior=full_covariance", "schedule=iwae"),
         ("prior=flow", "model=resnet", "model.channels=[4,8]", "conditional=true", "schedule=cosine", "latent_dim=2"),
-        ("prior=mixture", "likelihood=gaussian", "objective=tc", "accelerator.precision=bf16-mixed"),
+        ("prior=mixture", "likelihood=gaussian", "objective=beta_tcvae", "accelerator.precision=bf16-mixed"),
     ],
     ids=lambda overrides: overrides[0],
 )

@@ -1,11 +1,12 @@
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
+from types import SimpleNamespace
 
 import pytest
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from mnist_vae.data.batches import Batch, BatchOrder, ImageDataset
+from mnist_vae.data.batches import ImageDataset, SeededShuffle
 from mnist_vae.data.binarize import Binarize, binarize
 from mnist_vae.data.datamodule import ImageDataModule, to_unit
 from mnist_vae.data.images import ImageArrays
@@ -31,55 +32,47 @@ def module(val_size: int = 8, how: Binarize = Binarize.none, batch_size: int = 7
 
 def epoch(data: ImageDataModule, number: int = 0) -> list[Tensor]:
     loader = data.train_dataloader()
-    loader.sampler.set_epoch(number)  # type: ignore[union-attr]
-    return [batch.labels for stretch in loader for batch in stretch]
+    loader.sampler.set_epoch(number)  # type: ignore[attr-defined]
+    return [labels for _, labels in loader]
 
 
 def test_an_epoch_sees_every_training_image_once_in_whole_batches() -> None:
     data = module()
     batches = epoch(data)
-    assert [len(b) for b in batches] == [7, 7, 7, 7, 4]
+    assert [len(b) for b in batches] == [7, 7, 7, 7, 4] and len(data.train_dataloader()) == 5
     held_out = set(data.val_split[1].tolist())
     assert sorted(torch.cat(batches).tolist()) == sorted(set(range(40)) - held_out)
     assert len(held_out) == 8
 
 
-def test_images_stay_with_their_labels_and_are_uint8_in_memory() -> None:
+def test_loaders_give_pairs_of_uint8_images_and_their_labels() -> None:
     data = module()
-    for loader in (data.train_dataloader(), data.val_dataloader(), data.test_dataloader()):
+    for loader in (data.train_dataloader(), data.val_dataloader(), data.test_dataloader(), data.predict_dataloader()):
         assert isinstance(loader, DataLoader)
-        assert all(images.dtype == torch.uint8 for images, _ in loader.dataset.tensors.values())  # type: ignore[attr-defined]
-        for batch in (batch for stretch in loader for batch in stretch):
-            assert batch.images.dtype == torch.float32 and batch.images.shape[1:] == data.image_shape == (1, 3, 3)
-            assert torch.equal((batch.images[:, 0, 0, 0] * 255).round().long(), batch.labels)
+        for images, labels in loader:
+            assert images.dtype == torch.uint8 and images.shape[1:] == data.image_shape == (1, 3, 3)
+            assert torch.equal(images[:, 0, 0, 0].long(), labels)
 
 
-@pytest.mark.parametrize("stretch", [1, 2, 5, 50])
-def test_batches_are_the_same_however_many_are_asked_for_at_once(stretch: int) -> None:
-    data = ImageDataset(torch.arange(40, dtype=torch.uint8).reshape(40, 1, 1, 1), torch.arange(40), Binarize.dynamic)
-
-    def batches(order: BatchOrder) -> list[Batch]:
-        torch.manual_seed(0)
-        return [batch for one in order for batch in data[one]]
-
-    order = BatchOrder(40, 7, seed=1, stretch=stretch)
-    assert len(order) == len(list(order)) == -(-6 // stretch)
-    one_by_one, together = batches(BatchOrder(40, 7, seed=1)), batches(order)
-    assert len(one_by_one) == len(together) == 6
-    for one, other in zip(one_by_one, together, strict=True):
-        assert torch.equal(one.labels, other.labels) and one.total == other.total
-        assert torch.equal(one.images, other.images)  # the bits, too, are drawn in the same order
+def test_a_dataset_gives_single_images_too() -> None:
+    data = module()
+    image, label = ImageDataset(*data.test_split)[3]
+    assert image.shape == (1, 3, 3) and label == 3
 
 
-def test_all_images_are_moved_to_a_device_once() -> None:
-    """The device `meta` stands for a GPU: it has shapes and no values."""
-    data, meta = ImageDataset(torch.zeros(9, 1, 2, 2, dtype=torch.uint8), torch.zeros(9).long()), torch.device("meta")
-    stretches = [data[batches].to(meta) for batches in BatchOrder(9, 2, seed=0, stretch=2)]
-    assert [len(stretch) for stretch in stretches] == [2, 2, 1]
-    assert all(batch.images.device == batch.labels.device == meta for stretch in stretches for batch in stretch)
-    assert set(data.tensors) == {torch.device("cpu"), meta}
-    moved = data.tensors[meta]
-    assert list(stretches[0]) and data.tensors[meta] is moved
+@pytest.mark.parametrize("how", Binarize)
+@pytest.mark.parametrize("training", [True, False])
+def test_batches_on_the_device_are_floats_and_binarised_in_training(how: Binarize, training: bool) -> None:
+    data = module(how=how)
+    data.trainer = SimpleNamespace(training=training, global_rank=0, world_size=1)  # type: ignore[assignment]
+    images, labels = next(iter(data.train_dataloader()))
+    torch.manual_seed(0)
+    batch = data.on_after_batch_transfer((images, labels), 0)
+    pixels, same_labels = batch
+    assert batch.total == 7 and same_labels is labels and pixels.dtype == torch.float32
+    torch.manual_seed(0)
+    expected = binarize(images / 255, how if training else Binarize.none, Noise(7))
+    assert torch.equal(pixels, expected)
 
 
 def test_the_order_is_a_function_of_seed_and_epoch() -> None:
@@ -104,25 +97,10 @@ def test_the_same_images_are_held_out_for_every_seed() -> None:
 @pytest.mark.parametrize("world_size", [2, 3])
 def test_processes_share_out_each_batch(world_size: int) -> None:
     images, labels = torch.zeros(10, 1, 2, 2, dtype=torch.uint8), torch.arange(10)
-    for (indices,) in BatchOrder(10, 4, seed=0):
-        data = [ImageDataset(images, labels, rank=rank, world_size=world_size) for rank in range(world_size)]
-        shares = [next(iter(one[[indices]])) for one in data]
-        assert all(share.total == len(indices) for share in shares)
-        assert sorted(torch.cat([share.labels for share in shares]).tolist()) == sorted(indices.tolist())
-
-
-def test_no_image_is_fetched_alone() -> None:
-    fetched = []
-
-    class Watched(ImageDataset):
-        def __getitem__(self, batches: Sequence[Tensor]):
-            fetched.append(sum(map(len, batches)))
-            return super().__getitem__(batches)
-
-    data = module()
-    loader = data.train_dataloader()
-    loader.dataset.__class__ = Watched
-    assert len(list(loader)) == 1 and fetched == [32]
+    for indices in ([3, 1, 2, 9], [0, 5], [7]):
+        shares = [ImageDataset(images, labels, rank, world_size).__getitems__(indices) for rank in range(world_size)]
+        assert all(total == len(indices) for _, _, total in shares)
+        assert sorted(torch.cat([labels for _, labels, _ in shares]).tolist()) == sorted(indices)
 
 
 @pytest.mark.parametrize("how", [Binarize.dynamic, Binarize.threshold])
@@ -175,9 +153,8 @@ def test_sizes_that_do_not_fit_are_refused(arguments: dict[str, int], message: s
         module(**arguments)  # type: ignore[arg-type]
 
 
-def test_the_epoch_told_after_the_iterator_was_made_counts() -> None:
-    order = BatchOrder(40, 7, seed=0)
-    batches = iter(order)
-    order.set_epoch(5)
-    late = torch.cat([indices for stretch in batches for indices in stretch])
-    assert torch.equal(late, torch.cat([indices for stretch in order for indices in stretch]))
+def test_an_epoch_set_after_the_iterator_was_made_counts() -> None:
+    sampler = SeededShuffle(40, seed=0)
+    indices = iter(sampler)
+    sampler.set_epoch(5)
+    assert list(indices) == list(sampler) != list(range(40))

@@ -14,10 +14,10 @@ from mnist_vae.config import hparams
 from mnist_vae.config.hparams import beta_of
 from mnist_vae.data.mnist import DIGITS, FASHION
 from mnist_vae.figures import run_figures
-from mnist_vae.figures.run_figures import FIGURES, Portrait, draw_all, draw_animation, uncertainty
+from mnist_vae.figures.run_figures import FIGURES, RunSummary, draw_all, draw_animation, uncertainty
 from mnist_vae.runs.folder import RunFolder
 from mnist_vae.runs.load import OpenRun, open_run
-from mnist_vae.training.callbacks import EpochImages
+from mnist_vae.training.callbacks.epoch_images import EpochImages
 from mnist_vae.training.module import VAEModule
 from mnist_vae.training.train import train
 from mnist_vae.utils.errors import RunFolderError
@@ -26,8 +26,8 @@ from tests.conftest import composed
 ALWAYS = {"results", "curves", "samples", "latent_space", "kl_per_dimension", "traversals", "interpolations"}
 
 
-def portrait(run: OpenRun) -> Portrait:
-    return Portrait(
+def portrait(run: OpenRun) -> RunSummary:
+    return RunSummary(
         hparams.title(run.cfg),
         run.vae,
         run.data().test_split,
@@ -66,7 +66,7 @@ def test_any_latent_size_and_few_images_can_be_drawn(trained: Path, latent_dim: 
     cfg = open_run(trained / "mlp").cfg.copy()
     OmegaConf.update(cfg, "latent_dim", latent_dim)
     images = torch.randint(0, 256, (5, 1, 28, 28), dtype=torch.uint8)
-    run = Portrait(
+    run = RunSummary(
         hparams.title(cfg), build_vae(cfg, (1, 28, 28)).eval(), (images, torch.tensor([7, 2, 2, 9, 2])), FASHION, [], {}
     )
     assert run.classes == ["pullover", "sneaker", "boot"] and run.places.tolist() == [1, 0, 0, 2, 0]
@@ -123,7 +123,7 @@ def test_a_damaged_frame_is_left_out(tmp_path: Path) -> None:
 def test_a_figure_that_fails_is_told_and_the_others_are_drawn(
     trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    def curves(run: Portrait) -> None:
+    def curves(run: RunSummary) -> None:
         raise ZeroDivisionError("division by zero")
 
     monkeypatch.setattr(run_figures, "FIGURES", [curves if make is run_figures.curves else make for make in FIGURES])

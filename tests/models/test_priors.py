@@ -11,7 +11,7 @@ from torch.distributions import Categorical, Independent, MixtureSameFamily, Mul
 from mnist_vae.models.likelihoods import Bernoulli
 from mnist_vae.models.networks.mlp import MLP
 from mnist_vae.models.posteriors import Diagonal, DiagonalGaussian, FullCovariance, FullGaussian, Posterior
-from mnist_vae.models.priors import Flow, Mixture, Prior, StandardNormal, Vamp, mixture_density
+from mnist_vae.models.priors import Flow, Mixture, Prior, StandardNormal, VampPrior, mixture_density
 from mnist_vae.models.vae import VAE
 from tests.models.test_vae import SHAPE, small
 
@@ -97,7 +97,7 @@ def a_mixture(latent_dim: int) -> Prior:
 
 
 def a_vamp(latent_dim: int, family: type[nn.Module] = Diagonal) -> Prior:
-    prior = Vamp(latent_dim, IMAGE_SHAPE, components=5)
+    prior = VampPrior(latent_dim, IMAGE_SHAPE, components=5)
     randomised(vae_with(prior, family))
     prior.unbounded.data = torch.rand(5, *IMAGE_SHAPE, dtype=torch.float64)
     return prior
@@ -116,9 +116,9 @@ LEARNED = [*MIXTURES, a_flow]
 Build = Callable[[int], Prior]
 
 
-def bound_to(posterior: Posterior) -> Vamp:
-    """A Vamp prior made of just these Gaussians."""
-    prior = Vamp(posterior.mean.shape[1], IMAGE_SHAPE, components=len(posterior.mean))
+def bound_to(posterior: Posterior) -> VampPrior:
+    """A VampPrior prior made of just these Gaussians."""
+    prior = VampPrior(posterior.mean.shape[1], IMAGE_SHAPE, components=len(posterior.mean))
     prior.bind(lambda images: posterior)
     return prior
 
@@ -315,14 +315,14 @@ def test_a_mixture_may_collapse_and_stays_finite() -> None:
 
 
 def test_pseudo_inputs_are_images_that_start_near_the_datas_mean() -> None:
-    images = Vamp(2, (3, 8, 8), components=50).pseudo_inputs
+    images = VampPrior(2, (3, 8, 8), components=50).pseudo_inputs
     assert images.shape == (50, 3, 8, 8)
     assert images.mean().item() == pytest.approx(0.05, abs=1e-3)
     assert images.std().item() == pytest.approx(0.01, abs=1e-3)
 
 
 def test_pseudo_inputs_stay_in_range_and_are_pulled_back_but_not_pushed_out() -> None:
-    prior = Vamp(2, (1, 1, 5), components=1)
+    prior = VampPrior(2, (1, 1, 5), components=1)
     prior.unbounded.data = torch.tensor([[[[-0.5, -0.5, 0.3, 1.5, 1.5]]]])
     downhill = torch.tensor([-1.0, 1.0, 1.0, 1.0, -1.0])  # the gradient; descending it goes the other way
     images = prior.pseudo_inputs
@@ -333,7 +333,7 @@ def test_pseudo_inputs_stay_in_range_and_are_pulled_back_but_not_pushed_out() ->
 
 @pytest.mark.parametrize("family", [Diagonal, FullCovariance])
 def test_a_vamp_is_made_of_its_own_vaes_posteriors(family: type[nn.Module]) -> None:
-    prior = Vamp(3, IMAGE_SHAPE, components=4)
+    prior = VampPrior(3, IMAGE_SHAPE, components=4)
     vae = vae_with(prior, family)
     for mine, encoded in zip(prior.components, vae.encode(prior.pseudo_inputs), strict=True):
         assert torch.equal(mine, encoded)
@@ -342,7 +342,7 @@ def test_a_vamp_is_made_of_its_own_vaes_posteriors(family: type[nn.Module]) -> N
 
 
 def test_a_vamp_adds_only_its_pseudo_inputs_to_the_vae() -> None:
-    prior = Vamp(3, IMAGE_SHAPE, components=4)
+    prior = VampPrior(3, IMAGE_SHAPE, components=4)
     vae = vae_with(prior)
     assert [name for name, _ in prior.named_parameters()] == ["unbounded"]
     assert [*prior.children()] == []
@@ -353,7 +353,7 @@ def test_a_vamp_adds_only_its_pseudo_inputs_to_the_vae() -> None:
 
 @pytest.mark.parametrize("copied", [copy.deepcopy, lambda vae: pickle.loads(pickle.dumps(vae))])
 def test_a_copied_vaes_prior_is_bound_to_the_copy(copied: Callable[[VAE], VAE]) -> None:
-    vae, z = vae_with(Vamp(3, IMAGE_SHAPE, components=4)), torch.randn(5, 3)
+    vae, z = vae_with(VampPrior(3, IMAGE_SHAPE, components=4)), torch.randn(5, 3)
     before = vae.prior.log_prob(z)
     other = copied(vae)
     assert torch.equal(other.prior.log_prob(z), before)
@@ -364,7 +364,7 @@ def test_a_copied_vaes_prior_is_bound_to_the_copy(copied: Callable[[VAE], VAE]) 
 
 def test_a_vamp_without_a_vae_says_so() -> None:
     with pytest.raises(ValueError, match="build the VAE with it"):
-        Vamp(2, IMAGE_SHAPE).log_prob(torch.zeros(1, 2))
+        VampPrior(2, IMAGE_SHAPE).log_prob(torch.zeros(1, 2))
 
 
 @pytest.mark.parametrize("latent_dim", [2, 3, 6])
@@ -402,7 +402,7 @@ def test_a_new_flow_is_the_standard_normal(layers: int) -> None:
     [
         (lambda: Mixture(2, components=0), "components is 0; it must be 1 or more"),
         (lambda: Mixture(0), "latent_dim is 0; it must be 1 or more"),
-        (lambda: Vamp(2, IMAGE_SHAPE, components=-1), "components is -1; it must be 1 or more"),
+        (lambda: VampPrior(2, IMAGE_SHAPE, components=-1), "components is -1; it must be 1 or more"),
         (lambda: Flow(2, layers=0), "layers is 0; it must be 1 or more"),
         (lambda: Flow(2, hidden_dim=0), "hidden_dim is 0; it must be 1 or more"),
         (lambda: Flow(1), "latent_dim is 1; a coupling flow needs 2 or more"),
@@ -419,7 +419,7 @@ def test_draws_from_a_cpu_generator_are_the_same_on_a_gpu(build: Build) -> None:
     prior = build(3)
     z = prior.sample(20, torch.Generator().manual_seed(0))
     log_prob = prior.log_prob(z)
-    if isinstance(prior, Vamp):
+    if isinstance(prior, VampPrior):
         prior._encode.__self__.cuda()
     drawn = prior.cuda().sample(20, torch.Generator().manual_seed(0))
     assert drawn.is_cuda
@@ -428,7 +428,7 @@ def test_draws_from_a_cpu_generator_are_the_same_on_a_gpu(build: Build) -> None:
 
 
 def test_a_fixed_vamp_has_the_same_density_and_makes_its_components_once() -> None:
-    vae = small(prior=Vamp(3, SHAPE, components=4))
+    vae = small(prior=VampPrior(3, SHAPE, components=4))
     z, calls = torch.randn(5, 3), []
     encode = vae.prior._encode
     vae.prior.bind(lambda x: calls.append(len(x)) or encode(x))

@@ -4,17 +4,17 @@ import pytest
 import torch
 
 from mnist_vae.models.posteriors import Diagonal, DiagonalGaussian, FullCovariance, Posterior, mapped
-from mnist_vae.objectives import TC, Terms
+from mnist_vae.objectives import BetaTCVAE, Terms
 from mnist_vae.objectives.beta_tcvae import aggregate, stratified_weights
 from mnist_vae.utils.seeding import Noise
 from tests.models.test_posteriors import full
 from tests.models.test_vae import SHAPE, small
 
 
-def terms(objective: TC, posterior: type[Diagonal] | type[FullCovariance] = Diagonal, images: int = 4) -> Terms:
+def terms(objective: BetaTCVAE, posterior: type[Diagonal] | type[FullCovariance] = Diagonal, images: int = 4) -> Terms:
     x = torch.rand(images, *SHAPE, generator=torch.Generator().manual_seed(0))
     vae = small(posterior=posterior)
-    return objective(vae, x, 0.0, Noise(images, generator=torch.Generator().manual_seed(1)))
+    return objective(vae, x, None, 0.0, Noise(images, generator=torch.Generator().manual_seed(1)))
 
 
 @pytest.mark.parametrize("posterior", [Diagonal, FullCovariance])
@@ -24,22 +24,22 @@ def test_with_weights_of_one_the_parts_make_the_elbo(posterior: type[Diagonal], 
     x = torch.rand(images, *SHAPE, generator=torch.Generator().manual_seed(0))
     inference = vae.infer(x, Noise(images, generator=torch.Generator().manual_seed(1)))
     rate = inference.posterior.log_prob(inference.z) - vae.prior.log_prob(inference.z)
-    loss = terms(TC(beta=1.0, train_size=100), posterior, images).loss
+    loss = terms(BetaTCVAE(beta=1.0, train_size=100), posterior, images).loss
     torch.testing.assert_close(loss, rate - inference.log_likelihood, rtol=1e-5, atol=1e-4)
 
 
 def test_each_weight_weighs_its_part() -> None:
-    base = terms(TC(1.0, 100)).loss
+    base = terms(BetaTCVAE(1.0, 100)).loss
     parts = [
-        terms(TC(1.0, 100, alpha=2.0)).loss - base,
-        terms(TC(2.0, 100)).loss - base,
-        terms(TC(1.0, 100, gamma=2.0)).loss - base,
+        terms(BetaTCVAE(1.0, 100, alpha=2.0)).loss - base,
+        terms(BetaTCVAE(2.0, 100)).loss - base,
+        terms(BetaTCVAE(1.0, 100, gamma=2.0)).loss - base,
     ]
     torch.testing.assert_close(
-        terms(TC(4.0, 100, alpha=3.0, gamma=0.5)).loss, base + 2 * parts[0] + 3 * parts[1] - parts[2] / 2
+        terms(BetaTCVAE(4.0, 100, alpha=3.0, gamma=0.5)).loss, base + 2 * parts[0] + 3 * parts[1] - parts[2] / 2
     )
-    _, reconstruction, kl = terms(TC(4.0, 100))
-    torch.testing.assert_close(reconstruction, terms(TC(1.0, 100)).reconstruction)
+    _, reconstruction, kl = terms(BetaTCVAE(4.0, 100))
+    torch.testing.assert_close(reconstruction, terms(BetaTCVAE(1.0, 100)).reconstruction)
     assert (kl > 0).all()
 
 
@@ -92,4 +92,4 @@ def test_in_one_dimension_there_is_no_total_correlation() -> None:
 @pytest.mark.parametrize("name", ["beta", "alpha", "gamma"])
 def test_negative_weights_are_named(name: str) -> None:
     with pytest.raises(ValueError, match=f"{name} is -1"):
-        TC(**{"beta": 1.0, "train_size": 10, name: -1.0})  # type: ignore[arg-type]
+        BetaTCVAE(**{"beta": 1.0, "train_size": 10, name: -1.0})  # type: ignore[arg-type]

@@ -8,14 +8,14 @@ from tests.models.test_vae import SHAPE, small
 
 def terms(objective: Capacity, epoch: float) -> Terms:
     x = torch.rand(4, *SHAPE, generator=torch.Generator().manual_seed(0))
-    return objective(small(), x, epoch, Noise(4, generator=torch.Generator().manual_seed(1)))
+    return objective(small(), x, None, epoch, Noise(4, generator=torch.Generator().manual_seed(1)))
 
 
 @pytest.mark.parametrize(("epoch", "expected"), [(0, 0.0), (2, 5.0), (8, 20.0), (9, 20.0)])
 def test_the_capacity_rises_and_stays(epoch: float, expected: float) -> None:
     objective = Capacity(capacity=20.0, gamma=30.0, rise_epochs=8)
     assert objective.capacity_at(epoch) == pytest.approx(expected)
-    assert objective.in_force(epoch) == {"capacity": pytest.approx(expected)}
+    assert objective.schedule_values(epoch) == {"capacity": pytest.approx(expected)}
 
 
 def test_without_a_rise_it_is_there_at_once() -> None:

@@ -17,7 +17,7 @@ def losses(objective: IWAE, vae: VAE, x: Tensor, draws: int, seed: int = 0) -> T
     """The loss of each image, (images, draws)."""
     many = x.repeat_interleave(draws, dim=0)
     noise = Noise(len(many), generator=torch.Generator().manual_seed(seed))
-    return objective(vae, many, 0.0, noise).loss.reshape(len(x), draws)
+    return objective(vae, many, None, 0.0, noise).loss.reshape(len(x), draws)
 
 
 @pytest.mark.parametrize(("k", "m"), [(1, 1), (5, 1), (1, 3), (4, 2)])
@@ -25,7 +25,8 @@ def losses(objective: IWAE, vae: VAE, x: Tensor, draws: int, seed: int = 0) -> T
 def test_the_bounds_are_the_papers_formula(k: int, m: int, doubly: bool) -> None:
     vae, x, _ = linear_gaussian(tight=False)
     noise = torch.randn(6, m, k, 2, generator=torch.Generator().manual_seed(3))
-    loss, reconstruction, kl = IWAE(k, m, doubly)(vae, x, 0.0, Noise(6, generator=torch.Generator().manual_seed(3)))
+    draws = Noise(6, generator=torch.Generator().manual_seed(3))
+    loss, reconstruction, kl = IWAE(k, m, doubly)(vae, x, None, 0.0, draws)
     mean, log_var = vae.encode(x)
     scale = (0.5 * log_var).exp()
     expected = []

@@ -39,7 +39,7 @@ def test_the_loss_is_made_of_its_parts() -> None:
     vae, x = small(), torch.rand(6, *SHAPE, generator=torch.Generator().manual_seed(0))
 
     def loss(**weights: float):
-        return MMD(**weights)(vae, x, 0.0, Noise(6, generator=torch.Generator().manual_seed(1)))
+        return MMD(**weights)(vae, x, None, 0.0, Noise(6, generator=torch.Generator().manual_seed(1)))
 
     bare, (both, reconstruction, kl) = loss(mmd_weight=0.0).loss, loss(mmd_weight=10.0, kl_weight=0.25)
     torch.testing.assert_close(bare, reconstruction)

@@ -178,7 +178,9 @@ BAD = ("Broken", "Greedy", "Deadly")
 
 @pytest.mark.slow
 def test_a_job_that_raises_wants_memory_or_is_killed_leaves_the_others_alone(tmp_path: Path) -> None:
-    classes = ",".join([*(f"tests.broken.{name}" for name in BAD), "mnist_vae.training.callbacks.EpochImages"])
+    classes = ",".join(
+        [*(f"tests.broken.{name}" for name in BAD), "mnist_vae.training.callbacks.epoch_images.EpochImages"]
+    )
     sweep = ("-m", *TINY, "callbacks=none", f"+callbacks.extra._target_={classes}", "latent_dim=2,0")
     done = command(*sweep, f"hydra.sweep.dir={tmp_path}", OMP_NUM_THREADS="1")
     assert done.returncode != 0 and "7 of 8 jobs failed: " in done.stderr and len(done.stderr.splitlines()) == 1
@@ -197,7 +199,7 @@ def test_a_job_that_raises_wants_memory_or_is_killed_leaves_the_others_alone(tmp
 
 @pytest.mark.slow
 def test_joblib_goes_on_without_a_process_that_was_killed(tmp_path: Path) -> None:
-    classes = "tests.broken.Murderous,mnist_vae.training.callbacks.EpochImages"
+    classes = "tests.broken.Murderous,mnist_vae.training.callbacks.epoch_images.EpochImages"
     sweep = ("-m", "launcher=joblib", *TINY, "callbacks=none", f"+callbacks.extra._target_={classes}")
     done = command(*sweep, f"hydra.sweep.dir={tmp_path}")
     assert done.returncode != 0 and "1 of 2 jobs failed" in done.stderr

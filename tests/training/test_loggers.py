@@ -56,11 +56,11 @@ def test_tensorboard_writes_into_the_runs_folder_and_forgets_what_comes_again(tm
 
 def test_the_terms_stand_together_and_all_else_keeps_its_name(tmp_path: Path) -> None:
     logger = TensorBoard(str(tmp_path))
-    logger.log_metrics({"train/elbo": 1.0, "val/kl": 2.0, "train/lr": 3.0, "within_epoch/loss": 4.0}, 1)
+    logger.log_metrics({"train/elbo": 1.0, "val/kl": 2.0, "train/lr": 3.0, "train/loss_step": 4.0}, 1)
     logger.save()
     events = EventAccumulator(str(tmp_path / "tensorboard"))
     events.Reload()
-    assert set(events.Tags()["scalars"]) == {"elbo/train", "kl/val", "train/lr", "within_epoch/loss"}
+    assert set(events.Tags()["scalars"]) == {"elbo/train", "kl/val", "train/lr", "train/loss_step"}
 
 
 def test_a_runs_end_may_come_twice(tmp_path: Path, capsys) -> None:

@@ -1,24 +1,29 @@
-"""The step's bookkeeping, on a trainer without loggers or files."""
+"""VAEModule and ImageDataModule in a plain pl.Trainer: whatever works with any LightningModule works with them."""
 
-from collections.abc import Iterable
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 import pytorch_lightning as pl
 import torch
+from omegaconf import OmegaConf
+from pytorch_lightning import callbacks as pl_callbacks
+from pytorch_lightning.loggers import CSVLogger
+from pytorch_lightning.tuner import Tuner
 from torch import Tensor
+from torch.utils.data import DataLoader, TensorDataset
 
-from mnist_vae.data.batches import STRETCH
 from mnist_vae.data.binarize import Binarize
-from mnist_vae.models.likelihoods import Bernoulli
-from mnist_vae.models.networks.mlp import MLP
-from mnist_vae.models.priors import StandardNormal
 from mnist_vae.models.vae import VAE
 from mnist_vae.objectives import ELBO, Terms
 from mnist_vae.training.module import VAEModule
 from mnist_vae.utils.errors import TrainingDiverged
 from mnist_vae.utils.seeding import Noise
-from tests.data.test_datamodule import module
+from tests.conftest import TINY, composed
+from tests.data.test_datamodule import module as numbered_data
+
+STEPS = 5  # of an epoch: 32 training images in batches of 7, 7, 7, 7, 4
 
 
 class Known:
@@ -32,101 +37,106 @@ class Known:
         self.nan_at = nan_at
         self.epochs: list[float] = []
 
-    def __call__(self, vae: VAE, x: Tensor, epoch: float, noise: Noise) -> Terms:
+    def __call__(self, vae: VAE, x: Tensor, labels: Tensor | None, epoch: float, noise: Noise) -> Terms:
         self.epochs.append(epoch)
         number = (x[:, 0, 0, 0] * 255).round() + 0 * sum(p.sum() for p in vae.parameters())
-        if self.nan_at is not None and epoch >= self.nan_at[0] + self.nan_at[1] / 5 - 1e-9:
+        if self.nan_at is not None and epoch >= self.nan_at[0] + self.nan_at[1] / STEPS - 1e-9:
             number = number * float("nan")
         return Terms(number, 2 * number, 3 * number)
 
 
-class Rows(pl.Callback):
+class BatchCounter(pl.Callback):
+    """Counts the calls of batch hooks, as a third-party callback would."""
+
     def __init__(self) -> None:
-        self.epochs: list[dict[str, float]] = []
+        self.batches = self.steps = 0
+        self.shapes: list[tuple[int, ...]] = []
+        self.outputs: list[Any] = []
+
+    def on_train_batch_end(self, trainer: pl.Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
+        images, labels = batch
+        self.batches += 1
+        self.shapes.append(tuple(images.shape))
+        self.outputs.append(outputs)
+        assert len(images) == len(labels)
+
+    def on_before_optimizer_step(self, *_: Any) -> None:
+        self.steps += 1
+
+
+class EpochMetrics(pl.Callback):
+    """The callback metrics at the end of training."""
+
+    metrics: dict[str, float]
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        self.epochs.append({name: float(value) for name, value in trainer.callback_metrics.items()})
+        self.metrics = {name: float(value) for name, value in trainer.callback_metrics.items()}
 
 
-def fit(
-    objective: Any,
-    log_every: int = 2,
-    max_epochs: int = 1,
-    lr_factor: Any = None,
-    callbacks: Any = (),
-    precision: Any = "32-true",
-    lr: float = 1e-3,
-    **options: Any,
-) -> tuple[pl.Trainer, VAEModule, Rows]:
-    data, rows = module(**options), Rows()
-    vae = small_for(data.image_shape)
-
-    def make(parameters: Iterable[Tensor]) -> torch.optim.Optimizer:
-        return torch.optim.Adam(parameters, lr)
-
-    net = VAEModule(vae, objective, make, seed=0, log_every_n_steps=log_every, lr_factor=lr_factor)
-    trainer = pl.Trainer(
-        accelerator="cpu",
-        precision=precision,
-        max_epochs=max_epochs,
-        logger=False,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        num_sanity_val_steps=0,
-        use_distributed_sampler=False,
-        callbacks=[rows, *callbacks],
-    )
-    trainer.fit(net, data)
-    return trainer, net, rows
+def vae_module(*overrides: str, objective: Any = None, seed: int = 0) -> VAEModule:
+    """A small module for images of 3 by 3 pixels."""
+    torch.manual_seed(seed)
+    cfg = composed(*TINY, "model.hidden_dims=[4]", *overrides)
+    plain: Any = OmegaConf.to_container(cfg, resolve=True, enum_to_str=True)
+    net = VAEModule(plain, (1, 3, 3), 10, 32)
+    if objective is not None:
+        net.objective = objective
+    return net
 
 
-def small_for(shape: tuple[int, ...]) -> VAE:
-    return VAE(MLP(shape, 2, 1, [4]), Bernoulli(), StandardNormal(2))  # type: ignore[arg-type]
+def trainer_with(*callbacks: pl.Callback, **arguments: Any) -> pl.Trainer:
+    quiet = {"logger": False, "enable_checkpointing": False, "enable_progress_bar": False}
+    quiet |= {"enable_model_summary": False, "accelerator": "cpu", "max_epochs": 1}
+    return pl.Trainer(**{**quiet, **arguments}, callbacks=list(callbacks))  # type: ignore[arg-type]
+
+
+def fit(*callbacks: pl.Callback, net: VAEModule | None = None, **arguments: Any) -> tuple[pl.Trainer, VAEModule]:
+    net = net or vae_module()
+    trainer = trainer_with(*callbacks, **arguments)
+    trainer.fit(net, numbered_data())
+    return trainer, net
+
+
+# Values
 
 
 @pytest.mark.parametrize("log_every", [1, 2, 5, 50])
-def test_epoch_means_are_means_over_images_however_steps_are_grouped(log_every: int) -> None:
-    data = module()  # 32 training images in batches of 7, 7, 7, 7, 4
-    _, _, rows = fit(Known(), log_every)
+def test_epoch_means_are_means_over_images_however_often_is_logged(log_every: int) -> None:
+    data, end = numbered_data(), EpochMetrics()
+    fit(end, net=vae_module(objective=Known()), log_every_n_steps=log_every)
     for split, numbers in (("train", data.train_split[1]), ("val", data.val_split[1])):
         mean = numbers.double().mean().item()
-        assert rows.epochs[-1][f"{split}/loss"] == pytest.approx(mean, rel=1e-6)
-        assert rows.epochs[-1][f"{split}/reconstruction"] == pytest.approx(2 * mean, rel=1e-6)
-        assert rows.epochs[-1][f"{split}/kl"] == pytest.approx(3 * mean, rel=1e-6)
-        assert rows.epochs[-1][f"{split}/elbo"] == pytest.approx(-5 * mean, rel=1e-6)
+        assert end.metrics[f"{split}/loss"] == pytest.approx(mean, rel=1e-6)
+        assert end.metrics[f"{split}/reconstruction"] == pytest.approx(2 * mean, rel=1e-6)
+        assert end.metrics[f"{split}/kl"] == pytest.approx(3 * mean, rel=1e-6)
+        assert end.metrics[f"{split}/elbo"] == pytest.approx(-5 * mean, rel=1e-6)
 
 
-def test_test_metrics_are_means_over_the_test_images() -> None:
-    trainer, net, _ = fit(Known())
-    trainer.test(net, module(), verbose=False)
-    assert float(trainer.callback_metrics["test/loss"]) == pytest.approx(4.5)
-    assert 0 <= float(trainer.callback_metrics["test/active_units"]) <= 2
-
-
-def test_the_objective_hears_how_far_training_has_come() -> None:
+def test_the_objective_receives_the_epochs_trained() -> None:
     objective = Known()
-    fit(objective, max_epochs=2, val_size=8)
+    fit(net=vae_module(objective=objective), max_epochs=2, num_sanity_val_steps=0)
     training = [0, 0.2, 0.4, 0.6, 0.8]
     assert objective.epochs == pytest.approx([*training, 1, *(1 + e for e in training), 2])
 
 
 @pytest.mark.parametrize(("epoch", "step"), [(0, 0), (0, 3), (1, 4)])
 @pytest.mark.parametrize("log_every", [1, 2, 50])
-def test_a_loss_that_is_not_finite_stops_the_run_and_names_the_step(epoch: int, step: int, log_every: int) -> None:
+def test_a_loss_that_is_not_finite_stops_training_and_names_the_step(epoch: int, step: int, log_every: int) -> None:
+    net = vae_module(objective=Known(nan_at=(epoch, step)))
     with pytest.raises(TrainingDiverged, match=f"epoch {epoch + 1}, step {step + 1} of 5"):
-        fit(Known(nan_at=(epoch, step)), log_every, max_epochs=3)
+        fit(net=net, log_every_n_steps=log_every, max_epochs=3, num_sanity_val_steps=0)
 
 
 def test_training_binarises_anew_and_evaluation_does_not() -> None:
     seen: dict[bool, list[Tensor]] = {True: [], False: []}
 
     class Watching(ELBO):
-        def __call__(self, vae: VAE, x: Tensor, epoch: float, noise: Noise) -> Terms:
+        def __call__(self, vae: VAE, x: Tensor, labels: Tensor | None, epoch: float, noise: Noise) -> Terms:
             seen[vae.training].append(x)
-            return super().__call__(vae, x, epoch, noise)
+            return super().__call__(vae, x, labels, epoch, noise)
 
-    fit(Watching(), max_epochs=2, how=Binarize.dynamic, batch_size=32)
+    data = numbered_data(how=Binarize.dynamic, batch_size=32)
+    trainer_with(max_epochs=2, num_sanity_val_steps=0).fit(vae_module(objective=Watching()), data)
     assert all(set(x.unique().tolist()) == {0, 1} for xs in seen.values() for x in xs)
     first, second = (x.sum(dim=(1, 2, 3)).sort().values for x in seen[True])
     assert not torch.equal(first, second)
@@ -134,11 +144,7 @@ def test_training_binarises_anew_and_evaluation_does_not() -> None:
 
 
 def test_two_runs_of_one_seed_are_equal() -> None:
-    def weights() -> dict[str, Tensor]:
-        torch.manual_seed(7)
-        return fit(ELBO(), max_epochs=2)[1].vae.state_dict()
-
-    one, two = weights(), weights()
+    one, two = (fit(max_epochs=2)[1].state_dict() for _ in range(2))
     assert all(torch.equal(one[name], two[name]) for name in one)
 
 
@@ -149,36 +155,271 @@ def test_the_learning_rate_follows_its_schedule_step_by_step() -> None:
         def on_before_optimizer_step(self, trainer: pl.Trainer, *_: Any) -> None:
             rates.append(trainer.optimizers[0].param_groups[0]["lr"])
 
-    fit(ELBO(), max_epochs=2, lr_factor=lambda epoch: 1 - epoch / 4, callbacks=[Watch()])
-    assert rates == pytest.approx([1e-3 * (1 - step / 5 / 4) for step in range(10)])  # five steps an epoch
+    fit(Watch(), net=vae_module("schedule=cosine", "max_epochs=2"), max_epochs=2)
+    expected = [1e-3 * (1 + torch.cos(torch.tensor(torch.pi * step / 10)).item()) / 2 for step in range(10)]
+    assert rates == pytest.approx(expected)
 
 
-class Listening(pl.Callback):
-    """Has one of the hooks for which Lightning itself must see to each step."""
+def test_the_gradient_norm_is_that_of_all_gradients_together(tmp_path: Path) -> None:
+    norms: list[float] = []
 
-    def on_after_backward(self, *_: Any) -> None:
-        pass
+    class Watch(pl.Callback):
+        def on_before_optimizer_step(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *_: Any) -> None:
+            gradients = [p.grad.flatten() for p in pl_module.parameters() if p.grad is not None]
+            norms.append(torch.cat(gradients).norm().item())
+
+    end = EpochMetrics()
+    fit(Watch(), end, log_every_n_steps=1)
+    assert len(norms) == STEPS and end.metrics["train/gradient_norm"] == pytest.approx(sum(norms) / STEPS, rel=1e-6)
 
 
-@pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
-def test_neither_stretches_nor_listeners_change_a_number(monkeypatch: pytest.MonkeyPatch, precision: Any) -> None:
-    """In half precision torch may keep the weights in it for as long as training_step lasts: each step must see the
-    weights of the last."""
+def test_active_units_are_counted_over_all_images() -> None:
+    trainer, net = fit(max_epochs=1)
+    data = numbered_data()
+    with torch.no_grad():
+        net.vae.to_posterior.weight[0] *= 1000  # the first dimension's mean varies for certain
+        net.vae.to_posterior.weight[1].zero_()  # the second one's is constant
+        means = net.vae.encode(data.test_split[0] / 255).mean.double()
+    (values,) = trainer.test(net, data, verbose=False)
+    assert values["test/active_units"] == int((means.var(dim=0, correction=0) > 0.01).sum()) >= 1
 
-    def weights(stretch: int, callbacks: list[pl.Callback]) -> dict[str, Tensor]:
-        monkeypatch.setitem(STRETCH, "cpu", stretch)
-        torch.manual_seed(0)
-        trainer, net, rows = fit(ELBO(), max_epochs=2, callbacks=callbacks, precision=precision, log_every=3)
-        assert trainer.global_step == 10 and net._unwatched is not bool(callbacks)
-        losses = {
-            "loss": torch.tensor([row["train/loss"] for row in rows.epochs]),
-            "norm": torch.tensor(net._gradient_norms),
-        }
-        return {**net.state_dict(), **losses}
 
-    one = weights(1, [])
-    for other in (weights(3, []), weights(50, []), weights(1, [Listening()]), weights(50, [Listening()])):
-        assert all(torch.equal(one[name], other[name]) for name in one)
-    torch.manual_seed(0)
-    start = fit(ELBO(), max_epochs=1, lr=0.0)[1].state_dict()
-    assert not any(torch.equal(one[name], start[name]) for name in start)
+def test_values_at_the_end_of_a_cycle_are_not_of_the_next() -> None:
+    objective, end = ELBO(beta=4.0, warmup_epochs=1, cycle_epochs=2), EpochMetrics()
+    fit(end, net=vae_module(objective=objective), max_epochs=2)
+    assert end.metrics["train/beta"] == pytest.approx(4.0) and objective.beta_at(2.0) == 0.0
+
+
+# Lightning's features
+
+
+def test_a_batch_is_one_batch_of_images_and_labels() -> None:
+    counter = BatchCounter()
+    trainer, _ = fit(counter, max_epochs=2)
+    assert counter.batches == counter.steps == trainer.global_step == 2 * STEPS
+    assert counter.shapes[:STEPS] == [(7, 1, 3, 3)] * 4 + [(4, 1, 3, 3)]
+    assert all(output["loss"].isfinite() for output in counter.outputs)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "batches", "steps"),
+    [
+        ({"limit_train_batches": 3}, 3, 3),
+        ({"limit_train_batches": 0.4}, 2, 2),
+        ({"max_steps": 3}, 3, 3),
+        ({"max_steps": 7, "max_epochs": 5}, 7, 7),
+        ({"fast_dev_run": True}, 1, 1),
+        ({"overfit_batches": 2, "max_epochs": 3}, 6, 6),
+        ({"accumulate_grad_batches": 2}, 5, 3),
+        ({"val_check_interval": 2}, 5, 5),
+        ({"check_val_every_n_epoch": 2, "max_epochs": 2}, 10, 10),
+        ({"gradient_clip_val": 0.1}, 5, 5),
+        ({"gradient_clip_val": 0.1, "gradient_clip_algorithm": "value"}, 5, 5),
+        ({"detect_anomaly": True}, 5, 5),
+        ({"precision": "bf16-mixed"}, 5, 5),
+        ({"precision": "64-true"}, 5, 5),
+        ({"deterministic": True}, 5, 5),
+        ({"limit_val_batches": 0}, 5, 5),
+        ({"num_sanity_val_steps": 2}, 5, 5),
+    ],
+    ids=str,
+)
+def test_arguments_of_the_trainer_do_what_they_say(arguments: dict[str, Any], batches: int, steps: int) -> None:
+    counter = BatchCounter()
+    trainer, net = fit(counter, **arguments)
+    assert (counter.batches, trainer.global_step) == (batches, steps)
+    (values,) = trainer.test(net, numbered_data(), verbose=False)
+    assert values["test/elbo"] == pytest.approx(-(values["test/reconstruction"] + values["test/kl"]))
+
+
+@pytest.mark.parametrize(("algorithm", "limit"), [("norm", 0.1), ("value", 0.01)])
+def test_gradients_are_clipped(algorithm: str, limit: float) -> None:
+    seen: list[Tensor] = []
+
+    class Optimizer(torch.optim.SGD):
+        def step(self, closure: Callable[[], Any]) -> Any:  # type: ignore[override]
+            result = closure()
+            seen.append(torch.cat([p.grad.flatten() for group in self.param_groups for p in group["params"]]))
+            return result
+
+    net = vae_module()
+    net.configure_optimizers = lambda: Optimizer(net.parameters(), 1e-3)  # type: ignore[method-assign]
+    fit(net=net, gradient_clip_val=limit, gradient_clip_algorithm=algorithm)
+    largest = max((g.norm() if algorithm == "norm" else g.abs().max()).item() for g in seen)
+    assert len(seen) == STEPS and largest == pytest.approx(limit, rel=1e-3)
+
+
+def test_accumulated_gradients_are_those_of_the_batches() -> None:
+    seen: list[Tensor] = []
+
+    class Watch(pl.Callback):
+        def on_before_optimizer_step(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *_: Any) -> None:
+            seen.append(torch.cat([p.grad.flatten() for p in pl_module.parameters() if p.grad is not None]).clone())
+
+    def known(vae: VAE, x: Tensor, labels: Tensor | None, epoch: float, noise: Noise) -> Terms:
+        sums = torch.stack([p.sum() for p in vae.parameters()]).sum().expand(len(x))
+        return Terms(sums, sums, sums)
+
+    fit(Watch(), net=vae_module(objective=known), accumulate_grad_batches=2, limit_train_batches=4)
+    assert len(seen) == 2 and all(torch.equal(g, torch.ones_like(g)) for g in seen)
+
+
+@pytest.mark.parametrize(
+    "callback",
+    [
+        lambda: pl_callbacks.Timer(duration="00:00:10:00"),
+        pl_callbacks.ModelSummary,
+        lambda: pl_callbacks.GradientAccumulationScheduler({0: 2}),
+        pl_callbacks.TQDMProgressBar,
+        pl_callbacks.RichProgressBar,
+        lambda: pl_callbacks.StochasticWeightAveraging(swa_lrs=1e-2, swa_epoch_start=1),
+        lambda: pl_callbacks.EMAWeightAveraging(decay=0.9),
+        lambda: pl_callbacks.EarlyStopping("val/elbo", mode="max"),
+    ],
+    ids=lambda make: getattr(make, "__name__", "lambda"),
+)
+def test_lightnings_callbacks_run(callback: Callable[[], pl.Callback], capsys: pytest.CaptureFixture[str]) -> None:
+    one = callback()
+    bar = isinstance(one, pl_callbacks.ProgressBar)
+    trainer, _ = fit(one, max_epochs=2, enable_progress_bar=bar)
+    assert trainer.global_step == (2 * 3 if isinstance(one, pl_callbacks.GradientAccumulationScheduler) else 2 * STEPS)
+
+
+def test_stochastic_weight_averaging_changes_the_weights() -> None:
+    plain = fit(max_epochs=3)[1].state_dict()
+    averaging = pl_callbacks.StochasticWeightAveraging(swa_lrs=1e-2, swa_epoch_start=1)
+    averaged = fit(averaging, max_epochs=3)[1].state_dict()
+    assert not torch.equal(plain["vae.to_posterior.weight"], averaged["vae.to_posterior.weight"])
+
+
+def test_monitors_log_every_step(tmp_path: Path) -> None:
+    callbacks = (pl_callbacks.LearningRateMonitor("step"), pl_callbacks.DeviceStatsMonitor())
+    trainer, _ = fit(*callbacks, logger=CSVLogger(tmp_path), log_every_n_steps=1, max_epochs=2)
+    rows = logged(trainer)
+    assert [row["step"] for row in rows if "lr-Adam" in row] == list(range(2 * STEPS))
+    assert any("DeviceStatsMonitor" in name for row in rows for name in row)
+
+
+def logged(trainer: pl.Trainer) -> list[dict[str, float]]:
+    trainer.logger.save()  # type: ignore[union-attr]
+    return trainer.logger.experiment.metrics or _read(Path(trainer.logger.log_dir))  # type: ignore[union-attr]
+
+
+def _read(folder: Path) -> list[dict[str, float]]:
+    import csv
+
+    with (folder / "metrics.csv").open() as file:
+        return [{name: float(value) for name, value in row.items() if value} for row in csv.DictReader(file)]
+
+
+def test_a_stock_logger_gets_steps_epochs_and_test_metrics(tmp_path: Path) -> None:
+    trainer, net = fit(logger=CSVLogger(tmp_path), log_every_n_steps=2, max_epochs=2)
+    trainer.test(net, numbered_data(), verbose=False)
+    rows = logged(trainer)
+    assert [row["step"] for row in rows if "train/loss_step" in row] == [1, 3, 5, 7, 9]
+    for split in ("train", "val"):
+        assert [row["step"] for row in rows if f"{split}/elbo" in row] == [4, 9]
+    assert [row["step"] for row in rows if "test/elbo" in row] == [10]
+    hparams = (Path(trainer.logger.log_dir) / "hparams.yaml").read_text()  # type: ignore[union-attr, arg-type]
+    assert "latent_dim: 3" in hparams
+
+
+def test_checkpoints_are_saved_every_few_steps_and_resumed_from(tmp_path: Path) -> None:
+    saving = pl_callbacks.ModelCheckpoint(tmp_path, every_n_train_steps=3, save_top_k=-1, filename="{step}")
+    fit(saving, enable_checkpointing=True, max_epochs=2)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["step=3.ckpt", "step=6.ckpt", "step=9.ckpt"]
+    for step in (3, 6):
+        counter = BatchCounter()
+        again = trainer_with(counter, max_epochs=2)
+        again.fit(vae_module(), numbered_data(), ckpt_path=str(tmp_path / f"step={step}.ckpt"))
+        assert again.global_step == 2 * STEPS and counter.batches == 2 * STEPS - step
+
+
+def test_the_best_checkpoint_is_chosen_by_a_logged_metric(tmp_path: Path) -> None:
+    saving = pl_callbacks.ModelCheckpoint(tmp_path, monitor="val/elbo", mode="max")
+    fit(saving, enable_checkpointing=True, max_epochs=2)
+    assert saving.best_model_score is not None and saving.best_model_score < 0
+
+
+def test_load_from_checkpoint_needs_the_path_alone(tmp_path: Path) -> None:
+    trainer, net = fit()
+    trainer.save_checkpoint(tmp_path / "some.ckpt")
+    again = VAEModule.load_from_checkpoint(tmp_path / "some.ckpt")
+    assert all(torch.equal(value, again.state_dict()[name]) for name, value in net.state_dict().items())
+    assert again.hparams["image_shape"] == (1, 3, 3)
+
+
+def test_predict_and_forward_reconstruct() -> None:
+    trainer, net = fit()
+    data = numbered_data()
+    (predicted,) = trainer.predict(net, data)  # type: ignore[misc]
+    with torch.no_grad():
+        assert torch.equal(predicted, net(data.test_split[0] / 255))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("labelled", [True, False])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.uint8])
+def test_external_loaders_work(labelled: bool, dtype: torch.dtype) -> None:
+    images = torch.randint(0, 256, (20, 1, 3, 3), dtype=torch.uint8)
+    pixels = images if dtype == torch.uint8 else images / 255
+    dataset: Any = TensorDataset(pixels, torch.arange(20)) if labelled else pixels
+    loader = DataLoader(dataset, batch_size=8, shuffle=True)
+    net, end, trainer = vae_module(), EpochMetrics(), trainer_with(max_epochs=2)
+    trainer.callbacks.append(end)  # type: ignore[attr-defined]
+    trainer.fit(net, loader, loader)
+    assert trainer.global_step == 6 and {"train/elbo", "val/elbo"} <= end.metrics.keys()
+    (values,) = trainer.test(net, loader, verbose=False)
+    assert values["test/elbo"] < 0
+    assert sum(len(part) for part in trainer.predict(net, loader)) == 20  # type: ignore[misc, arg-type]
+
+
+def test_the_tuner_finds_a_learning_rate(tmp_path: Path) -> None:
+    net = vae_module()
+    trainer = trainer_with(default_root_dir=tmp_path, max_epochs=10)
+    found = Tuner(trainer).lr_find(net, datamodule=numbered_data(), num_training=20, update_attr=True)
+    assert found is not None and len(found.results["lr"]) == 20
+    assert net.configure_optimizers()["optimizer"].param_groups[0]["initial_lr"] == net.lr
+
+
+def test_hooks_of_a_subclass_are_called() -> None:
+    class Subclass(VAEModule):
+        calls = 0
+
+        def on_after_backward(self) -> None:
+            self.calls += 1
+
+    net = vae_module()
+    net.__class__ = Subclass
+    fit(net=net)
+    assert net.calls == STEPS  # type: ignore[attr-defined]
+
+
+def test_the_profiler_sees_forward_and_backward() -> None:
+    trainer, _ = fit(profiler="simple")
+    actions = trainer.profiler.recorded_durations  # type: ignore[attr-defined]
+    assert any(name.endswith(".backward") for name in actions)
+    assert any(name.endswith(".training_step") for name in actions)
+
+
+def test_bf16_trains_as_float32_nearly_does() -> None:
+    end32, end16 = EpochMetrics(), EpochMetrics()
+    fit(end32, max_epochs=2)
+    fit(end16, max_epochs=2, precision="bf16-mixed")
+    assert end16.metrics["val/elbo"] == pytest.approx(end32.metrics["val/elbo"], rel=0.02)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("override", ["objective.warmup_epochs=0", "objective.warmup_epochs=2"])
+def test_a_compiled_step_gives_the_same_losses(override: str) -> None:
+    metrics = []
+    for compiled in (False, True):
+        net, end = vae_module(override), EpochMetrics()
+        # Compiled code has a random generator of its own, so the noise is given.
+        net._noise = lambda total, _=None: Noise(total, generator=torch.Generator().manual_seed(0))  # type: ignore[method-assign]
+        if compiled:
+            net.compile_terms("default")
+        fit(end, net=net, max_epochs=2, log_every_n_steps=1)
+        metrics.append(end.metrics)
+    assert metrics[0].keys() == metrics[1].keys()
+    for name in ("train/loss", "val/elbo", "val/kl"):
+        assert metrics[1][name] == pytest.approx(metrics[0][name], rel=1e-4), name

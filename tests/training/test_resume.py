@@ -26,7 +26,7 @@ RUN = (
     "data.binarize=dynamic",
     "objective.warmup_epochs=3",
     "accelerator=cpu",
-    "logger.log_every_n_steps=3",
+    "trainer.log_every_n_steps=3",
 )
 STEPS = 26
 TIMING = {"train_seconds", "images_per_second"}
@@ -48,13 +48,13 @@ class Run(Fork):
 MOMENTS = {
     "inside the first epoch": """
 import mnist_vae.training.module as m
-step = m.VAEModule.step
-m.VAEModule.step = lambda s, b, o: die() if (s.current_epoch, s._step) == (0, 10) else step(s, b, o)
+step = m.VAEModule.training_step
+m.VAEModule.training_step = lambda s, b, i: die() if (s.current_epoch, i) == (0, 10) else step(s, b, i)
 """,
     "inside a later epoch": """
 import mnist_vae.training.module as m
-step = m.VAEModule.step
-m.VAEModule.step = lambda s, b, o: die() if (s.current_epoch, s._step) == (4, 17) else step(s, b, o)
+step = m.VAEModule.training_step
+m.VAEModule.training_step = lambda s, b, i: die() if (s.current_epoch, i) == (4, 17) else step(s, b, i)
 """,
     "in validation": """
 import mnist_vae.training.module as m
@@ -67,9 +67,9 @@ begin = m.VAEModule.on_train_epoch_start
 m.VAEModule.on_train_epoch_start = lambda s: die() if s.current_epoch == 5 else begin(s)
 """,
     "after the epoch's row, before its checkpoint": """
-import mnist_vae.training.callbacks as c
-write = c.Recorder._write_csv
-c.Recorder._write_csv = lambda s: (write(s), len(s.rows) == 4 and die())
+import mnist_vae.training.callbacks.epoch_recorder as c
+write = c.EpochRecorder.write
+c.EpochRecorder.write = lambda s: (write(s), len(s.rows) == 4 and die())
 """,
     "while a checkpoint is being written": """
 import mnist_vae.utils.io as f
@@ -88,6 +88,11 @@ def after(self, checkpoint, path, *rest, **more):
     save(self, checkpoint, path, *rest, **more)
     if checkpoint["epoch"] == 4 and "best" in str(path): die()
 c.AtomicCheckpointIO.save_checkpoint = after
+""",
+    "after the last checkpoint of an epoch": """
+import mnist_vae.training.callbacks.epoch_recorder as c
+end = c.EpochRecorder.end_epoch
+c.EpochRecorder.end_epoch = lambda s, m: die() if len(s.rows) == 3 else end(s, m)
 """,
     "in testing": """
 import mnist_vae.training.module as m

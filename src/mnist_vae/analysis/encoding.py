@@ -26,6 +26,6 @@ def encode_images(vae: VAE, images: Tensor, labels: Tensor, show_progress: ShowP
     vae.eval()
     parts = []
     for batch, given in show_progress(list(zip(images.split(BATCH), labels.split(BATCH), strict=True))):
-        parts.append(vae.given(given).encode(to_unit(batch.to(vae.device))))
+        parts.append(vae.encode(to_unit(batch.to(vae.device)), given))
     vae.train(training)
     return type(parts[0])(*(torch.cat([part.cpu() for part in each]) for each in zip(*parts, strict=True)))

@@ -99,7 +99,7 @@ def image_terms(vae: VAE, images: Tensor, labels: Tensor) -> tuple[Tensor, Tenso
     parts = []
     for batch, given in zip(images.split(EVALUATION_BATCH), labels.split(EVALUATION_BATCH), strict=True):
         noise = Noise(len(batch), generator=generator)
-        terms = vae.given(given).elbo_terms(to_unit(batch.to(vae.device)), noise)
+        terms = vae.elbo_terms(to_unit(batch.to(vae.device)), noise, given)
         parts.append([term.cpu().double() for term in terms])
     reconstruction, kl = zip(*parts, strict=True)
     return torch.cat(reconstruction), torch.cat(kl)

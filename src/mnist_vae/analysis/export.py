@@ -65,7 +65,7 @@ class Encoder(nn.Module):
         self.vae = vae
 
     def forward(self, x: Tensor, labels: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        posterior = self.vae.given(labels).encode(x)
+        posterior = self.vae.encode(x, labels)
         return posterior.mean, posterior.log_var
 
 
@@ -78,7 +78,7 @@ class Decoder(nn.Module):
         self.vae = vae
 
     def forward(self, z: Tensor, labels: Tensor | None = None) -> tuple[Tensor]:
-        return (self.vae.given(labels).decode(z),)
+        return (self.vae.decode(z, labels),)
 
 
 def require_packages() -> None:

@@ -98,13 +98,13 @@ def each_image(
         prior = pool.submit(_fixed, vae).result()
         for first in range(start - start % BATCH, len(x), BATCH):
             batch, given = (values[first : first + BATCH].to(vae.device) for values in (x, labels))
-            q = pool.submit(_encode, vae.given(given), batch).result()
+            q = pool.submit(_encode, vae, batch, given).result()
             tasks = []
             for i in range(max(0, start - first), len(batch)):
                 one = slice(i, i + 1)
                 key = derived_seed(seed, first + i)
-                conditioned, q_one = vae.given(given[one]), mapped(q, itemgetter(one))
-                tasks.append(pool.submit(_sums, conditioned, prior, q_one, batch[one], k, chunk, key))
+                q_one = mapped(q, itemgetter(one))
+                tasks.append(pool.submit(_sums, vae, prior, q_one, batch[one], given[one], k, chunk, key))
             for task in tasks:
                 yield task.result()
 
@@ -123,8 +123,8 @@ def _workers(device: torch.device) -> Iterator[ThreadPoolExecutor]:
 
 
 @torch.inference_mode()
-def _encode(vae: VAE, x: Tensor) -> Posterior:
-    return vae.encode(x)
+def _encode(vae: VAE, x: Tensor, labels: Tensor) -> Posterior:
+    return vae.encode(x, labels)
 
 
 @torch.inference_mode()
@@ -133,22 +133,22 @@ def _fixed(vae: VAE) -> Prior:
 
 
 @torch.inference_mode()
-def _sums(vae: VAE, prior: Prior, q: Posterior, x: Tensor, k: int, chunk: int, seed: int) -> Tensor:
+def _sums(vae: VAE, prior: Prior, q: Posterior, x: Tensor, label: Tensor, k: int, chunk: int, seed: int) -> Tensor:
     """log Σ w_i and log Σ w_i² of one image x (1, channels, height, width), (2,) float64 on the CPU."""
     generator = torch.Generator().manual_seed(seed)
     sums = torch.full((2,), -math.inf, dtype=torch.float64, device=x.device)
     for done in range(0, k, DRAWS):
         draws = torch.randn(min(DRAWS, k - done), 1, vae.latent_dim, generator=generator).to(x.device)
-        log_w = _log_weights(vae, prior, q, x, q.rsample(draws), chunk)
+        log_w = _log_weights(vae, prior, q, x, label, q.rsample(draws), chunk)
         sums = torch.logaddexp(sums, torch.stack([log_w, 2 * log_w]).logsumexp(dim=1))
     return sums.cpu()
 
 
-def _log_weights(vae: VAE, prior: Prior, q: Posterior, x: Tensor, z: Tensor, chunk: int) -> Tensor:
+def _log_weights(vae: VAE, prior: Prior, q: Posterior, x: Tensor, label: Tensor, z: Tensor, chunk: int) -> Tensor:
     """log p(x|z) + log p(z) - log q(z|x) for codes z (samples, 1, latent_dim) of one image, (samples,) float64."""
     # Only of Bernoulli itself: a class derived from it may mean something else.
     log_prob = bernoulli_log_prob_ if type(vae.likelihood) is Bernoulli else vae.likelihood.log_prob
-    log_likelihood = torch.cat([log_prob(vae.decode_parameters(part), x) for part in z.split(chunk)])
+    log_likelihood = torch.cat([log_prob(vae.decode_parameters(part, label), x) for part in z.split(chunk)])
     return (log_likelihood.double() + prior.log_prob(z).double() - q.log_prob(z).double()).flatten()
 
 

@@ -28,7 +28,7 @@ def decode(vae: VAE, z: Tensor, labels: Tensor | None = None, show_progress: Sho
     else:
         given = (None,) * len(flat.split(BATCH))
     parts = show_progress(list(zip(flat.split(BATCH), given, strict=True)))
-    images = torch.cat([vae.given(some).decode(part.to(vae.device)).float().cpu() for part, some in parts])
+    images = torch.cat([vae.decode(part.to(vae.device), some).float().cpu() for part, some in parts])
     return images.reshape(*z.shape[:-1], *images.shape[1:])
 
 

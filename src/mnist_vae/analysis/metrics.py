@@ -9,6 +9,7 @@ from torch import Tensor
 from mnist_vae.models.posteriors import LOG_2PI, Posterior, mapped
 
 PAIRS = 5_000_000  # of codes and images at once: 40 MB in float64
+ACTIVE_VARIANCE = 0.01  # of a dimension's posterior means over images: Burda et al. (2016), appendix C
 
 
 class Estimate(NamedTuple):
@@ -29,7 +30,7 @@ def elbo(reconstruction: float, kl: float) -> float:
     return -(reconstruction + kl)
 
 
-def active_dimensions(means: Tensor, threshold: float = 0.01) -> Tensor:
+def active_dimensions(means: Tensor, threshold: float = ACTIVE_VARIANCE) -> Tensor:
     """Whether each latent dimension is active: its posterior mean moves with the image.
 
     Burda et al. (2016), section 5.2 and appendix C: the variance of the mean over images is above `threshold`.

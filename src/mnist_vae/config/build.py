@@ -1,10 +1,21 @@
 """From config to the parts of an experiment."""
 
-from omegaconf import DictConfig
+from collections.abc import Callable, Iterable
+from typing import Any
 
-from mnist_vae.config.instantiate import instantiate, instantiate_safely, instantiate_source_safely
+import torch
+from omegaconf import DictConfig, OmegaConf
+from torch import Tensor
+
+from mnist_vae.config.instantiate import (
+    instantiate,
+    instantiate_callable,
+    instantiate_safely,
+    instantiate_source_safely,
+)
 from mnist_vae.data.datamodule import ImageDataModule
 from mnist_vae.models.vae import VAE
+from mnist_vae.utils.errors import SettingsError, first_line
 
 
 def build_vae(cfg: DictConfig, image_shape: tuple[int, int, int], classes: int = 0) -> VAE:
@@ -51,3 +62,45 @@ def build_data(cfg: DictConfig, safely: bool = False) -> ImageDataModule:
     source = make("data.source", cfg.data.source)
     data = cfg.data
     return ImageDataModule(source, data.name, data.val_size, data.binarize, cfg.batch_size, cfg.seed)
+
+
+def build_objective(cfg: DictConfig, train_size: int) -> Callable[..., Any]:
+    """What the config's group objective names: (vae, x, labels, epoch, noise) -> Terms.
+
+    Args:
+        train_size: training images.
+
+    Raises:
+        SettingsError: a value of the group is wrong.
+    """
+    of_batch = ("vae", "x", "labels", "epoch", "noise")
+    return instantiate_callable("objective", cfg.objective, *of_batch, train_size=train_size)
+
+
+def build_optimizer(cfg: DictConfig, parameters: Iterable[Tensor], lr: float | None = None) -> torch.optim.Optimizer:
+    """The optimiser that the config's group `optimizer` names.
+
+    Args:
+        lr: takes the place of the group's own `lr`, where it has one.
+
+    Raises:
+        SettingsError: a value of the group is wrong.
+    """
+    node = cfg.optimizer
+    if lr is not None and "lr" in node:
+        node = OmegaConf.merge(node, {"lr": lr})
+    return instantiate("optimizer", node, params=parameters)
+
+
+def build_lr_factor(cfg: DictConfig) -> Callable[[float], float]:
+    """The config's group `schedule` as a function: epochs trained (fractions count) -> factor of the learning rate.
+
+    Raises:
+        SettingsError: a value of the group is wrong.
+    """
+    factor = instantiate_callable("schedule", cfg.schedule, "epoch", max_epochs=cfg.max_epochs)
+    try:
+        factor(0.0)
+    except ValueError as error:
+        raise SettingsError(f"schedule: {first_line(error)}.") from error
+    return factor

@@ -4,8 +4,10 @@ import dataclasses
 
 from omegaconf import DictConfig, OmegaConf
 
-from mnist_vae.config.schema import PRECISIONS, Device
+from mnist_vae.config.schema import PRECISIONS
 from mnist_vae.utils.errors import SettingsError, unknown_key
+
+MODES = ("max", "min")
 
 
 def check(cfg: DictConfig) -> None:
@@ -14,7 +16,6 @@ def check(cfg: DictConfig) -> None:
         ("", cfg),
         ("data.", cfg.data),
         ("accelerator.", cfg.accelerator),
-        ("logger.", cfg.logger),
     ):
         _check_names(node, group)
     for key, lowest in (
@@ -24,7 +25,6 @@ def check(cfg: DictConfig) -> None:
         ("max_epochs", 1),
         ("batch_size", 1),
         ("data.val_size", 0),
-        ("logger.log_every_n_steps", 1),
     ):
         group, _, name = key.rpartition(".")
         value = (cfg[group] if group else cfg)[name]
@@ -38,12 +38,20 @@ def check(cfg: DictConfig) -> None:
         )
     if cfg.accelerator.num_nodes < 1:
         raise SettingsError(f"accelerator.num_nodes={cfg.accelerator.num_nodes}: it must be 1 or more.")
-    if cfg.accelerator.cuda_graph and cfg.accelerator.accelerator is not Device.gpu:
-        raise SettingsError("accelerator.cuda_graph=true: only a GPU's steps can be recorded; choose accelerator=gpu.")
     if cfg.accelerator.precision not in PRECISIONS:
         raise SettingsError(
             f"accelerator.precision={cfg.accelerator.precision}: it must be one of {', '.join(PRECISIONS)}."
         )
+    if cfg.monitor_mode not in MODES:
+        raise SettingsError(f"monitor_mode={cfg.monitor_mode}: it must be max or min.")
+    if cfg.monitor is not None and not cfg.monitor.startswith(("val/", "train/")):
+        raise SettingsError(
+            f"monitor={cfg.monitor}: it must be a metric of each epoch, such as val/elbo or train/loss, or null for "
+            "the last epoch; the test images choose nothing."
+        )
+    for group in ("trainer", "callbacks", "logger"):
+        if not isinstance(cfg[group], DictConfig):
+            raise SettingsError(f"{group}={cfg[group]}: it must be a mapping; {group}.name=value changes one entry.")
 
 
 def _check_names(node: DictConfig, prefix: str) -> None:

@@ -7,7 +7,7 @@ from omegaconf import DictConfig
 
 from mnist_vae.data.binarize import Binarize
 from mnist_vae.models.posteriors import DiagonalGaussian
-from mnist_vae.models.priors import StandardNormal, Vamp
+from mnist_vae.models.priors import StandardNormal, VampPrior
 from mnist_vae.models.vae import VAE
 from mnist_vae.objectives import MMD
 from mnist_vae.utils.errors import SettingsError
@@ -37,7 +37,7 @@ def check_combination(cfg: DictConfig, vae: VAE, objective: Any) -> None:
             f"objective.kl_weight=0 with prior={_typed(cfg.prior)}: only the KL term teaches a prior; set "
             "objective.kl_weight above 0, or choose prior=standard_normal."
         )
-    if vae.classes and isinstance(vae.prior, Vamp):
+    if vae.classes and isinstance(vae.prior, VampPrior):
         raise SettingsError(
             "prior=vamp with conditional=true: its pseudo-inputs have no label for the encoder; choose another prior."
         )
@@ -45,7 +45,7 @@ def check_combination(cfg: DictConfig, vae: VAE, objective: Any) -> None:
 
 def check_processes(cfg: DictConfig, objective: Any, processes: int) -> None:
     """Raise SettingsError if the objective needs the whole batch in one process, and there are several."""
-    if processes > 1 and getattr(objective, "couples_images", False):
+    if processes > 1 and getattr(objective, "requires_full_batch", False):
         raise SettingsError(
             f"objective={_typed(cfg.objective)} in {processes} processes: it is of a batch as a whole, and each "
             "would have a part of it; use accelerator.devices=1 and accelerator.num_nodes=1."

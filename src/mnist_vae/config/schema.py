@@ -36,14 +36,7 @@ class Accelerator:
     accelerator: Device = MISSING
     devices: int = MISSING  # processes, one per device; -1 is all devices of the machine
     num_nodes: int = MISSING  # machines, each with that many processes
-    cuda_graph: bool = MISSING  # record a step's kernels, and launch them together
     precision: str = MISSING
-
-
-@dataclass
-class Logger:
-    log_every_n_steps: int = MISSING
-    backend: Any = MISSING
 
 
 @dataclass
@@ -68,7 +61,10 @@ class Config:
     schedule: Any = MISSING
     accelerator: Accelerator = field(default_factory=Accelerator)
     callbacks: Any = MISSING
-    logger: Logger = field(default_factory=Logger)
+    trainer: Any = MISSING
+    logger: Any = MISSING
+    monitor: str | None = MISSING  # None: the last epoch is the one to keep
+    monitor_mode: str = MISSING
 
 
 def register() -> None:

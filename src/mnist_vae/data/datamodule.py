@@ -1,6 +1,5 @@
-"""Images in memory, and whole batches of them to the model, those of several steps at a time."""
+"""Training, validation and test images as a LightningDataModule."""
 
-import math
 from typing import Any
 
 import pytorch_lightning as pl
@@ -8,13 +7,14 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from mnist_vae.data.batches import EVALUATION_BATCH, STRETCH, BatchOrder, ImageDataset
+from mnist_vae.data.batches import Batch, ImageDataset, SeededShuffle
 from mnist_vae.data.binarize import Binarize, binarize
 from mnist_vae.data.images import ImageArrays, Source, to_unit
 from mnist_vae.utils.errors import SettingsError
 from mnist_vae.utils.seeding import Noise
 
 EVALUATION_SEED = 20140414  # of the held-out split and the evaluation bits: not the run's, so that runs compare
+EVALUATION_BATCH = 1000
 
 
 class ImageDataModule(pl.LightningDataModule):
@@ -24,12 +24,12 @@ class ImageDataModule(pl.LightningDataModule):
         source: where the images come from.
         name: the dataset's name, for messages.
         val_size: training images held out for validation, the same ones for every seed; 0 for none.
-        binarize: see settings.Binarize. Validation and test images are binarised once, with a fixed seed.
+        binarize: see binarize.Binarize. Validation and test images are binarised once, with a fixed seed.
         batch_size: images per step, over all processes.
         seed: of the order of the training images.
 
     Raises:
-        DataError: the images can't be had.
+        DataError: the images are not available.
         SettingsError: val_size or batch_size does not fit the number of images.
     """
 
@@ -48,40 +48,47 @@ class ImageDataModule(pl.LightningDataModule):
         self.test_split = _evaluation_bits(arrays.test_images, arrays.test_labels, binarize)
 
     def fixed(self, split: str) -> tuple[Tensor, Tensor]:
-        """The split `train`, `val` or `test` with its pixels binarised once, if they are at all, with a fixed seed:
-        uint8 images (n, channels, height, width) and labels (n,)."""
+        """The split `train`, `val` or `test`: uint8 images (n, channels, height, width) and labels (n,).
+
+        Where the data are binarised, the pixels are binarised once, with a fixed seed.
+        """
         if split == "train":
             return _evaluation_bits(*self.train_split, self.binarize)
         return self.val_split if split == "val" else self.test_split
 
-    @property
-    def steps_per_epoch(self) -> int:
-        """Batches of the training images."""
-        return math.ceil(len(self.train_split[0]) / self.batch_size)
-
     def train_dataloader(self) -> DataLoader:
-        device = self.trainer.strategy.root_device.type if self.trainer else "cpu"
-        order = BatchOrder(len(self.train_split[0]), self.batch_size, self.seed, STRETCH[device])
-        return self._loader(self.train_split, order, self.binarize)
+        images, _ = self.train_split
+        return self._loader(self.train_split, self.batch_size, SeededShuffle(len(images), self.seed))
 
     def val_dataloader(self) -> DataLoader | list:
-        return self._evaluation_loader(self.val_split) if len(self.val_split[0]) else []
+        return self._loader(self.val_split, EVALUATION_BATCH) if len(self.val_split[0]) else []
 
     def test_dataloader(self) -> DataLoader:
-        return self._evaluation_loader(self.test_split)
+        return self._loader(self.test_split, EVALUATION_BATCH)
 
-    def _evaluation_loader(self, split: tuple[Tensor, Tensor]) -> DataLoader:
-        return self._loader(split, BatchOrder(len(split[0]), EVALUATION_BATCH), Binarize.none)
+    predict_dataloader = test_dataloader
 
-    def _loader(self, split: tuple[Tensor, Tensor], order: BatchOrder, how: Binarize) -> DataLoader:
-        rank = self.trainer.global_rank if self.trainer else 0
-        world_size = self.trainer.world_size if self.trainer else 1
-        # A loader draws a seed whenever it is iterated; from its own generator, the global one stays as it was.
+    def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> Batch:
+        """Turn uint8 images into pixels in [0, 1], on the device; in training, binarise them anew."""
+        images, labels, *total = batch
+        size = total[0] if total else len(images)
+        assert self.trainer is not None
+        pixels = to_unit(images)
+        if self.trainer.training:
+            pixels = binarize(pixels, self.binarize, Noise(size, self.trainer.global_rank, self.trainer.world_size))
+        return Batch(pixels, labels, size)
+
+    def _loader(
+        self, split: tuple[Tensor, Tensor], batch_size: int, sampler: SeededShuffle | None = None
+    ) -> DataLoader:
+        rank, world_size = (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
+        # A loader draws a seed whenever it is iterated; from a generator of its own, so that torch's global one and
+        # with it the noise of training do not depend on that.
         return DataLoader(
-            ImageDataset(*split, how, rank, world_size),
-            sampler=order,
-            batch_size=None,
-            collate_fn=_as_it_is,
+            ImageDataset(*split, rank, world_size),
+            batch_size=batch_size,
+            sampler=sampler,
+            collate_fn=_unchanged,
             generator=torch.Generator(),
         )
 
@@ -109,8 +116,8 @@ def _evaluation_bits(images: Tensor, labels: Tensor, how: Binarize) -> tuple[Ten
     return bits.to(torch.uint8).mul_(255), labels
 
 
-def _as_it_is(batch: Any) -> Any:
-    return batch
+def _unchanged(batch: Any) -> Any:
+    return batch  # the dataset has collated it already
 
 
 def check_batch_size(batch_size: int, train_size: int, dataset: str) -> None:

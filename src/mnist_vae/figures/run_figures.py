@@ -16,9 +16,9 @@ from mnist_vae.analysis import latent, metrics
 from mnist_vae.analysis.encoding import encode_images
 from mnist_vae.data.images import to_unit
 from mnist_vae.figures.png import write_figure
-from mnist_vae.figures.sample_images import SAMPLE_SEED, Gallery, labels_in_turn
+from mnist_vae.figures.sample_images import SAMPLE_SEED, SampleImages, labels_in_turn
 from mnist_vae.models.posteriors import Posterior, mapped
-from mnist_vae.models.priors import Vamp
+from mnist_vae.models.priors import VampPrior
 from mnist_vae.models.vae import VAE
 from mnist_vae.utils.errors import first_line
 from mnist_vae.utils.io import write_atomically
@@ -39,7 +39,7 @@ VISIBLE = 2 / 255  # difference of a pixel
 SUBSCRIPTS = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")  # matplotlib's own take it half a second to set up
 
 
-class Portrait:
+class RunSummary:
     """What the figures of one run are made from; each part is computed when the first figure asks for it.
 
     Args:
@@ -65,8 +65,8 @@ class Portrait:
         self.title = title.replace("$", r"\$")  # matplotlib would read formulas
 
     @cached_property
-    def gallery(self) -> Gallery:
-        return Gallery.of(self.vae, (self.images, self.labels))
+    def gallery(self) -> SampleImages:
+        return SampleImages.of(self.vae, (self.images, self.labels))
 
     @cached_property
     def posterior(self) -> Posterior:
@@ -89,7 +89,7 @@ class Portrait:
         return torch.stack([place[min(n, len(place) - 1)] for place in places])
 
 
-def results(run: Portrait) -> "Figure":
+def results(run: RunSummary) -> "Figure":
     """Originals, reconstructions, samples."""
     gallery, score = run.gallery, f": test ELBO {run.test['test/elbo']:.2f} nats" if "test/elbo" in run.test else ""
     drawn = gallery.samples[: 2 * len(run.classes)].numpy()
@@ -97,25 +97,25 @@ def results(run: Portrait) -> "Figure":
     return figures.results(*pairs, drawn, run.classes, run.title + score)
 
 
-def samples(run: Portrait) -> "Figure":
+def samples(run: RunSummary) -> "Figure":
     """A hundred samples from fixed noise."""
     codes = run.vae.prior.sample(100, torch.Generator().manual_seed(SAMPLE_SEED))
     drawn = latent.decode(run.vae, codes, labels_in_turn(run.vae, len(codes)))
     return figures.samples(drawn.numpy(), title=f"samples from the prior: {run.title}")
 
 
-def curves(run: Portrait) -> "Figure | None":
+def curves(run: RunSummary) -> "Figure | None":
     """The loss's terms over epochs."""
     return figures.curves(run.rows, run.test, run.title) if run.rows else None
 
 
-def latent_space(run: Portrait) -> "Figure":
+def latent_space(run: RunSummary) -> "Figure":
     """Posterior means by class."""
     title = f"posterior means of {min(POINTS, len(run.labels)):,} test images: {run.title}"
     return figures.latent_space(run.posterior.mean[:POINTS].numpy(), run.places[:POINTS].numpy(), run.classes, title)
 
 
-def kl_per_dimension(run: Portrait) -> "Figure | None":
+def kl_per_dimension(run: RunSummary) -> "Figure | None":
     """Which dimensions carry how much, if the KL is a sum over dimensions."""
     return kl_bars(run.vae, run.posterior, run.title)
 
@@ -131,7 +131,7 @@ def kl_bars(vae: VAE, posterior: Posterior, title: str, numbered: bool = True) -
     return figures.kl_per_dimension(kl.numpy(), active.numpy(), title, numbered)
 
 
-def manifold(run: Portrait) -> "Figure | None":
+def manifold(run: RunSummary) -> "Figure | None":
     """The decoded plane, for two latent dimensions."""
     if run.vae.latent_dim != 2:
         return None
@@ -140,7 +140,7 @@ def manifold(run: Portrait) -> "Figure | None":
     return figures.manifold(grid.numpy(), f"the plane of codes through the prior's quantiles{label}: {run.title}")
 
 
-def traversals(run: Portrait) -> "Figure":
+def traversals(run: RunSummary) -> "Figure":
     """What the most active dimensions do, around the code of one test image."""
     dimensions = latent.most_active(run.posterior.mean, ROWS)
     scale = latent.aggregate_deviation(run.posterior)
@@ -150,7 +150,7 @@ def traversals(run: Portrait) -> "Figure":
     return figures.traversals(images.numpy(), names, POSITIONS.tolist(), title)
 
 
-def interpolations(run: Portrait) -> "Figure":
+def interpolations(run: RunSummary) -> "Figure":
     """From an image of each class to one of the next."""
     first, last = run.nth_of_each_class(0), run.nth_of_each_class(1).roll(-1)
     means = run.posterior.mean
@@ -159,7 +159,7 @@ def interpolations(run: Portrait) -> "Figure":
     return figures.interpolations(images.numpy(), ends[0], ends[1], f"straight lines between codes: {run.title}")
 
 
-def uncertainty(run: Portrait) -> "Figure | None":
+def uncertainty(run: RunSummary) -> "Figure | None":
     """Spread of the reconstructions over draws of the code, unless there is none."""
     first = run.nth_of_each_class(0)
     posterior, generator = mapped(run.posterior, lambda part: part[first]), torch.Generator().manual_seed(SAMPLE_SEED)
@@ -170,15 +170,15 @@ def uncertainty(run: Portrait) -> "Figure | None":
     return figures.uncertainty(run.gallery.originals.numpy(), mean.numpy(), deviation.numpy(), run.classes, title)
 
 
-def pseudo_inputs(run: Portrait) -> "Figure | None":
+def pseudo_inputs(run: RunSummary) -> "Figure | None":
     """What a VampPrior has learned to imagine."""
-    if not isinstance(run.vae.prior, Vamp):
+    if not isinstance(run.vae.prior, VampPrior):
         return None
     images = run.vae.prior.pseudo_inputs.detach()[:100].cpu()
     return figures.samples(images.numpy(), title=f"pseudo-inputs of the VampPrior: {run.title}")
 
 
-FIGURES: list[Callable[[Portrait], "Figure | None"]] = [
+FIGURES: list[Callable[[RunSummary], "Figure | None"]] = [
     results,
     curves,
     samples,
@@ -192,7 +192,7 @@ FIGURES: list[Callable[[Portrait], "Figure | None"]] = [
 ]
 
 
-def draw_all(run: Portrait, folder: Path) -> list[Path]:
+def draw_all(run: RunSummary, folder: Path) -> list[Path]:
     """Draw every figure that the run has into `folder`, and the animation of its epochs; return the files.
 
     One that can't be drawn is told and left out: no picture is worth a run that never completes.

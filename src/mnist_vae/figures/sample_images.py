@@ -11,7 +11,7 @@ SAMPLES = 50
 SAMPLE_SEED = 20140414
 
 
-class Gallery(NamedTuple):
+class SampleImages(NamedTuple):
     """All images are (n, channels, height, width) float32 in [0, 1], on the CPU.
 
     Attributes:
@@ -29,7 +29,7 @@ class Gallery(NamedTuple):
 
     @classmethod
     @torch.no_grad()
-    def of(cls, vae: VAE, split: tuple[Tensor, Tensor]) -> "Gallery":
+    def of(cls, vae: VAE, split: tuple[Tensor, Tensor]) -> "SampleImages":
         """The gallery of `vae` on a split: uint8 images (n, channels, height, width) and labels (n,)."""
         images, all_labels = split
         labels = sorted(set(all_labels.tolist()))
@@ -37,9 +37,9 @@ class Gallery(NamedTuple):
         originals = images[first].to(torch.float32) / 255
         training = vae.training
         vae.eval()
-        reconstructions = vae.given(torch.tensor(labels)).reconstruct(originals.to(vae.device)).float().cpu()
-        given = vae.given(labels_in_turn(vae, SAMPLES))
-        samples = given.sample(SAMPLES, torch.Generator().manual_seed(SAMPLE_SEED)).float().cpu()
+        reconstructions = vae.reconstruct(originals.to(vae.device), torch.tensor(labels)).float().cpu()
+        generator = torch.Generator().manual_seed(SAMPLE_SEED)
+        samples = vae.sample(SAMPLES, generator, labels=labels_in_turn(vae, SAMPLES)).float().cpu()
         vae.train(training)
         return cls(labels, originals, reconstructions, samples)
 

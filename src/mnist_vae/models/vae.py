@@ -1,6 +1,5 @@
 """The variational autoencoder: two networks, a posterior, a prior and a likelihood."""
 
-import copy
 import math
 from typing import NamedTuple
 
@@ -33,7 +32,8 @@ class VAE(nn.Module):
     """p(x|z) p(z) with the approximate posterior q(z|x). Kingma & Welling (2014); Rezende et al. (2014).
 
     With `classes` it is conditional, p(x|z, y) p(z) and q(z|x, y): Sohn et al. (2015), and Kingma et al. (2014),
-    model M2. It then works on the labels that `given` takes.
+    model M2. Its methods then need `labels`, int64, one per image (images,) or one for all (); an unconditional VAE
+    ignores them.
 
     Args:
         network: the encoder x -> features and the decoder z -> likelihood parameters; of a conditional VAE the
@@ -59,76 +59,72 @@ class VAE(nn.Module):
         self.likelihood = likelihood
         self.prior = prior
         self.classes = classes
-        self._labels: Tensor | None = None
         if classes:
             # Added to the image, so that any encoder sees the label: in its first layer it is a bias per class.
             self.label_image = nn.Embedding(classes, math.prod(self.image_shape))
             nn.init.zeros_(self.label_image.weight)
         prior.bind(self.encode)
 
-    def given(self, labels: Tensor | None) -> "VAE":
-        """This VAE, conditioned on labels int64, one per image (images,) or one for all ();
-        an unconditional VAE is as it was."""
-        if not self.classes:
-            return self
-        view = copy.copy(self)  # the same weights, other labels
-        view._labels = labels
-        return view
-
-    def encode(self, x: Tensor) -> Posterior:
+    def encode(self, x: Tensor, labels: Tensor | None = None) -> Posterior:
         """q(z|x), its tensors having the images first, of images (n, channels, height, width) in [0, 1]."""
         if self.classes:
-            x = x + self.label_image(self._given_labels().to(x.device)).reshape(-1, *self.image_shape).to(x.dtype)
+            x = x + self.label_image(self._required(labels).to(x.device)).reshape(-1, *self.image_shape).to(x.dtype)
         # Back to the images' precision: under mixed precision, terms summed in half precision would be useless.
         return self.to_posterior.posterior(self.encoder(x), x.dtype)
 
-    def decode_parameters(self, z: Tensor) -> Tensor:
+    def decode_parameters(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
         """The parameters of p(x|z): codes (..., latent_dim) give (..., channels, height, width), such as logits."""
         flat = z.reshape(-1, z.shape[-1])
         if self.classes:
-            labels = self._given_labels().to(z.device).expand(z.shape[:-1]).reshape(-1)
-            flat = torch.cat([flat, F.one_hot(labels, self.classes).to(z.dtype)], dim=-1)
+            expanded = self._required(labels).to(z.device).expand(z.shape[:-1]).reshape(-1)
+            flat = torch.cat([flat, F.one_hot(expanded, self.classes).to(z.dtype)], dim=-1)
         parameters = self.decoder(flat).to(z.dtype)
         return parameters.reshape(*z.shape[:-1], *parameters.shape[1:])
 
-    def decode(self, z: Tensor) -> Tensor:
+    def decode(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
         """E[x|z]: codes (..., latent_dim) give images (..., channels, height, width) in [0, 1]."""
-        return self.likelihood.mean(self.decode_parameters(z))
+        return self.likelihood.mean(self.decode_parameters(z, labels))
 
-    def reconstruct(self, x: Tensor) -> Tensor:
-        """Images (n, channels, height, width), encoded to their posterior means and decoded again."""
-        return self.decode(self.encode(x).mean)
+    def reconstruct(self, x: Tensor, labels: Tensor | None = None) -> Tensor:
+        """E[x|z] at the posterior means of images (n, channels, height, width), of their shape."""
+        return self.decode(self.encode(x, labels).mean, labels)
 
-    def sample(self, count: int, generator: torch.Generator | None = None, temperature: float = 1.0) -> Tensor:
+    def sample(
+        self,
+        count: int,
+        generator: torch.Generator | None = None,
+        temperature: float = 1.0,
+        labels: Tensor | None = None,
+    ) -> Tensor:
         """E[x|z] for `count` codes drawn from the prior, (count, channels, height, width) in [0, 1].
 
         Args:
             generator: source of the codes; torch's global one if None.
             temperature: scale of the prior's standard deviation.
         """
-        return self.decode(self.prior.sample(count, generator, temperature).to(self.device))
+        return self.decode(self.prior.sample(count, generator, temperature).to(self.device), labels)
 
-    def infer(self, x: Tensor, noise: Noise, *samples: int) -> Inference:
+    def infer(self, x: Tensor, noise: Noise, *samples: int, labels: Tensor | None = None) -> Inference:
         """The posterior of images x (images, channels, height, width), draws of z and the likelihood there.
 
         Args:
             samples: draws per image, as leading dimensions; one draw without any if there are none.
         """
-        posterior = self.encode(x)
+        posterior = self.encode(x, labels)
         draws = noise.normal(*samples, self.latent_dim, device=x.device)
         if samples:
             draws = draws.movedim(0, -2)
         z = posterior.rsample(draws)
-        return Inference(posterior, z, self.likelihood.log_prob(self.decode_parameters(z), x))
+        return Inference(posterior, z, self.likelihood.log_prob(self.decode_parameters(z, labels), x))
 
-    def elbo_terms(self, x: Tensor, noise: Noise) -> tuple[Tensor, Tensor]:
+    def elbo_terms(self, x: Tensor, noise: Noise, labels: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """The two terms of the ELBO in nats per image, each (images,), with one draw of z per image.
 
         Returns:
             reconstruction: -log p(x|z), z drawn from q(z|x): Kingma & Welling (2014), equation 7.
             kl: KL(q(z|x) || p(z)), in closed form where there is one, else estimated by the same draw.
         """
-        posterior, z, log_likelihood = self.infer(x, noise)
+        posterior, z, log_likelihood = self.infer(x, noise, labels=labels)
         return -log_likelihood, self.prior.kl(posterior, z)
 
     @property
@@ -140,7 +136,8 @@ class VAE(nn.Module):
         """Numbers that training adjusts."""
         return sum(math.prod(p.shape) for p in self.parameters() if p.requires_grad)
 
-    def _given_labels(self) -> Tensor:
-        if self._labels is None:
-            raise ValueError("this VAE is conditional: say for which labels, as in vae.given(labels)")
-        return self._labels
+    @staticmethod
+    def _required(labels: Tensor | None) -> Tensor:
+        if labels is None:
+            raise ValueError("this VAE is conditional: it needs labels, as in vae.decode(z, labels)")
+        return labels

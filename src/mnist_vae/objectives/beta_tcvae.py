@@ -9,7 +9,7 @@ from mnist_vae.objectives.base import Terms, check_numbers
 from mnist_vae.utils.seeding import Noise
 
 
-class TC:
+class BetaTCVAE:
     """Reconstruction + alpha * mutual information + beta * total correlation + gamma * dimension-wise KL.
 
     Chen et al. (2018), equations 2 and 4; log q(z) and log q(z_j) by minibatch-stratified sampling, their appendix C.2.
@@ -24,21 +24,16 @@ class TC:
         ValueError: a weight is negative, infinite or NaN.
     """
 
-    couples_images = True
+    requires_full_batch = True
     smallest_batch = 2
-    best_by = "val/loss"
 
     def __init__(self, beta: float, train_size: int, alpha: float = 1.0, gamma: float = 1.0) -> None:
         check_numbers(beta=beta, alpha=alpha, gamma=gamma)
         self.alpha, self.beta, self.gamma, self.train_size = alpha, beta, gamma, train_size
 
-    def in_force(self, epoch: float) -> dict[str, float]:
-        """Nothing here changes with the epoch."""
-        return {}
-
-    def __call__(self, vae: VAE, x: Tensor, epoch: float, noise: Noise) -> Terms:
+    def __call__(self, vae: VAE, x: Tensor, labels: Tensor | None, epoch: float, noise: Noise) -> Terms:
         """The terms for images x (n, channels, height, width). Memory grows with n * n * latent_dim."""
-        posterior, z, log_likelihood = vae.infer(x, noise)
+        posterior, z, log_likelihood = vae.infer(x, noise, labels=labels)
         log_q_given_x, log_p = posterior.log_prob(z), vae.prior.log_prob(z)
         log_q, log_q_product = aggregate(posterior, z, self.train_size)
         information, correlation = log_q_given_x - log_q, log_q - log_q_product

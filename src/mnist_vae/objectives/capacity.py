@@ -21,8 +21,7 @@ class Capacity:
         ValueError: an argument is negative, infinite or NaN.
     """
 
-    couples_images = True
-    best_by = "last"  # until then it aims at another capacity
+    requires_full_batch = True
 
     def __init__(self, capacity: float, gamma: float, rise_epochs: float) -> None:
         check_numbers(capacity=capacity, gamma=gamma, rise_epochs=rise_epochs)
@@ -32,13 +31,13 @@ class Capacity:
         """C in nats after `epoch` epochs (fractions count)."""
         return self.capacity * min(1.0, epoch / self.rise_epochs if self.rise_epochs else math.inf)
 
-    def in_force(self, epoch: float) -> dict[str, float]:
+    def schedule_values(self, epoch: float) -> dict[str, float]:
         """What is logged of the schedule, by name."""
         return {"capacity": self.capacity_at(epoch)}
 
-    def __call__(self, vae: VAE, x: Tensor, epoch: float, noise: Noise) -> Terms:
+    def __call__(self, vae: VAE, x: Tensor, labels: Tensor | None, epoch: float, noise: Noise) -> Terms:
         """The terms for images x (n, channels, height, width) after `epoch` epochs of training."""
-        reconstruction, kl = vae.elbo_terms(x, noise)
+        reconstruction, kl = vae.elbo_terms(x, noise, labels)
         # Of the mean over the batch, as in the paper: C is what images carry on average, not each of them.
         distance = (kl.mean() - self.capacity_at(epoch)).abs()
         return Terms(reconstruction + self.gamma * distance, reconstruction, kl)

@@ -38,7 +38,7 @@ class ELBO:
         self.warmup_epochs = warmup_epochs
         self.cycle_epochs = cycle_epochs
         self.free_bits = free_bits
-        self.couples_images = self.needs_kl_per_dimension = free_bits > 0
+        self.requires_full_batch = self.needs_kl_per_dimension = free_bits > 0
 
     def beta_at(self, epoch: float) -> float:
         """The weight of the KL term after `epoch` epochs (fractions count)."""
@@ -48,13 +48,13 @@ class ELBO:
             return self.beta
         return self.beta * epoch / self.warmup_epochs
 
-    def in_force(self, epoch: float) -> dict[str, float]:
+    def schedule_values(self, epoch: float) -> dict[str, float]:
         """What is logged of the schedule, by name."""
         return {"beta": self.beta_at(epoch)}
 
-    def __call__(self, vae: VAE, x: Tensor, epoch: float, noise: Noise) -> Terms:
+    def __call__(self, vae: VAE, x: Tensor, labels: Tensor | None, epoch: float, noise: Noise) -> Terms:
         """The terms for images x (n, channels, height, width) after `epoch` epochs of training."""
-        posterior, z, log_likelihood = vae.infer(x, noise)
+        posterior, z, log_likelihood = vae.infer(x, noise, labels=labels)
         reconstruction, kl = -log_likelihood, vae.prior.kl(posterior, z)
         rate = kl
         if self.free_bits:

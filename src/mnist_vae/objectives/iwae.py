@@ -27,21 +27,15 @@ class IWAE:
         ValueError: k or m below 1.
     """
 
-    best_by = "val/loss"
-
     def __init__(self, k: int, m: int = 1, doubly_reparameterized: bool = False) -> None:
         for name, value in (("k", k), ("m", m)):
             if value < 1:
                 raise ValueError(f"{name} is {value}; it must be 1 or more")
         self.k, self.m, self.doubly_reparameterized = k, m, doubly_reparameterized
 
-    def in_force(self, epoch: float) -> dict[str, float]:
-        """Nothing here changes with the epoch."""
-        return {}
-
-    def __call__(self, vae: VAE, x: Tensor, epoch: float, noise: Noise) -> Terms:
+    def __call__(self, vae: VAE, x: Tensor, labels: Tensor | None, epoch: float, noise: Noise) -> Terms:
         """The terms for images x (n, channels, height, width). Memory grows with m * k."""
-        posterior, z, log_likelihood = vae.infer(x, noise, self.m, self.k)
+        posterior, z, log_likelihood = vae.infer(x, noise, self.m, self.k, labels=labels)
         doubly = self.doubly_reparameterized and torch.is_grad_enabled()
         # Without the score of q, whose mean in Tucker et al.'s form is nought, q's parameters act through z alone.
         log_q = (mapped(posterior, Tensor.detach) if doubly else posterior).log_prob(z)

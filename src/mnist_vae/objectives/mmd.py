@@ -26,17 +26,16 @@ class MMD:
         ValueError: a weight is negative, infinite or NaN.
     """
 
-    couples_images = True
+    requires_full_batch = True
     smallest_batch = 2
-    best_by = "val/loss"
 
     def __init__(self, mmd_weight: float, kl_weight: float = 0.0) -> None:
         check_numbers(mmd_weight=mmd_weight, kl_weight=kl_weight)
         self.mmd_weight, self.kl_weight = mmd_weight, kl_weight
 
-    def __call__(self, vae: VAE, x: Tensor, epoch: float, noise: Noise) -> Terms:
+    def __call__(self, vae: VAE, x: Tensor, labels: Tensor | None, epoch: float, noise: Noise) -> Terms:
         """The terms for images x (n, channels, height, width)."""
-        posterior, z, log_likelihood = vae.infer(x, noise)
+        posterior, z, log_likelihood = vae.infer(x, noise, labels=labels)
         kl = vae.prior.kl(posterior, z)
         # The prior's draws are of the batch's own noise: repeatable, and of q(z)'s number.
         drawn = vae.prior.sample(len(z), noise.generator).to(z)

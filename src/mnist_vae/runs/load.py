@@ -20,7 +20,9 @@ if TYPE_CHECKING:
 # What runs were that were made before there was a choice.
 EARLIER = OmegaConf.create(
     {
-        "accelerator": {"cuda_graph": False},
+        "trainer": {"fast_dev_run": False},
+        "monitor": "val/elbo",
+        "monitor_mode": "max",
         "conditional": False,
         "posterior": {"_target_": "mnist_vae.models.posteriors.Diagonal"},
         "schedule": {"_target_": "mnist_vae.training.schedules.constant"},
@@ -103,13 +105,14 @@ def open_run(folder: str | Path, checkpoint: str = "best") -> OpenRun:
         raise RunFolderError(f"checkpoint is {checkpoint!r}; it must be 'best' or 'last'.")
     cfg = _typed(run)
     content = read_checkpoint(run.best if checkpoint == "best" else run.last)
-    if "state_dict" in content and "image_shape" not in content:
+    about = content.get("hyper_parameters", content)  # before hyperparameters were saved, they stood beside the weights
+    if "state_dict" in content and "image_shape" not in about:
         raise _older(run, "its checkpoint does not say how large its images are")
     try:
-        image_shape = tuple(int(size) for size in content["image_shape"])
+        image_shape = tuple(int(size) for size in about["image_shape"])
         prefix = "vae."
         weights = {k[len(prefix) :]: v for k, v in content["state_dict"].items() if k.startswith(prefix)}
-        vae = build_vae(cfg, image_shape, int(content.get("classes", 0)))  # type: ignore[arg-type]
+        vae = build_vae(cfg, image_shape, int(about.get("classes", 0)))  # type: ignore[arg-type]
         vae.load_state_dict(weights)
         epochs = int(content.get("epoch", -1)) + 1
     except UserError:

@@ -35,14 +35,14 @@ class Pruning(pl.Callback):
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         stop = False
         if trainer.is_global_zero:
-            results: dict[str, float] = pl_module.results  # type: ignore[assignment]
+            results = trainer.callback_metrics
             if self.metric not in results:
                 raise SettingsError(
                     f"hydra.sweeper.metric={self.metric}: it is not known after each epoch, and so trials can't be "
                     f"stopped early by it; there are {', '.join(sorted(results))}, and hydra.sweeper.pruner=null."
                 )
             sweep = next(path for path in Path(trainer.default_root_dir).parents if (path / STUDY).exists())
-            stop = self._hopeless(sweep, results[self.metric], trainer.current_epoch + 1)
+            stop = self._hopeless(sweep, float(results[self.metric]), trainer.current_epoch + 1)
         trainer.should_stop |= trainer.strategy.broadcast(stop)
 
     def _hopeless(self, sweep: Path, value: float, epoch: int) -> bool:

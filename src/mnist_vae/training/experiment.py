@@ -1,48 +1,49 @@
-"""The objects that a config names, built and so checked."""
+"""The objects that a config names, built and checked before anything is written."""
 
-from collections.abc import Callable
 from typing import Any
 
-from omegaconf import DictConfig
+import pytorch_lightning as pl
+from omegaconf import DictConfig, OmegaConf
 
-from mnist_vae.config.instantiate import instantiate, instantiate_callable, locate
-from mnist_vae.training import schedules
-from mnist_vae.utils.errors import SettingsError, first_line
-
-
-def build_objective(cfg: DictConfig, train_size: int) -> Callable[..., Any]:
-    """What the config's group objective names: (vae, x, epoch, noise) -> Terms.
-
-    Args:
-        train_size: training images.
-
-    Raises:
-        SettingsError: a value of the group is wrong.
-    """
-    return instantiate_callable("objective", cfg.objective, "vae", "x", "epoch", "noise", train_size=train_size)
+from mnist_vae.config.build import build_data, build_lr_factor, build_optimizer
+from mnist_vae.config.combinations import check_combination
+from mnist_vae.config.instantiate import instantiate
+from mnist_vae.training.module import VAEModule
+from mnist_vae.training.trainer import check_trainer
+from mnist_vae.utils.errors import SettingsError
+from mnist_vae.utils.seeding import seed_everything
 
 
-def build_schedule(cfg: DictConfig) -> Callable[[float], float] | None:
-    """What the config's group schedule names, epochs trained -> factor of lr; None for a constant learning rate.
+class Experiment:
+    """A config's data, module and callbacks.
 
     Raises:
-        SettingsError: a value of the group is wrong.
+        DataError: the images are not available.
+        SettingsError: a value of the config is wrong.
     """
-    if locate("schedule", cfg.schedule) is schedules.constant:
-        return None
-    factor = instantiate_callable("schedule", cfg.schedule, "epoch", max_epochs=cfg.max_epochs)
-    try:
-        factor(0.0)
-    except ValueError as error:
-        raise SettingsError(f"schedule: {first_line(error)}.") from error
-    return factor
 
+    def __init__(self, cfg: DictConfig) -> None:
+        check_trainer(cfg)
+        self.cfg = cfg
+        self.data = build_data(cfg)
+        seed_everything(cfg.seed)  # so that the initial weights depend on the seed alone
+        plain: Any = OmegaConf.to_container(cfg, resolve=True, enum_to_str=True)
+        self.module = VAEModule(plain, self.data.image_shape, len(self.data.classes), len(self.data.train_split[0]))
+        build_optimizer(cfg, self.module.parameters())
+        build_lr_factor(cfg)
+        check_combination(cfg, self.module.vae, self.module.objective)
+        if cfg.trainer.compile:
+            self.module.compile_terms(cfg.trainer.compile_mode)
+        self.callbacks: list[pl.Callback] = [
+            instantiate(f"callbacks.{name}", node) for name, node in cfg.callbacks.items()
+        ]
+        for callback in self.callbacks:
+            self._check_monitor(callback)
 
-def optimizer_maker(cfg: DictConfig) -> Callable[[Any], Any]:
-    """A function parameters -> optimiser, after the config's group optimizer."""
-    return lambda parameters: instantiate("optimizer", cfg.optimizer, params=parameters)
-
-
-def build_callbacks(cfg: DictConfig) -> list[Any]:
-    """The callbacks that the config's group of that name lists."""
-    return [instantiate(f"callbacks.{name}", node) for name, node in cfg.callbacks.items()]
+    def _check_monitor(self, callback: pl.Callback) -> None:
+        """Raise SettingsError if the callback monitors a validation metric, and there is no validation split."""
+        if str(getattr(callback, "monitor", "")).startswith("val/") and self.cfg.data.val_size == 0:
+            raise SettingsError(
+                f"callbacks: {type(callback).__name__} monitors {callback.monitor}, and data.val_size=0 leaves no "  # type: ignore[attr-defined]
+                "images to validate on; hold images out, or choose callbacks=default."
+            )

@@ -1,18 +1,23 @@
-"""Where scalars and images go while a run is under way. Each logger takes the run's folder and, when a run is
-resumed, the last step to keep: what was logged after it is forgotten, since it comes again."""
+"""This project's loggers, and how a picture is logged by any logger.
+
+When a run is resumed, what was logged after its last checkpoint is dropped, since it is logged again.
+"""
 
 import csv
+import io
 import shutil
 import struct
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from PIL import Image
 from pytorch_lightning.loggers import Logger, TensorBoardLogger
 from pytorch_lightning.utilities import rank_zero_only
 from tensorboard.compat.proto.summary_pb2 import Summary
 from torch import Tensor
 from torch.nn import functional
+from torch.utils.tensorboard.summary import hparams
 
 from mnist_vae.utils.io import write_atomically
 
@@ -42,24 +47,21 @@ class TensorBoard(TensorBoardLogger):
         super().log_metrics(_by_term(metrics), step)
 
     @rank_zero_only
-    def log_hyperparams(self, params: Any, metrics: dict[str, Any] | None = None, step: int | None = None) -> None:
-        """The keys that tell this run from others, and its final metrics, for the tab HParams."""
-        super().log_hyperparams(params, _by_term(metrics or {}), step)
+    def log_hyperparams(self, params: Any, metrics: Any = None, step: int | None = None) -> None:
+        """Do nothing: the whole config would make the tab HParams unreadable; see `write_headline`."""
+
+    @rank_zero_only
+    def write_headline(self, headline: dict[str, Any], metrics: Mapping[str, float], step: int) -> None:
+        """Write the values by which runs are told apart, and the final metrics, for the tab HParams."""
+        for summary in hparams(headline, _by_term(metrics)):
+            self.experiment.file_writer.add_summary(summary, step)
 
     @rank_zero_only
     def _write_layout(self) -> None:
         """Charts that hold training, validation and test in one, for the tab Custom Scalars."""
         charts = {name: ["Multiline", [f"^{name}/({'|'.join(SPLITS)})$"]] for name in TERMS}
-        steps = {name: ["Multiline", [f"^within_epoch/{name}$"]] for name in ("loss", "gradient_norm", "beta")}
+        steps = {name: ["Multiline", [f"^train/{name}_step$"]] for name in ("loss", "gradient_norm", "beta")}
         self.experiment.add_custom_scalars({"nats per image": charts, "within epochs": steps})
-
-    @rank_zero_only
-    def write_picture(self, tag: str, content: bytes, step: int) -> None:
-        """A picture that is the contents of a PNG already, so that it need not be packed a second time."""
-        width, height = struct.unpack(">II", content[16:24])  # as the format has it
-        image = Summary.Image(height=height, width=width, encoded_image_string=content)
-        value = Summary.Value(tag=tag, image=image)
-        self.experiment.file_writer.add_summary(Summary(value=[value]), step)
 
     @rank_zero_only
     def write_projector(self, means: Tensor, images: Tensor, names: list[str], step: int) -> None:
@@ -134,6 +136,23 @@ class StepsCSV(Logger):
         with self.path.open("a", newline="") as file:
             csv.writer(file, lineterminator="\n").writerows(self.rows)
         self.rows = []
+
+
+def takes_pictures(logger: Logger) -> bool:
+    """Whether `log_picture` works with this logger."""
+    return isinstance(logger, TensorBoardLogger) or hasattr(logger, "log_image")
+
+
+@rank_zero_only
+def log_picture(logger: Logger, tag: str, content: bytes, step: int) -> None:
+    """Log the contents of a PNG file: to TensorBoard as it is, to other loggers by their method `log_image`."""
+    if isinstance(logger, TensorBoardLogger):
+        width, height = struct.unpack(">II", content[16:24])  # PNG's header chunk
+        image = Summary.Image(height=height, width=width, encoded_image_string=content)
+        summary = Summary(value=[Summary.Value(tag=tag, image=image)])
+        logger.experiment.file_writer.add_summary(summary, step)
+    elif hasattr(logger, "log_image"):
+        logger.log_image(key=tag, images=[Image.open(io.BytesIO(content), formats=["PNG"])], step=step)
 
 
 def _by_term(metrics: Mapping[str, float]) -> dict[str, float]:

@@ -1,334 +1,211 @@
-"""The LightningModule: one training step, its bookkeeping, and evaluation."""
+"""The LightningModule: how a VAE is trained and evaluated on a batch."""
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Mapping
 from typing import Any
 
 import pytorch_lightning as pl
 import torch
-from pytorch_lightning.core.optimizer import LightningOptimizer
-from pytorch_lightning.utilities.model_helpers import is_overridden
+from omegaconf import OmegaConf
 from torch import Tensor
 
 from mnist_vae.analysis import metrics
-from mnist_vae.data.batches import Batch, Stretch
+from mnist_vae.config.build import build_lr_factor, build_objective, build_optimizer, build_vae
 from mnist_vae.data.datamodule import EVALUATION_SEED
-from mnist_vae.models.vae import VAE
+from mnist_vae.data.images import to_unit
 from mnist_vae.objectives import Terms
-from mnist_vae.training.capture import StepGraph
+from mnist_vae.training.accumulators import LatentVariance, TermSums
+from mnist_vae.utils.compat import gradient_scale
 from mnist_vae.utils.errors import TrainingDiverged
 from mnist_vae.utils.seeding import Noise, seed_everything
 
-Objective = Callable[[VAE, Tensor, float, Noise], Terms]
-
 
 class VAEModule(pl.LightningModule):
-    """Trains a VAE by an objective, and reports `loss`, `elbo`, `reconstruction`, `kl` in nats per image.
+    """A VAE, trained by an objective; logs `loss`, `elbo`, `reconstruction` and `kl` in nats per image.
+
+    A batch is a pair of images (n, channels, height, width), uint8 or float in [0, 1], and labels (n,).
 
     Args:
-        vae: the model.
-        objective: what is minimised; see the package objectives.
-        make_optimizer: parameters -> optimiser.
-        lr_factor: epochs trained (fractions count) -> factor of the learning rate, taken at every step; None for 1.
-        seed: of the noise of training.
-        log_every_n_steps: steps between two looks at the losses, which cost a wait for the device.
-        make_graph: what takes steps by replaying a recorded one, given how a step is taken; see capture. It is used
-            if all that a step depends on is known, and nobody listens to what goes on inside it.
+        config: an experiment's config, resolved, as plain data; see config.schema.Config.
+        image_shape: (channels, height, width).
+        classes: number of labels, for a conditional VAE.
+        train_size: training images, for objectives that need their number.
+
+    Raises:
+        SettingsError: a value of the config is wrong.
     """
 
     def __init__(
-        self,
-        vae: VAE,
-        objective: Objective,
-        make_optimizer: Callable[[Iterable[Tensor]], torch.optim.Optimizer],
-        seed: int,
-        log_every_n_steps: int,
-        lr_factor: Callable[[float], float] | None = None,
-        make_graph: Callable[[Callable[[Batch], Tensor]], StepGraph] | None = None,
+        self, config: Mapping[str, Any], image_shape: tuple[int, int, int], classes: int, train_size: int
     ) -> None:
         super().__init__()
-        self.automatic_optimization = False  # for then each call of training_step would have to be one step
-        self.vae = vae
-        self.objective = objective
-        self.make_optimizer = make_optimizer
-        self.lr_factor = lr_factor
-        self.seed = seed
-        self.log_every_n_steps = log_every_n_steps
-        self.make_graph = make_graph
-        self.steps_in_epoch = 1
-        self._graph: StepGraph | None = None
-        self.results: dict[str, float] = {}  # the latest of each metric, before Lightning makes it a float32
-        self.latest_loss: float | None = None  # mean over the last window, for the progress bar
+        self.save_hyperparameters()
+        self.cfg: Any = OmegaConf.create(dict(config))
+        self.vae = build_vae(self.cfg, image_shape, classes)
+        self.objective = build_objective(self.cfg, train_size)
+        self.lr: float = self.cfg.optimizer.get("lr", self.cfg.lr)  # Tuner.lr_find sets it
+        self._start_epoch()
+
+    def forward(self, images: Tensor, labels: Tensor | None = None) -> Tensor:
+        """Reconstruct images (n, channels, height, width) in [0, 1] from their posterior means."""
+        return self.vae.reconstruct(images, labels)
+
+    def terms(self, images: Tensor, labels: Tensor | None, epoch: float, noise: Noise) -> Terms:
+        """Loss, reconstruction and KL of each image, (n,) each; the part of a step that `trainer.compile` compiles."""
+        return self.objective(self.vae, images, labels, epoch, noise)
+
+    def compile_terms(self, mode: str) -> None:
+        """Compile `terms` by torch.compile; see there for `mode`."""
+        self.terms = torch.compile(self.terms, mode=mode, dynamic=False)  # type: ignore[method-assign]
 
     def configure_optimizers(self) -> Any:
-        optimizer = self.make_optimizer(self.parameters())
-        if self.make_graph is not None:
-            for group in optimizer.param_groups:
-                group |= {"capturable": True} if "capturable" in group else {}
-        if self.lr_factor is None:
-            return optimizer
-        factor, steps = self.lr_factor, self._steps_per_epoch()
-        return [optimizer], [torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: factor(step / steps))]
-
-    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        # What loading.open_run needs beside the config.
-        checkpoint |= {"image_shape": list(self.vae.image_shape), "classes": self.vae.classes}
+        optimizer = build_optimizer(self.cfg, self.parameters(), self.lr)
+        factor, steps = build_lr_factor(self.cfg), self._steps_per_epoch()
+        scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: factor(step / steps))
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
 
     # Training
 
     def on_train_epoch_start(self) -> None:
-        seed_everything(self.seed, self.current_epoch)
-        self.steps_in_epoch = self._steps_per_epoch()
-        self._step = 0  # of the epoch
-        self._unwatched = self._is_unwatched()
-        self._graph = self._graph or self._step_graph()
-        self._window = TermSums(self.log_every_n_steps, self.device)
-        self._pending: dict[str, float] | None = None  # of the latest look, until the gradient is there
-        self._gradient_norms: list[float] = []
-        self._epoch_sums = torch.zeros(3, dtype=torch.float64)
-        self._epoch_images = 0
+        seed_everything(self.cfg.seed, self.current_epoch)  # so that a resumed run draws what it would have drawn
+        self._start_epoch()
 
-    def training_step(self, stretch: Stretch, batch_idx: int) -> None:
-        """Several steps, so that what Lightning does around each call is done for all of them once."""
-        optimizer: Any = self.optimizers()
-        for batch in stretch:
-            self.step(batch, optimizer)
-
-    def step(self, batch: Batch, optimizer: LightningOptimizer) -> None:
-        """One step of the optimiser."""
-        if self._graph is not None and batch.total == self.trainer.datamodule.batch_size:  # type: ignore[attr-defined]
-            self._step_by_graph(batch, self._graph)
-        else:
-            self._step_by_itself(batch, optimizer)
-        if self.lr_factor is not None:
-            self.lr_schedulers().step()  # type: ignore[union-attr]
-        self._step += 1
-
-    def _step_by_itself(self, batch: Batch, optimizer: LightningOptimizer) -> None:
-        vae = self.vae.given(batch.labels)
-        terms = self.objective(vae, batch.images, self._epochs_done(self._step), self._noise(batch))
-        self._window.add(sums(terms), batch.total)
-        if self._window.full or self._step + 1 == self.steps_in_epoch:
-            self._close_window(self._step)
-        optimizer.optimizer.zero_grad()
+    def training_step(self, batch: Any, batch_idx: int) -> Tensor:
+        images, labels, total = self._unpack(batch)
+        epoch = self.current_epoch + batch_idx / self.trainer.num_training_batches
+        terms = self.terms(images, labels, epoch, self._noise(total))
+        self._sums.add(terms, total)
+        every = self.trainer.log_every_n_steps  # type: ignore[attr-defined]
+        self._is_logged = self.trainer.is_last_batch or (every > 0 and (self.global_step + 1) % every == 0)
+        if self._is_logged:
+            loss, reconstruction, kl = self._collect_sums()
+            values = {"reconstruction": reconstruction, "kl": kl, **self._schedule_values(epoch)}
+            self._log({"train/loss_step": loss}, prog_bar=True)
+            self._log({f"train/{name}_step": value for name, value in values.items()})
         # DDP averages gradients over processes; this weight makes that the mean over the images of all of them.
-        loss = terms.loss.sum() * (self.trainer.world_size / batch.total)
-        if self._unwatched:
-            loss.backward()
-            if self._pending is not None:
-                self.on_before_optimizer_step(optimizer.optimizer)
-            optimizer.optimizer.step()
-            self._count_step()
-        else:
-            self.manual_backward(loss)
-            optimizer.step()
-
-    def _step_graph(self) -> StepGraph | None:
-        """What records and replays steps, if that gives the same as taking them."""
-        told = hasattr(self.objective, "in_force")  # of others it isn't known what they make of the epoch
-        able = all(group.get("capturable") for group in self.trainer.optimizers[0].param_groups)
-        usable = self.make_graph is not None and self._unwatched and told and able
-        return self.make_graph(self._recorded_step) if usable and self.make_graph is not None else None
-
-    def _step_by_graph(self, batch: Batch, graph: StepGraph) -> None:
-        key = *self._in_force(self._epochs_done(self._step)).items(), self._lr()
-        sums_and_norm = graph(batch, key)
-        self._count_step()
-        self._window.add(sums_and_norm[:3], batch.total)
-        if self._window.full or self._step + 1 == self.steps_in_epoch:
-            self._close_window(self._step)
-            self._log_pending(float(sums_and_norm[3]), step=self.trainer.global_step)
-
-    def _recorded_step(self, batch: Batch) -> Tensor:
-        """The step itself, from the batch to the new weights, (4,): sums of the terms, and the gradient's norm."""
-        optimizer = self.trainer.optimizers[0]
-        vae = self.vae.given(batch.labels)
-        terms = self.objective(vae, batch.images, self._epochs_done(self._step), self._noise(batch))
-        optimizer.zero_grad()
-        (terms.loss.sum() / batch.total).backward()
-        norm = self._gradient_norm()
-        optimizer.step()
-        return torch.cat([sums(terms), norm[None]])
-
-    def _is_unwatched(self) -> bool:
-        """Whether nothing is to happen between gradient and step that Lightning would have to see to.
-
-        Asking each callback at each of its hooks takes a tenth of the time of a small model's step.
-        """
-        scaler = getattr(self.trainer.precision_plugin, "scaler", None)
-        hooks = "on_before_backward", "on_after_backward", "on_before_optimizer_step"
-        heard = any(is_overridden(hook, one) for hook in hooks for one in self.trainer.callbacks)  # type: ignore[attr-defined]
-        return self.trainer.world_size == 1 and scaler is None and not heard
-
-    def _count_step(self) -> None:
-        """Have trainer.global_step count a step that was not taken through Lightning's optimiser."""
-        progress = self.trainer.fit_loop.epoch_loop.manual_optimization.optim_step_progress
-        progress.increment_ready()
-        progress.increment_completed()
+        return terms.loss.sum() * (self.trainer.world_size / total)
 
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
-        if self._pending is None:
+        if not self._is_logged:
             return
-        norm = self._gradient_norm().item()
-        scaler: Any = getattr(self.trainer.precision_plugin, "scaler", None)
-        # In half precision the loss is scaled up, and a fused optimiser itself takes the scale out again.
-        if scaler is not None and getattr(optimizer, "_step_supports_amp_scaling", False):
-            norm /= scaler.get_scale()
-        self._log_pending(norm, step=self.trainer.global_step + 1)  # the step under way is counted once it is done
-
-    def _log_pending(self, norm: float, step: int) -> None:
-        assert self._pending is not None
+        gradients = [p.grad for p in self.parameters() if p.grad is not None]
+        norm = torch.stack([torch.linalg.vector_norm(gradient) for gradient in gradients]).norm().item()
+        norm /= gradient_scale(self.trainer, optimizer)
         self._gradient_norms.append(norm)
-        self._to_loggers(self._pending | {"within_epoch/gradient_norm": norm}, step)
-        self._pending = None
+        self._log({"train/gradient_norm_step": norm})
 
     def on_train_epoch_end(self) -> None:
-        self._report("train", self._epoch_sums / self._epoch_images)
-        norms = self._gradient_norms
-        values = {"gradient_norm": sum(norms) / len(norms), "lr": self._lr(), **self._in_force(self._epochs_done())}
-        self._publish({f"train/{name}": value for name, value in values.items()})
+        if self._sums.is_pending:  # trainer.max_steps or max_time ended the epoch early
+            self._collect_sums()
+        values = self._named(self._sums.total / self._sums.images)
+        values |= {"lr": self.trainer.optimizers[0].param_groups[0]["lr"], **self._schedule_values(self._epochs_done())}
+        if self._gradient_norms:
+            values["gradient_norm"] = sum(self._gradient_norms) / len(self._gradient_norms)
+        values = {f"train/{name}": value for name, value in values.items()}
+        self._log(values, logger=False)
+        # Lightning itself passes an epoch's values to the loggers after its checkpoint is saved: a run that was killed
+        # in between would go on without them.
+        for logger in self.trainer.loggers:
+            logger.log_metrics(values, step=self.global_step - 1)
 
-    def _close_window(self, batch_idx: int) -> None:
-        """Look at the losses since the last look: add them to the epoch's, log their mean, stop if one is NaN."""
-        rows, images = self._window.take(self.trainer.strategy)
-        bad = (~rows[:, 0].isfinite()).nonzero()
+    @property
+    def images_in_epoch(self) -> int:
+        """Images trained on in the present epoch, over all processes, as far as their losses have been collected."""
+        return self._sums.images
+
+    def _start_epoch(self) -> None:
+        self._sums = TermSums()
+        self._gradient_norms: list[float] = []  # of the steps that are logged
+        self._is_logged = False
+
+    def _collect_sums(self) -> list[float]:
+        """Means of loss, reconstruction and KL since the last call.
+
+        Raises:
+            TrainingDiverged: a loss was not a finite number.
+        """
+        first = self._sums.steps + 1
+        steps, images = self._sums.collect(self.trainer.strategy)
+        bad = (~steps[:, 0].isfinite()).nonzero()
         if len(bad):
-            step = batch_idx + 1 - len(rows) + int(bad[0])
             raise TrainingDiverged(
-                f"the loss was not a finite number at epoch {self.current_epoch + 1}, step {step + 1} of "
-                f"{self.steps_in_epoch}; training stopped there. A lower lr (now {self._lr():g}) usually helps."
+                f"the loss was not a finite number at epoch {self.current_epoch + 1}, step {first + int(bad[0])} of "
+                f"{self.trainer.num_training_batches}; training stopped there. A lower lr (now {self.lr:g}) usually "
+                "helps."
             )
-        self._epoch_sums += rows.sum(dim=0)
-        self._epoch_images += images
-        loss, reconstruction, kl = (rows.sum(dim=0) / images).tolist()
-        self.latest_loss = loss
-        values = {
-            "loss": loss,
-            "reconstruction": reconstruction,
-            "kl": kl,
-            **self._in_force(self._epochs_done(batch_idx)),
-        }
-        self._pending = {f"within_epoch/{name}": value for name, value in values.items()}
-
-    def _gradient_norm(self) -> Tensor:
-        """Euclidean norm of the gradients that the parameters hold, all together, ()."""
-        gradients = [p.grad for p in self.parameters() if p.grad is not None]
-        return torch.stack([torch.linalg.vector_norm(gradient) for gradient in gradients]).norm()
-
-    def _in_force(self, epoch: float) -> dict[str, float]:
-        """What the objective's schedules have come to."""
-        in_force = getattr(self.objective, "in_force", None)
-        return in_force(epoch) if in_force is not None else {}
+        return (steps.sum(dim=0) / images).tolist()
 
     # Evaluation
 
     def on_validation_epoch_start(self) -> None:
-        self._start_evaluation()
-
-    def on_test_epoch_start(self) -> None:
-        self._start_evaluation()
-
-    def validation_step(self, stretch: Stretch, batch_idx: int) -> None:
-        self._evaluate(stretch)
-
-    def test_step(self, stretch: Stretch, batch_idx: int) -> None:
-        self._evaluate(stretch)
-
-    def on_validation_epoch_end(self) -> None:
-        self._report_evaluation("val")
-
-    def on_test_epoch_end(self) -> None:
-        self._report_evaluation("test")
-
-    def _start_evaluation(self) -> None:
         # The same draws at every evaluation of every run, on whatever device: differences are the model's.
         self._generator = torch.Generator().manual_seed(EVALUATION_SEED)
-        self._sums = torch.zeros(3, dtype=torch.float64)
-        self._images = 0
-        self._means: list[Tensor] = []
+        self._variance = LatentVariance()
 
-    def _evaluate(self, stretch: Stretch) -> None:
-        for batch in stretch:
-            vae = self.vae.given(batch.labels)
-            terms = self.objective(vae, batch.images, self._epochs_done(), self._noise(batch, self._generator))
-            self._sums += torch.stack([term.sum() for term in terms]).cpu().double()
-            self._images += batch.total
-            noise, means = self._noise(batch), vae.encode(batch.images).mean
-            rows = means.new_zeros(batch.total, means.shape[1])  # zero where other processes have their images
-            rows[noise.rank :: noise.world_size] = means
-            self._means.append(rows)
+    def validation_step(self, batch: Any, batch_idx: int) -> None:
+        self._evaluate(batch, "val")
 
-    def _report_evaluation(self, split: str) -> None:
-        sums = self._sums.to(self.device, torch.float32 if self.device.type == "mps" else torch.float64)
-        self._report(split, self.trainer.strategy.reduce(sums, reduce_op="sum").cpu() / self._images)
-        means = self.trainer.strategy.reduce(torch.cat(self._means), reduce_op="sum")
-        self._publish({f"{split}/active_units": float(metrics.active_units(means.cpu()))})
+    def on_validation_epoch_end(self) -> None:
+        self._log_active_units("val")
+
+    on_test_epoch_start = on_validation_epoch_start
+
+    def test_step(self, batch: Any, batch_idx: int) -> None:
+        self._evaluate(batch, "test")
+
+    def on_test_epoch_end(self) -> None:
+        self._log_active_units("test")
+
+    def predict_step(self, batch: Any, batch_idx: int) -> Tensor:
+        """Reconstructions of a batch, (n, channels, height, width) in [0, 1]."""
+        images, labels, _ = self._unpack(batch)
+        return self(images, labels)
+
+    def _evaluate(self, batch: Any, split: str) -> None:
+        images, labels, total = self._unpack(batch)
+        terms = self.terms(images, labels, self._epochs_done(), self._noise(total, self._generator))
+        # A process may have no image of a small last batch.
+        values = self._named(torch.stack(terms).cpu().double().sum(dim=1) / max(1, len(images)))
+        self._log({f"{split}/{name}": value for name, value in values.items()}, batch_size=len(images))
+        self._variance.add(self.vae.encode(images, labels).mean)
+
+    def _log_active_units(self, split: str) -> None:
+        variance = self._variance.compute(self.trainer.strategy)
+        self._log({f"{split}/active_units": float((variance > metrics.ACTIVE_VARIANCE).sum())})
 
     # Both
 
-    def _epochs_done(self, batch_idx: int | None = None) -> float:
-        """Epochs trained so far, as a fraction while one is under way."""
-        if batch_idx is None:
-            # Just before that moment, since a schedule that begins again each epoch would have begun again.
-            return math.nextafter(self.trainer.global_step / self.steps_in_epoch, 0.0)
-        return self.current_epoch + batch_idx / self.steps_in_epoch
+    def _unpack(self, batch: Any) -> tuple[Tensor, Tensor | None, int]:
+        """Images in [0, 1], labels, and the number of images in the whole batch, over all processes."""
+        images, labels = (batch, None) if isinstance(batch, Tensor) else batch
+        total = getattr(batch, "total", len(images) * self.trainer.world_size)
+        unit = to_unit(images) if images.dtype == torch.uint8 else images
+        return unit.to(self.dtype), labels, total
 
-    def _steps_per_epoch(self) -> int:
-        return self.trainer.datamodule.steps_per_epoch  # type: ignore[attr-defined]
+    def _noise(self, total: int, generator: torch.Generator | None = None) -> Noise:
+        return Noise(total, self.global_rank, self.trainer.world_size, generator)
 
-    def _noise(self, batch: Batch, generator: torch.Generator | None = None) -> Noise:
-        return Noise(batch.total, self.trainer.global_rank, self.trainer.world_size, generator)
+    def _steps_per_epoch(self) -> float:
+        _ = self.trainer.estimated_stepping_batches  # has the trainer count its batches
+        return math.ceil(self.trainer.num_training_batches / self.trainer.accumulate_grad_batches)
 
-    def _report(self, split: str, means: Tensor) -> None:
+    def _epochs_done(self) -> float:
+        """Epochs trained so far, just before that moment: a schedule that repeats would have started again at it."""
+        batches = self.trainer.num_training_batches or math.inf
+        return math.nextafter(self.global_step * self.trainer.accumulate_grad_batches / batches, 0.0)
+
+    def _schedule_values(self, epoch: float) -> dict[str, float]:
+        values = getattr(self.objective, "schedule_values", None)
+        return values(epoch) if values is not None else {}
+
+    def _log(self, values: Mapping[str, float], **options: Any) -> None:
+        """Log values in double precision; floats would become single."""
+        distributed = self.trainer.world_size > 1
+        device = self.device if distributed else None  # the processes average what they log
+        tensors = {k: torch.tensor(v, dtype=torch.float64, device=device) for k, v in values.items()}
+        self.log_dict(tensors, sync_dist=distributed, **options)
+
+    @staticmethod
+    def _named(means: Tensor) -> dict[str, float]:
         loss, reconstruction, kl = means.tolist()
-        values = {
-            "loss": loss,
-            "elbo": metrics.elbo(reconstruction, kl),
-            "reconstruction": reconstruction,
-            "kl": kl,
-        }
-        self._publish({f"{split}/{name}": value for name, value in values.items()})
-
-    def _publish(self, values: dict[str, float]) -> None:
-        # To callbacks only: the Recorder passes them on to the loggers, with the checkpoint they belong to. All
-        # processes hold the same values already; sync_dist is how Lightning wants to be told that this is meant.
-        self.results |= values
-        self.log_dict(values, logger=False, sync_dist=self.trainer.world_size > 1)
-
-    def _lr(self) -> float:
-        return self.trainer.optimizers[0].param_groups[0]["lr"]
-
-    def _to_loggers(self, values: dict[str, float], step: int) -> None:
-        for logger in self.trainer.loggers:
-            logger.log_metrics(values, step=step)
-
-
-def sums(terms: Terms) -> Tensor:
-    """Of each term over the images, (3,), without its gradient."""
-    return torch.stack(terms).detach().sum(dim=1)
-
-
-class TermSums:
-    """Sums of the terms of up to `size` steps, kept on the device until they are looked at."""
-
-    def __init__(self, size: int, device: torch.device) -> None:
-        self.rows = torch.zeros(size, 3, device=device)
-        self.filled = 0
-        self.images = 0
-
-    @property
-    def full(self) -> bool:
-        return self.filled == len(self.rows)
-
-    def add(self, row: Tensor, images: int) -> None:
-        """Take in one step's sums (3,); `images` is the size of the whole batch."""
-        self.rows[self.filled] = row
-        self.filled += 1
-        self.images += images
-
-    def take(self, strategy: pl.strategies.Strategy) -> tuple[Tensor, int]:
-        """The sums of each step over all processes, (steps, 3) float64 on the CPU, and the images; then empty."""
-        rows = strategy.reduce(self.rows[: self.filled], reduce_op="sum").cpu().double()
-        images = self.images
-        self.filled = self.images = 0
-        return rows, images
+        return {"loss": loss, "elbo": metrics.elbo(reconstruction, kl), "reconstruction": reconstruction, "kl": kl}

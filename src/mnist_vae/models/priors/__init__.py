@@ -4,6 +4,6 @@ from mnist_vae.models.priors.base import Prior
 from mnist_vae.models.priors.flow import Flow
 from mnist_vae.models.priors.mixture import Mixture
 from mnist_vae.models.priors.standard_normal import StandardNormal
-from mnist_vae.models.priors.vamp import Vamp
+from mnist_vae.models.priors.vamp import VampPrior
 
-__all__ = ["Flow", "Mixture", "Prior", "StandardNormal", "Vamp"]
+__all__ = ["Flow", "Mixture", "Prior", "StandardNormal", "VampPrior"]

@@ -13,7 +13,7 @@ from mnist_vae.models.priors.base import Prior, check_counts
 from mnist_vae.models.priors.mixture_density import log_mixture, sample_mixture
 
 
-class Vamp(Prior):
+class VampPrior(Prior):
     """p(z) = 1/K sum_k q(z|u_k), with learned pseudo-inputs u_k: Tomczak & Welling (2018), equations 9 and 10.
 
     Args:
@@ -57,11 +57,11 @@ class Vamp(Prior):
         if self._fixed is not None:
             return self._fixed
         if self._encode is None:
-            raise ValueError("a Vamp prior is made of a VAE's posteriors: build the VAE with it, or call bind, first")
+            raise ValueError("a VampPrior needs a VAE's encoder: build the VAE with it, or call bind, first")
         # Mixed precision stays on for the encoder, so that u_k is encoded just as an image is.
         return self._encode(self.pseudo_inputs)
 
-    def fixed(self) -> "Vamp":
+    def fixed(self) -> "VampPrior":
         known = copy.copy(self)
         known._fixed = mapped(self.components, Tensor.detach)
         return known

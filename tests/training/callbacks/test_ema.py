@@ -4,9 +4,8 @@ import pytest
 import pytorch_lightning as pl
 import torch
 
-from mnist_vae.objectives import ELBO
 from mnist_vae.runs.load import open_run
-from mnist_vae.training.ema import ExponentialAverage
+from mnist_vae.training.callbacks.ema import ExponentialAverage
 from mnist_vae.training.module import VAEModule
 from mnist_vae.training.train import train
 from tests.conftest import TINY, composed
@@ -16,17 +15,12 @@ from tests.training.test_module import fit
 @pytest.mark.parametrize("decay", [0.0, 0.6])
 def test_the_average_is_the_recursion(decay: float) -> None:
     seen: list[torch.Tensor] = []  # the weights after each step
-    average = ExponentialAverage(decay)
 
     class Watch(pl.Callback):
-        def on_before_optimizer_step(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *_: object) -> None:
-            if trainer.global_step > 0:
-                seen.append(next(pl_module.parameters()).detach().clone())
-
-        def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *_: object) -> None:
             seen.append(next(pl_module.parameters()).detach().clone())
 
-    _, net, _ = fit(ELBO(), max_epochs=2, callbacks=[Watch(), average])
+    _, net = fit(Watch(), ExponentialAverage(decay), max_epochs=2)
     expected = seen[0]
     assert len(seen) == 10
     for step, weights in enumerate(seen[1:], start=1):
