@@ -1,33 +1,41 @@
-"""Print the script that a sweep with launcher=slurm would submit; nothing is submitted, and no cluster is needed.
+"""Print the sbatch script of a sweep with launcher=slurm, without submitting it; no cluster is needed.
 
-python scripts/sbatch.py model=mlp,conv latent_dim=2,8 hydra.launcher.partition=gpu
+    python scripts/sbatch.py model=mlp,conv latent_dim=2,8 hydra.launcher.partition=gpu
 
-takes what train.py takes after -m.
+The arguments are those of `python train.py -m`.
 """
 
+import os
 import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from hydra import compose, initialize_config_dir
-from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig, OmegaConf
 
 from mnist_vae.cli import entry
 from mnist_vae.config import checks
-from mnist_vae.config.error_messages import CONFIGS
+from mnist_vae.config.schema import CONFIGS
+from mnist_vae.utils.compat import BasicSweeper, sbatch_script
 from mnist_vae.utils.errors import SettingsError
 
-# What submitit calls by the same name on every kind of cluster.
+# Parameters that submitit has on every kind of cluster; the others take the prefix slurm_.
 COMMON = {"timeout_min", "cpus_per_task", "gpus_per_node", "tasks_per_node", "mem_gb", "nodes", "name"}
 COMMON |= {"stderr_to_stdout"}
 
 
 def script(words: list[str]) -> str:
-    """The text that sbatch would be given.
+    """Compose the sweep and return its sbatch script.
+
+    Args:
+        words: command-line overrides.
 
     Raises:
-        SettingsError: submitit is not installed.
+        SettingsError: an override is not valid, the sweep is a search, or submitit is not installed.
     """
     words = [word for word in words if word not in ("-m", "--multirun")]
     parser = OverridesParser.create()
@@ -46,22 +54,31 @@ def script(words: list[str]) -> str:
 
 
 def _text(cfg: DictConfig, jobs: int) -> str:
+    """Text of the sbatch script for an array of `jobs` jobs."""
     try:
         from submitit.auto.auto import AutoExecutor
-        from submitit.slurm import slurm as submitit_slurm
     except ModuleNotFoundError as error:
         raise SettingsError('this needs submitit; install it by: pip install -e ".[submitit]"') from error
-    # It would ask whether this machine has srun.
-    on_any_machine: Any = classmethod(lambda cls: 1)
-    submitit_slurm.SlurmExecutor.affinity = on_any_machine  # type: ignore[method-assign]
     launcher: Any = OmegaConf.to_container(cfg.hydra.launcher, resolve=True)
     folder = launcher.pop("submitit_folder")
     launcher.pop("_target_")
-    executor = AutoExecutor(folder, cluster="slurm", slurm_max_num_timeout=launcher.pop("max_num_timeout"))
+    with _srun_on_path():
+        executor = AutoExecutor(folder, cluster="slurm", slurm_max_num_timeout=launcher.pop("max_num_timeout"))
     executor.update_parameters(**{key if key in COMMON else f"slurm_{key}": value for key, value in launcher.items()})
-    slurm: Any = executor._executor
-    slurm.parameters["map_count"] = jobs
-    return slurm._make_submission_file_text(slurm._submitit_command_str, "sweep")
+    return sbatch_script(executor, jobs)
+
+
+@contextmanager
+def _srun_on_path() -> Iterator[None]:
+    """Put a stand-in for srun on PATH: submitit makes no executor where there is none, and here nothing is run."""
+    before = os.environ.get("PATH", "")
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder, "srun").touch(0o755)
+        os.environ["PATH"] = os.pathsep.join([before, folder])
+        try:
+            yield
+        finally:
+            os.environ["PATH"] = before
 
 
 def main() -> None:

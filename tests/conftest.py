@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import pytest
 from hydra import compose, initialize_config_dir
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf, open_dict
 
 from mnist_vae.cli import entry
 from mnist_vae.config import error_messages, schema
@@ -25,6 +25,17 @@ def composed(*overrides: str) -> DictConfig:
     """The config that `python train.py <overrides>` would run."""
     with initialize_config_dir(str(ROOT / "configs"), version_base="1.3"):
         return compose("train", overrides=list(overrides))
+
+
+def composed_with_hydra(*overrides: str) -> tuple[DictConfig, DictConfig]:
+    """The same config, and Hydra's own."""
+    with initialize_config_dir(str(ROOT / "configs"), version_base="1.3"):
+        cfg = compose("train", overrides=list(overrides), return_hydra_config=True)
+    OmegaConf.set_readonly(cfg, False)
+    hydra = cfg.hydra
+    with open_dict(cfg):
+        del cfg["hydra"]
+    return cfg, hydra
 
 
 TINY = ("data=digits", "model.hidden_dims=[16]", "latent_dim=3", "max_epochs=2", "accelerator=cpu")

@@ -12,6 +12,16 @@ MODELS: dict[str, dict[str, Any]] = {
 }
 
 
+# What Hydra notes of a run with the defaults.
+CHOICES = {
+    "model": "mlp",
+    "data": "mnist",
+    "objective": "elbo",
+    "likelihood": "bernoulli",
+    "logger": "tensorboard",
+}
+
+
 def config(
     latent_dim: int = 2,
     beta: float = 1.0,
@@ -43,6 +53,8 @@ def make_run(folder: Path, elbo: float | None = None, kl: float = 10.0, typed: b
     cfg = config(**settings)
     (hydra / "config.yaml").write_text(yaml.safe_dump(cfg, sort_keys=False))
     if typed:
+        choices = CHOICES | {group: settings[group] for group in CHOICES if group in settings}
+        (hydra / "hydra.yaml").write_text(yaml.safe_dump({"hydra": {"runtime": {"choices": choices}}}))
         overrides = [f"{key}={value}" for key, value in settings.items()]
         (hydra / "overrides.yaml").write_text(yaml.safe_dump(overrides))
     (folder / "metrics.csv").write_text("epoch,seconds,val/elbo\n1,2.5,-150\n2,2.5,-140\n")

@@ -7,7 +7,7 @@ from mnist_vae.config import checks, hparams
 from mnist_vae.data.binarize import Binarize
 from mnist_vae.data.datamodule import check_batch_size
 from mnist_vae.utils.errors import SettingsError
-from tests.conftest import ROOT, composed
+from tests.conftest import ROOT, composed, composed_with_hydra
 
 CHOICES = [
     f"{file.parent.name}={file.stem}"
@@ -97,8 +97,8 @@ def test_every_choice_says_what_it_is(file: Path) -> None:
 def test_the_headline_tells_runs_apart() -> None:
     typed = ["model=conv", "model.channels=[4,8]", "lr=0.01", "objective.warmup_epochs=2", "data.binarize=dynamic"]
     typed += ["experiment=quickstart", "logger=csv", "data.root=/x"]
-    cfg = composed(*typed)
-    assert hparams.headline(cfg, typed) == {
+    cfg, hydra = composed_with_hydra(*typed)
+    assert hparams.headline(cfg, hparams.choices_made(hydra), typed) == {
         "model": "conv",
         "data": "digits",
         "latent_dim": 10,
@@ -111,4 +111,5 @@ def test_the_headline_tells_runs_apart() -> None:
         "experiment": "quickstart",
         "logger": "csv",
     }
-    assert hparams.headline(composed("objective.beta=4"))["beta"] == 4
+    without_hydra = hparams.headline(composed("objective.beta=4"), {})
+    assert without_hydra["beta"] == 4 and without_hydra["model"] == "MLP"

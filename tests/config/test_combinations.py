@@ -16,7 +16,7 @@ from mnist_vae.data.images import to_unit
 from mnist_vae.training.train import train
 from mnist_vae.utils.errors import SettingsError
 from mnist_vae.utils.seeding import Noise
-from tests.conftest import ROOT, composed
+from tests.conftest import ROOT, composed, composed_with_hydra
 
 BATCH, IMAGES = 128, 1437  # of one epoch
 SMALL = {
@@ -64,7 +64,7 @@ def train_one_epoch(cfg: DictConfig) -> None:
     torch.manual_seed(0)
     vae = build_vae(cfg, (1, *images.shape[2:]), classes=10)
     objective = build_objective(cfg, train_size=len(images))
-    check_combination(cfg, vae, objective)
+    check_combination(cfg, {}, vae, objective)
     optimizer = torch.optim.Adam(vae.parameters(), cfg.lr)
     start = {name: parameter.detach().clone() for name, parameter in vae.named_parameters()}
 
@@ -120,7 +120,7 @@ NONSENSE = [
     (("objective=mmd", "beta=0.5"), "objective=mmd has no beta"),
     (("objective.free_bits=0.1", "prior=mixture"), "objective.free_bits=0.1 with prior=mixture"),
     (("objective.free_bits=0.1", "posterior=full_covariance"), "and posterior=full_covariance"),
-    (("objective=mmd", "prior=flow"), "objective.kl_weight=0 with prior=flow: only the KL term teaches a prior"),
+    (("objective=mmd", "prior=flow"), "objective.kl_weight=0 with prior=flow: only the KL term trains a prior"),
     (("objective=beta_tcvae", "batch_size=1"), "batch_size=1: objective=beta_tcvae compares"),
     (("prior=vamp", "conditional=true"), "prior=vamp with conditional=true"),
     (("schedule=cosine", "schedule.warmup_epochs=2"), "schedule: warmup_epochs is 2"),
@@ -133,7 +133,8 @@ NONSENSE = [
 @pytest.mark.parametrize(("overrides", "message"), NONSENSE, ids=lambda value: "_".join(value))
 def test_what_makes_no_sense_is_refused_with_the_reason(overrides: tuple[str, ...], message: str, tmp_path) -> None:
     with pytest.raises(SettingsError, match=message):
-        train(composed("data=digits", "accelerator=cpu", "max_epochs=2", *overrides), tmp_path / "run")
+        cfg, hydra = composed_with_hydra("data=digits", "accelerator=cpu", "max_epochs=2", *overrides)
+        train(cfg, tmp_path / "run", hydra)
     assert not (tmp_path / "run").exists()
 
 
@@ -141,11 +142,12 @@ def test_what_makes_no_sense_is_refused_with_the_reason(overrides: tuple[str, ..
     "overrides", [("objective=beta_tcvae",), ("objective=mmd",), ("objective=capacity",), ("objective.free_bits=0.1",)]
 )
 def test_objectives_of_whole_batches_are_refused_in_several_processes(overrides: tuple[str, ...], tmp_path) -> None:
-    cfg = composed("data=digits", "accelerator=ddp_cpu", *overrides)
-    with pytest.raises(SettingsError, match="in 2 processes: it is of a batch as a whole"):
-        train(cfg, tmp_path / "run")
+    cfg, hydra = composed_with_hydra("data=digits", "accelerator=ddp_cpu", *overrides)
+    name = hydra.runtime.choices.objective
+    with pytest.raises(SettingsError, match=f"objective={name} in 2 processes: it needs the whole batch"):
+        train(cfg, tmp_path / "run", hydra)
     assert not (tmp_path / "run").exists()
-    check_processes(cfg, build_objective(cfg, 100), 1)
+    check_processes(cfg, {}, build_objective(cfg, 100), 1)
 
 
 @pytest.mark.slow

@@ -6,9 +6,16 @@ import pytest
 from omegaconf import OmegaConf
 
 from mnist_vae.sweeps.varied import experiment_of, settings_of, varied_keys, written
-from tests.synthetic import config
+from tests.synthetic import CHOICES, config
 
 Jobs = list[tuple[dict[str, Any], list[str]]]
+
+
+def made(changes: dict[str, Any], overrides: list[str]) -> dict[str, str]:
+    """The choices that Hydra would have noted."""
+    typed = dict(override.lstrip("+").split("=", 1) for override in overrides)
+    chosen = {group: str(changes.get(group, default)) for group, default in CHOICES.items()}
+    return chosen | {group: typed[group] for group in CHOICES if group in typed}
 
 
 def keys(jobs: Jobs) -> list[str]:
@@ -19,7 +26,7 @@ def keys(jobs: Jobs) -> list[str]:
         for key, value in changes.items():
             if "." in key:
                 OmegaConf.update(cfg, key, value, force_add=True)
-        read.append((settings_of(cfg, overrides), overrides, experiment_of(cfg)))
+        read.append((settings_of(cfg, overrides, made(changes, overrides)), overrides, experiment_of(cfg)))
     return varied_keys(read)
 
 
@@ -46,7 +53,8 @@ def keys(jobs: Jobs) -> list[str]:
         ([({"beta": 1}, ["seed=0"]), ({"beta": 4}, ["seed=0"])], ["beta"]),
         ([({"model": "mlp", "seed": 0}, ["seed=0"]), ({"model": "conv", "seed": 1}, ["seed=1"])], ["seed", "model"]),
         # A group typed for one run only, and nothing that differs in it.
-        ([({}, ["logger=csv"]), ({"beta": 2}, ["beta=2"])], ["beta"]),
+        ([({}, ["logger=csv"]), ({"beta": 2}, ["beta=2"])], ["logger", "beta"]),
+        ([({}, ["logger=tensorboard"]), ({"beta": 2}, ["beta=2"])], ["beta"]),
         ([({}, []), ({}, ["experiment=notebook"])], ["experiment"]),
         # Each trial of a search that stops trials early has a number there.
         (
@@ -66,13 +74,14 @@ def test_keys_that_tell_jobs_apart(jobs: Jobs, expected: list[str]) -> None:
 
 def test_two_choices_of_the_same_class_keep_their_names() -> None:
     small = OmegaConf.create(config())
-    assert settings_of(small, ["model=small"])["model"] == "small" and settings_of(small, [])["model"] == "mlp"
-    assert settings_of(small, ["model=small"])["model.hidden_dims"] == [400]
+    assert settings_of(small, ["model=small"], {"model": "small"})["model"] == "small"
+    assert settings_of(small, [], {})["model"] == "MLP"  # without Hydra, the class
+    assert settings_of(small, ["model=small"], {"model": "small"})["model.hidden_dims"] == [400]
 
 
 def test_numbers_of_a_job_that_has_not_begun_are_those_of_one_that_has() -> None:
     typed = ["beta=1", "lr=1e-3", "+model.hidden_dims=[400,200]", "model=mlp", "~callbacks", "objective.beta=${beta}"]
-    settings = settings_of(None, typed)
+    settings = settings_of(None, typed, {})
     assert settings == {
         "beta": 1,
         "lr": 1e-3,
@@ -81,7 +90,7 @@ def test_numbers_of_a_job_that_has_not_begun_are_those_of_one_that_has() -> None
         "objective.beta": "${beta}",
     }
     begun = OmegaConf.create(config(beta=1))
-    jobs = [(settings_of(begun, ["beta=1"]), ["beta=1"], experiment_of(begun)), (settings, ["beta=1"], None)]
+    jobs = [(settings_of(begun, ["beta=1"], CHOICES), ["beta=1"], experiment_of(begun)), (settings, ["beta=1"], None)]
     assert varied_keys(jobs) == []
 
 

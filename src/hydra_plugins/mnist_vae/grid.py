@@ -2,8 +2,9 @@
 
 from typing import Any
 
-from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.override_parser.overrides_parser import OverridesParser
+
+from mnist_vae.utils.compat import BasicSweeper
 
 
 class GridSweeper(BasicSweeper):

@@ -2,22 +2,23 @@
 
 from typing import Any
 
-from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig
+
+from mnist_vae.utils.compat import BasicSweeper
 
 
 class SearchSweeper(BasicSweeper):
     """Draws the values of each job from Optuna, which learns from the jobs before.
 
     Hydra's own plugin for Optuna needs a version of it from 2021, keeps going with no trial that failed, and can't
-    stop a hopeless one early; so this is one of ours, for the present Optuna.
+    stop one early; so this project has its own, for the present Optuna.
 
     Args:
         n_trials: how many jobs in all, those of earlier commands in the same folder included.
         parallel: how many at once; null for as many as joblib has processes, else one.
-        metric: what is to be large or small at the end of a run; with data held out, val/elbo.
-        direction: maximize or minimize.
+        metric: what is to be large or small at the end of a run; by default the metric that chooses the best epoch.
+        direction: max or min, or Optuna's maximize or minimize.
         sampler, pruner: Optuna's, by `_target_` and arguments; null for the pruner to stop none early.
         params: what to search, as on the command line.
     """
@@ -26,7 +27,7 @@ class SearchSweeper(BasicSweeper):
         self,
         n_trials: int,
         parallel: int | None,
-        metric: str,
+        metric: str | None,
         direction: str,
         sampler: DictConfig,
         pruner: DictConfig | None,

@@ -1,4 +1,4 @@
-"""The front door's manners: every error is one sentence on stderr and a non-zero exit code."""
+"""Command-line entry: start a run or a tool; every error is one sentence on stderr and a non-zero exit code."""
 
 import importlib
 import logging
@@ -8,7 +8,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
-from hydra.core.config_store import ConfigStore
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig
@@ -17,15 +16,14 @@ from mnist_vae.cli.options import parse, usage
 from mnist_vae.config import checks, schema
 from mnist_vae.config.error_messages import FULL_ERROR, describe, sentence
 from mnist_vae.runs.folder import RunFolder
+from mnist_vae.sweeps import folder_name
 from mnist_vae.utils.errors import DataError, RunFolderError, SettingsError
 
 Options = TypeVar("Options")
-SENTENCES = "MNIST_VAE_SENTENCES"  # set for this process and its workers while errors are told in one sentence
+SENTENCES = "MNIST_VAE_SENTENCES"  # set for this process and its workers while errors are printed as one sentence
 
 schema.register()
-# Hydra copies this store for every group that --help lists, a hundred times; nothing changes what is in it, since
-# whatever is loaded from it is copied again.
-ConfigStore.__deepcopy__ = lambda self, memo: self  # type: ignore[attr-defined]
+folder_name.register()
 
 
 def run(main: Callable[[], Any]) -> None:
@@ -48,7 +46,7 @@ def run(main: Callable[[], Any]) -> None:
 
 
 def start(main: Callable[[Options], None], schema: type[Options], doc: str | None) -> None:
-    """Run a tool on the words of the command line: `--help`, or key=value; every error is told in one sentence."""
+    """Run a tool on the command line's words: `--help`, or key=value; every error is printed as one sentence."""
     words = sys.argv[1:]
     if {"--help", "-h"} & set(words):
         print(usage(schema, doc or ""))
@@ -61,8 +59,8 @@ def start(main: Callable[[Options], None], schema: type[Options], doc: str | Non
 def job(cfg: DictConfig, function: str) -> Any:
     """Call `function(cfg, folder, hydra)` for Hydra's present job.
 
-    A single run reports its own failure: at once, and without the traceback that nobody asked for. A job of a multirun
-    runs in a process of its own; see jobs.run_job.
+    A single run prints its own failure, without a traceback. A job of a multirun runs in a process of its own; see
+    sweeps.job.run_job.
 
     Args:
         function: its dotted name. It is imported only now, so that `--help` and `--cfg` need not wait for torch.
@@ -71,10 +69,12 @@ def job(cfg: DictConfig, function: str) -> Any:
     if hydra.mode == RunMode.MULTIRUN:
         from mnist_vae.sweeps.job import run_job
 
-        return run_job(function, cfg)
+        return run_job(function, schema.typed(cfg))
     folder = Path(hydra.runtime.output_dir)
     try:
-        checks.check(cfg)  # before the function's module imports torch: a wrong number is told at once
+        cfg = schema.typed(cfg)
+        checks.check_overrides(cfg, hydra.overrides.task)
+        checks.check(cfg)  # before the function's module imports torch: a wrong number is reported at once
         module, _, name = function.rpartition(".")
         return getattr(importlib.import_module(module), name)(cfg, folder, hydra)
     except KeyboardInterrupt:

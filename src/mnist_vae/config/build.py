@@ -18,15 +18,14 @@ from mnist_vae.models.vae import VAE
 from mnist_vae.utils.errors import SettingsError, first_line
 
 
-def build_vae(cfg: DictConfig, image_shape: tuple[int, int, int], classes: int = 0) -> VAE:
-    """The VAE that a config describes, with fresh weights from torch's global generator.
-
-    Only torch modules of this project or of torch itself are built, whether the config comes from the command
-    line or from somebody's run folder.
+def build_vae(cfg: DictConfig, image_shape: tuple[int, int, int], classes: int = 0, safely: bool = False) -> VAE:
+    """Build the VAE that a config describes, with initial weights from torch's global generator.
 
     Args:
         image_shape: (channels, height, width), from the data.
         classes: the data's number of labels, for a conditional VAE.
+        safely: accept only torch modules of this project or of torch itself; for a config that somebody else may have
+            written.
 
     Raises:
         SettingsError: a value of the groups model, posterior, likelihood or prior is wrong.
@@ -35,27 +34,28 @@ def build_vae(cfg: DictConfig, image_shape: tuple[int, int, int], classes: int =
     if cfg.conditional and not classes:
         raise ValueError("a conditional VAE needs the number of its labels")
     labels = classes if cfg.conditional else 0
-    likelihood = instantiate_safely("likelihood", cfg.likelihood, image_shape=image_shape)
-    prior = instantiate_safely("prior", cfg.prior, latent_dim=cfg.latent_dim, image_shape=image_shape)
-    network = instantiate_safely(
+    make = instantiate_safely if safely else instantiate
+    likelihood = make("likelihood", cfg.likelihood, image_shape=image_shape)
+    prior = make("prior", cfg.prior, latent_dim=cfg.latent_dim, image_shape=image_shape)
+    network = make(
         "model",
         cfg.model,
         image_shape=image_shape,
         latent_dim=cfg.latent_dim + labels,  # the decoder sees a label beside each code
         parameters_per_value=likelihood.parameters_per_value,
     )
-    posterior = instantiate_safely("posterior", cfg.posterior, features=network.features, latent_dim=cfg.latent_dim)
+    posterior = make("posterior", cfg.posterior, features=network.features, latent_dim=cfg.latent_dim)
     return VAE(network, likelihood, prior, posterior, labels)
 
 
 def build_data(cfg: DictConfig, safely: bool = False) -> ImageDataModule:
-    """The images that a config names, in memory.
+    """Load the images that a config names.
 
     Args:
         safely: accept only this project's own sources; for a config that somebody else may have written.
 
     Raises:
-        DataError: the images can't be had.
+        DataError: the images are not available.
         SettingsError: a value of the group data, or batch_size, is wrong.
     """
     make = instantiate_source_safely if safely else instantiate
@@ -65,7 +65,7 @@ def build_data(cfg: DictConfig, safely: bool = False) -> ImageDataModule:
 
 
 def build_objective(cfg: DictConfig, train_size: int) -> Callable[..., Any]:
-    """What the config's group objective names: (vae, x, labels, epoch, noise) -> Terms.
+    """Build the config's objective, a callable (vae, x, labels, epoch, noise) -> Terms.
 
     Args:
         train_size: training images.
@@ -78,10 +78,10 @@ def build_objective(cfg: DictConfig, train_size: int) -> Callable[..., Any]:
 
 
 def build_optimizer(cfg: DictConfig, parameters: Iterable[Tensor], lr: float | None = None) -> torch.optim.Optimizer:
-    """The optimiser that the config's group `optimizer` names.
+    """Build the config's optimiser.
 
     Args:
-        lr: takes the place of the group's own `lr`, where it has one.
+        lr: replaces the group's own `lr`, where it has one.
 
     Raises:
         SettingsError: a value of the group is wrong.
@@ -93,7 +93,7 @@ def build_optimizer(cfg: DictConfig, parameters: Iterable[Tensor], lr: float | N
 
 
 def build_lr_factor(cfg: DictConfig) -> Callable[[float], float]:
-    """The config's group `schedule` as a function: epochs trained (fractions count) -> factor of the learning rate.
+    """Build the config's schedule, a function: epochs trained (fractions count) -> factor of the learning rate.
 
     Raises:
         SettingsError: a value of the group is wrong.

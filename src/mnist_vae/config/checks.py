@@ -1,12 +1,21 @@
 """Checks on the values of a config. Imports nothing heavy."""
 
 import dataclasses
+from collections.abc import Iterable
 
 from omegaconf import DictConfig, OmegaConf
 
 from mnist_vae.config.schema import PRECISIONS
 from mnist_vae.utils.errors import SettingsError, unknown_key
 
+# Keys that take effect through an interpolation elsewhere.
+EFFECTIVE = {
+    "beta": "objective.beta",
+    "lr": "optimizer.lr",
+    "max_epochs": "trainer.max_epochs",
+    "data.root": "data.source.root",
+    "monitor": "callbacks.early_stopping.monitor",
+}
 MODES = ("max", "min")
 
 
@@ -52,6 +61,21 @@ def check(cfg: DictConfig) -> None:
     for group in ("trainer", "callbacks", "logger"):
         if not isinstance(cfg[group], DictConfig):
             raise SettingsError(f"{group}={cfg[group]}: it must be a mapping; {group}.name=value changes one entry.")
+
+
+def check_overrides(cfg: DictConfig, overrides: Iterable[str]) -> None:
+    """Raise SettingsError for a top-level key that was typed and has no effect.
+
+    In a config whose interpolations are resolved, such as a finished run's own, another key has a value of its own.
+    """
+    typed = {override.partition("=")[0].lstrip("+") for override in overrides}
+    for key, effective in EFFECTIVE.items():
+        used = OmegaConf.select(cfg, effective)
+        if key in typed and effective not in typed and used not in (None, OmegaConf.select(cfg, key)):
+            raise SettingsError(
+                f"{key}={OmegaConf.select(cfg, key)}: it has no effect, since {effective} has a value of its own here "
+                f"({used}); set {effective} as well."
+            )
 
 
 def _check_names(node: DictConfig, prefix: str) -> None:

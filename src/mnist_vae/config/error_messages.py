@@ -1,27 +1,26 @@
-"""How an error is told: in one sentence, whoever raised it."""
+"""Error messages: one sentence for every error, whichever library raised it."""
 
 import re
 import sys
 import traceback
-from pathlib import Path
 from typing import Any
 
 from hydra import compose, initialize_config_dir
 from hydra.errors import ConfigCompositionException, HydraException, MissingConfigException
-from omegaconf import DictConfig
+from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from mnist_vae.config.schema import CONFIGS
 from mnist_vae.utils.errors import UserError, first_line, unknown_key
 
-CONFIGS = Path(__file__).parents[3] / "configs"
 FULL_ERROR = "HYDRA_FULL_ERROR"
 
 
 def sentence(error: BaseException, see: str = f"set {FULL_ERROR}=1 to see where") -> str:
-    """What to tell the user about an error: which key, what is wrong, what would be right.
+    """One sentence on an error: which key, what is wrong, what would be right.
 
     Args:
-        see: where to find the traceback of an error that nobody expected.
+        see: where the traceback of an unexpected error can be found.
     """
     if isinstance(error, UserError):
         return str(error)
@@ -84,15 +83,14 @@ def _known_keys() -> list[str]:
             cfg = compose("train", overrides=choices)
         except Exception:  # the choices may be what is wrong
             cfg = compose("train")
-    return sorted({*groups, *_keys(cfg)})
+    return sorted({*groups, *_keys(OmegaConf.to_container(cfg))})
 
 
-def _keys(node: DictConfig, prefix: str = "") -> list[str]:
+def _keys(node: Any, prefix: str = "") -> list[str]:
     keys = []
-    for name in map(str, node):
+    for name, child in node.items():
         keys.append(f"{prefix}{name}")
-        child = node._get_node(name)
-        if isinstance(child, DictConfig) and not child._is_none():
+        if isinstance(child, dict):
             keys += _keys(child, f"{prefix}{name}.")
     return keys
 
@@ -102,7 +100,7 @@ def _one_line(error: BaseException) -> str:
 
 
 def describe(error: BaseException) -> dict[str, Any]:
-    """What failed.json says of an error, and whether the process it was raised in can be trusted with another job."""
+    """The content of failed.json for an error, and whether it was an expected one, which leaves its process usable."""
     return {
         "error": sentence(error, "its failed.json says where"),
         "type": type(error).__name__,

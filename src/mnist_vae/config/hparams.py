@@ -1,6 +1,6 @@
-"""What tells one experiment from another, by name."""
+"""Hyperparameters by which experiments are told apart, and the names of the choices made."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from enum import Enum
 from typing import Any
 
@@ -8,24 +8,41 @@ from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from mnist_vae.config.overrides import NOT_THE_EXPERIMENT
 
+Choices = Mapping[str, str]  # the choice made in each config group
 
-def choice(node: DictConfig) -> str:
-    """The short name of what a node's `_target_` names, such as mlp for mnist_vae.models.networks.mlp.MLP."""
-    return str(node["_target_"]).rpartition(".")[2].lower()
+
+def choices_made(hydra: Any) -> dict[str, str]:
+    """The choice made in each config group, from Hydra's `runtime.choices`; empty without Hydra.
+
+    Args:
+        hydra: the node `hydra` of a composed config, or None.
+    """
+    choices = {} if hydra is None else hydra["runtime"]["choices"]
+    names = {str(group): choice for group, choice in choices.items()}
+    return {group: _listed(choice) for group, choice in names.items() if choice is not None and "hydra" not in group}
+
+
+def _listed(choice: Any) -> str:
+    return f"[{','.join(map(str, choice))}]" if isinstance(choice, list | ListConfig) else str(choice)
+
+
+def choice(cfg: DictConfig, choices: Choices, group: str) -> str:
+    """The name of the choice made in a group; without Hydra, the name of the class that it configures."""
+    return choices.get(group) or str(cfg[group]["_target_"]).rpartition(".")[2]
 
 
 def beta_of(cfg: DictConfig) -> float:
-    """The weight of the KL term: the objective's own where it has one."""
+    """Weight of the KL term: the objective's own where it has one."""
     return float(cfg.objective.get("beta", cfg.beta))
 
 
-def headline(cfg: DictConfig, overrides: Iterable[str] = ()) -> dict[str, Any]:
-    """What tells one run from another: model, data, latent size, beta, seed, and whatever was set on the command line.
+def headline(cfg: DictConfig, choices: Choices, overrides: Iterable[str] = ()) -> dict[str, Any]:
+    """Model, data, latent size, beta, seed, and whatever was set on the command line.
 
     Args:
-        overrides: `key=value` as typed; keys that say where things lie, not what is done, are left out.
+        overrides: `key=value` as typed; keys that say where files are, not what is done, are left out.
     """
-    keys = {"model": choice(cfg.model), "data": cfg.data.name, "latent_dim": "", "beta": "", "seed": ""}
+    keys = {"model": choice(cfg, choices, "model"), "data": cfg.data.name, "latent_dim": "", "beta": "", "seed": ""}
     keys |= {key.lstrip("+~"): text for key, _, text in (override.partition("=") for override in overrides)}
     values: dict[str, Any] = {}
     for key, typed in keys.items():
@@ -34,14 +51,15 @@ def headline(cfg: DictConfig, overrides: Iterable[str] = ()) -> dict[str, Any]:
             value = value.name
         elif isinstance(value, ListConfig):
             value = str(list(value))
-        elif not isinstance(value, int | float | str):  # a group, or nothing that is left in the config
+        elif not isinstance(value, int | float | str):  # a group, or a key that is not in the config
             value = typed
         if key not in NOT_THE_EXPERIMENT and not key.startswith("hydra"):
             values[key] = value
     return values | {"beta": beta_of(cfg)}
 
 
-def title(cfg: DictConfig) -> str:
-    """What the run is, in a few words, for its figures."""
-    model = f"conditional {choice(cfg.model)}" if cfg.conditional else choice(cfg.model)
+def title(cfg: DictConfig, choices: Choices) -> str:
+    """A run's title in its figures."""
+    model = choice(cfg, choices, "model")
+    model = f"conditional {model}" if cfg.conditional else model
     return f"{model}, {cfg.latent_dim} latent dimensions, beta {beta_of(cfg):g}, on {cfg.data.name}"

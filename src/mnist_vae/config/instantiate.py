@@ -1,18 +1,20 @@
-"""Building the object that a config node names: `_target_` and its arguments, checked before they are used."""
+"""Build the object that a config node names: `_target_` and its arguments, checked before they are used."""
 
 import dataclasses
 import functools
-import importlib
 import inspect
+import pkgutil
 import typing
 from typing import Any
 
+import hydra.utils
+from hydra.errors import InstantiationException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException, ValidationError
 
 from mnist_vae.utils.errors import SettingsError, first_line, unknown_key
 
-# The classes that a saved run may name. A run folder can come from anyone; see loading.open_run.
+# The classes that a saved run may name. A run folder can come from anyone; see runs.load.open_run.
 SAFE_PACKAGES = (
     "mnist_vae.models.networks",
     "mnist_vae.models.likelihoods",
@@ -21,11 +23,35 @@ SAFE_PACKAGES = (
     "torch.nn.modules",
 )
 SAFE_SOURCES = ("mnist_vae.data",)
+OF_HYDRA = ("_target_", "_partial_", "_recursive_", "_convert_", "_args_")  # entries that are not arguments
+
+
+def instantiate(key: str, node: DictConfig, **given: Any) -> Any:
+    """Build the object that `node` describes by `hydra.utils.instantiate`: nested targets and `_partial_` work.
+
+    Args:
+        key: where the node stands in the config, for messages.
+        given: arguments that the program, not the config, supplies. Those that the target does not accept are left
+            out, so that e.g. a prior need not accept what only another prior needs.
+
+    Raises:
+        SettingsError: there is no such target, an argument is unknown, missing, of the wrong type, or refused by the
+            target itself.
+    """
+    target = locate(key, node)
+    configured = _configured(key, node, _arguments(key, target, node, given))
+    supplied = _accepted(target, given)
+    if node.get("_partial_"):
+        return functools.partial(configured, **supplied)
+    try:
+        return configured(**supplied)
+    except Exception as error:
+        raise SettingsError(f"{key}: {first_line(error)}.") from error
 
 
 def instantiate_callable(key: str, node: DictConfig, *later: str, **given: Any) -> Any:
-    """What `node` describes, to be called with the arguments `later`: an instance of its class, or its function
-    with the other arguments filled in.
+    """Build what is called with the arguments `later`: an instance of the node's class, or its function with all other
+    arguments filled in.
 
     Args:
         given: see `instantiate`.
@@ -35,32 +61,16 @@ def instantiate_callable(key: str, node: DictConfig, *later: str, **given: Any) 
     """
     target = locate(key, node)
     if inspect.isclass(target):
-        return _call(key, target, node, given)
+        return instantiate(key, node, **given)
     arguments = _arguments(key, target, node, dict.fromkeys(later) | given)
-    accepted = inspect.signature(target).parameters
-    return functools.partial(target, **arguments, **{name: given[name] for name in given if name in accepted})
-
-
-def instantiate(key: str, node: DictConfig, **given: Any) -> Any:
-    """The object that `node` describes: its `_target_` called with its other entries and with `given`.
-
-    Args:
-        key: where the node stands in the config, for messages.
-        given: arguments that the program, not the config, supplies. Those that the target does not take are
-            left out, so that e.g. a prior need not accept what only another prior needs.
-
-    Raises:
-        SettingsError: there is no such target, an argument is unknown, missing, of the wrong type, or refused
-            by the target itself.
-    """
-    return _call(key, locate(key, node), node, given)
+    return functools.partial(_configured(key, node, arguments), **_accepted(target, given))
 
 
 def instantiate_safely(key: str, node: DictConfig, **given: Any) -> Any:
     """As `instantiate`, but only for torch modules defined in SAFE_PACKAGES: nothing else is imported or called.
 
     Raises:
-        SettingsError: the target is anything else; otherwise as for `instantiate`.
+        SettingsError: the target is anything else, or an argument names a target; otherwise as for `instantiate`.
     """
     import torch
 
@@ -74,7 +84,7 @@ def instantiate_source_safely(key: str, node: DictConfig) -> Any:
     """As `instantiate`, but only for classes defined in SAFE_SOURCES.
 
     Raises:
-        SettingsError: the target is anything else; otherwise as for `instantiate`.
+        SettingsError: the target is anything else, or an argument names a target; otherwise as for `instantiate`.
     """
     return _call(key, _locate_safely(key, node, SAFE_SOURCES), node, {})
 
@@ -82,7 +92,7 @@ def instantiate_source_safely(key: str, node: DictConfig) -> Any:
 def _locate_safely(key: str, node: DictConfig, packages: tuple[str, ...]) -> type:
     if not any(_target(key, node).startswith(package + ".") for package in packages):
         raise _refusal(key, node, packages)
-    target = locate(key, node)
+    target = _resolve(key, node)
     module = getattr(target, "__module__", None) or ""
     # A name in a safe module can be an import from an unsafe one, so look at where the class was written.
     written_here = any(module == package or module.startswith(package + ".") for package in packages)
@@ -104,10 +114,16 @@ def locate(key: str, node: DictConfig) -> Any:
     Raises:
         SettingsError: there is none.
     """
+    target = _resolve(key, node)
+    if not callable(target):
+        raise SettingsError(f"{key}._target_={_target(key, node)}: it must be a class or a function.")
+    return target
+
+
+def _resolve(key: str, node: DictConfig) -> Any:
     name = _target(key, node)
-    module, _, attribute = name.rpartition(".")
     try:
-        return getattr(importlib.import_module(module), attribute)
+        return pkgutil.resolve_name(name)
     except (ImportError, AttributeError, ValueError) as error:
         raise SettingsError(f"{key}._target_={name}: nothing can be imported under that name ({error}).") from error
 
@@ -118,41 +134,75 @@ def _target(key: str, node: Any) -> str:
     return node["_target_"]
 
 
-def _call(key: str, target: Any, node: DictConfig, given: dict[str, Any]) -> Any:
-    arguments = _arguments(key, target, node, given)
-    accepted = inspect.signature(target).parameters
+def _configured(key: str, node: DictConfig, arguments: dict[str, Any]) -> Any:
+    """The target with these arguments filled in; what nested targets name is built.
+
+    Hydra does not get the arguments that the program supplies, since it would copy them.
+    """
     try:
-        return target(**arguments, **{name: value for name, value in given.items() if name in accepted})
+        return hydra.utils.instantiate(_plain(node) | arguments, _partial_=True, _convert_="all")
+    except InstantiationException as error:
+        raise SettingsError(f"{key}: {first_line(error.__cause__ or error)}.") from error
+
+
+def _call(key: str, target: Any, node: DictConfig, given: dict[str, Any]) -> Any:
+    """Call a safe target with the node's entries, none of which may name a target of its own."""
+    for name, value in _plain(node).items():
+        if name != "_target_" and _names_a_target(value):
+            raise SettingsError(f"{key}.{name}: here a _target_ within an argument is not allowed.")
+    arguments = _arguments(key, target, node, given)
+    try:
+        return target(**arguments, **_accepted(target, given))
     except Exception as error:
         raise SettingsError(f"{key}: {first_line(error)}.") from error
 
 
+def _accepted(target: Any, given: dict[str, Any]) -> dict[str, Any]:
+    """Those of the given arguments that the target's signature names."""
+    parameters = inspect.signature(target).parameters
+    return {name: value for name, value in given.items() if name in parameters}
+
+
 def _arguments(key: str, target: Any, node: DictConfig, given: dict[str, Any]) -> dict[str, Any]:
     """The node's entries, checked against the target's signature, which `given` completes."""
-    accepted = inspect.signature(target).parameters
-    entries = OmegaConf.to_container(node, resolve=True)
-    assert isinstance(entries, dict)
-    arguments = {str(name): value for name, value in entries.items() if name != "_target_"}
-    configurable = [name for name in accepted if name not in given and name != "params"]
+    parameters = inspect.signature(target).parameters
+    arguments = {name: value for name, value in _plain(node).items() if name not in OF_HYDRA}
+    configurable = [name for name in parameters if name not in given and name != "params"]
+    takes_any = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
     for name in arguments:
-        if name not in configurable:
+        if name not in configurable and (name in given or not takes_any):
             raise SettingsError(unknown_key(f"{key}.{name}", [f"{key}.{other}" for other in configurable]))
     arguments = {name: _typed(key, target, name, value) for name, value in arguments.items()}
-    required = [n for n, p in accepted.items() if p.default is p.empty and p.kind is p.POSITIONAL_OR_KEYWORD]
-    missing = [f"{key}.{name}" for name in required if name not in arguments and name not in given]
-    if missing:
-        raise SettingsError(f"{', '.join(missing)}: not given, and {node.get('_target_')} needs it.")
+    if not (node.get("_partial_") or node.get("_args_")):
+        required = [n for n, p in parameters.items() if p.default is p.empty and p.kind is p.POSITIONAL_OR_KEYWORD]
+        missing = [f"{key}.{name}" for name in required if name not in arguments and name not in given]
+        if missing:
+            raise SettingsError(f"{', '.join(missing)}: not given, and {node.get('_target_')} needs it.")
     return arguments
+
+
+def _plain(node: DictConfig) -> dict[str, Any]:
+    entries: Any = OmegaConf.to_container(node, resolve=True)
+    return {str(name): value for name, value in entries.items()}
 
 
 def _typed(key: str, target: Any, name: str, value: Any) -> Any:
     """`value` as the type that the target's signature gives it, by OmegaConf's own rules of conversion."""
-    hints = typing.get_type_hints(target if not inspect.isclass(target) else target.__init__)
+    if _names_a_target(value):
+        return value  # it becomes an object, whose type its own target decides
     try:
+        hints = typing.get_type_hints(target if not inspect.isclass(target) else target.__init__)
         schema = OmegaConf.structured(dataclasses.make_dataclass("Argument", [(name, hints.get(name, Any))]))
-    except OmegaConfBaseException:
-        return value  # a type that OmegaConf has no word for, like torch's Union[float, Tensor]
+    except (OmegaConfBaseException, NameError, TypeError):
+        return value  # a type that OmegaConf does not know, like torch's Union[float, Tensor]
     try:
         return OmegaConf.to_container(OmegaConf.merge(schema, {name: value}))[name]  # type: ignore[index,call-overload]
     except ValidationError as error:
         raise SettingsError(f"{key}.{name}={value}: {first_line(error)}.") from error
+
+
+def _names_a_target(value: Any) -> bool:
+    """Whether plain data has a `_target_` in it, at any depth."""
+    if isinstance(value, dict):
+        return "_target_" in value or any(map(_names_a_target, value.values()))
+    return isinstance(value, list) and any(map(_names_a_target, value))

@@ -1,15 +1,20 @@
-"""Typed schema of the configuration, and the checks on its values. Imports nothing heavy."""
+"""Typed schema of the configuration, and what Hydra is given to compose it. Imports nothing heavy."""
 
 import os
 from dataclasses import dataclass, field
 from enum import Enum
+from pathlib import Path
 from typing import Any
 
+from hydra.conf import HydraConf
 from hydra.core.config_store import ConfigStore
-from omegaconf import MISSING, OmegaConf
+from omegaconf import MISSING, DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 
 from mnist_vae.data.binarize import Binarize
+from mnist_vae.utils.errors import SettingsError, first_line
 
+CONFIGS = Path(__file__).parents[3] / "configs"
 PRECISIONS = ("32-true", "bf16-mixed", "16-mixed")
 
 
@@ -68,9 +73,45 @@ class Config:
 
 
 def register() -> None:
-    """Make known to Hydra the schema, by the name that configs/train.yaml gives it, and ${cores:}."""
-    ConfigStore.instance().store(name="schema", node=Config)
+    """Register the schema, by the name that configs/train.yaml gives it, Hydra's own settings, and ${cores:}.
+
+    configs/hydra/default.yaml takes the place of Hydra's defaults, so that it holds for every primary config, also for
+    a finished run's own: `--config-path RUN/.hydra --config-name config`.
+    """
+    store = ConfigStore.instance()
+    store.store(name="schema", node=Config)
+    settings = OmegaConf.load(CONFIGS / "hydra" / "default.yaml")
+    node = OmegaConf.merge(OmegaConf.structured(HydraConf), settings)
+    store.store(group="hydra", name="config", node=node, provider="hydra")
+    store.repo = _Shared(store.repo)
     OmegaConf.register_new_resolver("cores", cores, replace=True)
+
+
+class _Shared(dict[str, Any]):
+    """The content of Hydra's ConfigStore, not copied.
+
+    Hydra copies it for every group that --help lists, a hundred times, which takes most of a second. Nothing changes
+    what it holds, since whatever is loaded from it is copied again.
+    """
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> "_Shared":
+        return self
+
+
+def typed(cfg: DictConfig) -> DictConfig:
+    """Give a config the types of the schema, if it has none: one that configs/train.yaml did not compose.
+
+    Raises:
+        SettingsError: it does not fit the schema.
+    """
+    if OmegaConf.get_type(cfg) is Config:
+        return cfg
+    try:
+        merged = OmegaConf.merge(OmegaConf.structured(Config), cfg)
+    except OmegaConfBaseException as error:
+        raise SettingsError(f"the config does not fit this project's schema: {first_line(error)}.") from error
+    assert isinstance(merged, DictConfig)
+    return merged
 
 
 def cores() -> int:

@@ -1,4 +1,4 @@
-"""One run's folder: claim it, describe it, tell if it is complete; and where runs are."""
+"""A run's folder: its files, the lock on it, whether it is complete; and how runs are found."""
 
 import csv
 import glob
@@ -13,21 +13,27 @@ from typing import Any
 import yaml
 from omegaconf import DictConfig, OmegaConf
 
+from mnist_vae.config.hparams import choices_made
 from mnist_vae.config.overrides import NOT_THE_EXPERIMENT
 from mnist_vae.utils.errors import RunFolderError, first_line
 from mnist_vae.utils.io import locked, write_atomically, write_json
 
+# libyaml's where PyYAML has it: several times as fast.
+_Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
 
 class RunFolder:
-    """The files of one run; the layout is described in the README.
+    """The files of one run; docs/runs.md describes the layout.
 
     Args:
         path: the folder; it need not exist yet.
+        output_subdir: Hydra's setting of that name: a folder there in which Hydra keeps its own copy of the config.
     """
 
-    def __init__(self, path: str | Path) -> None:
-        self.path = Path(path)
+    def __init__(self, path: str | Path, output_subdir: str | None = None) -> None:
+        self.path, self.output_subdir = Path(path), output_subdir
         self.config = self.path / ".hydra" / "config.yaml"
+        self.hydra = self.path / ".hydra" / "hydra.yaml"
         self.rows = self.path / "metrics.csv"
         self.metrics = self.path / "metrics.json"
         self.failure = self.path / "failed.json"
@@ -96,9 +102,17 @@ class RunFolder:
             ) from error
 
     def write_hydra(self, overrides: list[str], hydra: Any) -> None:
-        """Keep what was typed and how Hydra was set, beside the config."""
+        """Write overrides.yaml and hydra.yaml beside config.yaml, as Hydra does."""
         write_atomically(self.config.with_name("overrides.yaml"), OmegaConf.to_yaml(overrides).encode())
-        write_atomically(self.config.with_name("hydra.yaml"), OmegaConf.to_yaml(hydra).encode())
+        write_atomically(self.hydra, OmegaConf.to_yaml(OmegaConf.create({"hydra": hydra})).encode())
+
+    def read_choices(self) -> dict[str, str]:
+        """The choice made in each config group, by hydra.yaml; empty if that is missing or damaged, since the choices
+        are only names."""
+        try:
+            return choices_made(yaml.load(_yaml_text(self.hydra), _Loader)["hydra"])
+        except Exception:  # a damaged file can raise anything
+            return {}
 
     def write_metrics(self, values: dict[str, float | str]) -> None:
         """Write metrics.json, which makes the run complete."""
@@ -131,7 +145,7 @@ class RunFolder:
     def refuse_other_configuration(self, cfg: DictConfig) -> None:
         """Raise RunFolderError, naming the keys that differ, if the folder belongs to another configuration."""
         if not self.config.exists():
-            unbegun = {".hydra", "train.log", "failed.json"}
+            unbegun = {".hydra", "train.log", "failed.json", *Path(self.output_subdir or "").parts[:1]}
             if self.path.is_dir() and {path.name for path in self.path.iterdir()} - unbegun:
                 raise RunFolderError(f"{self.path} holds something else than a run; choose a new or empty folder.")
             return
@@ -178,23 +192,28 @@ def find_runs(where: str) -> list[Path]:
 
 
 def load_config(path: Path) -> DictConfig:
-    """A saved config as plain data: it was saved resolved, so what looks like an interpolation is refused.
+    """Read a saved config as plain data. It was saved resolved, so an interpolation is refused.
 
     Raises:
         RunFolderError: it can't be read as that.
     """
     try:
-        text = path.read_text()
+        text = _yaml_text(path)
         if "${" in text:
             raise ValueError("it holds an interpolation, and a run's config is saved without any")
-        if any(isinstance(token, yaml.AliasToken) for token in yaml.scan(text)):
-            raise ValueError("it holds an alias, and a run's config is saved without any")  # a few can expand to GBs
         cfg = OmegaConf.create(text)
         if not isinstance(cfg, DictConfig) or not cfg:
             raise ValueError("it is empty, or not a mapping")
     except Exception as error:
         raise RunFolderError(f"{path} can't be read as a run's config ({first_line(error)}).") from error
     return cfg
+
+
+def _yaml_text(path: Path) -> str:
+    text = path.read_text()
+    if any(isinstance(token, yaml.AliasToken) for token in yaml.scan(text, _Loader)):
+        raise ValueError("it holds an alias, and a run's files are saved without any")  # a few can expand to GBs
+    return text
 
 
 def _flat(node: Any, prefix: str = "") -> dict[str, Any]:

@@ -112,7 +112,7 @@ def open_run(folder: str | Path, checkpoint: str = "best") -> OpenRun:
         image_shape = tuple(int(size) for size in about["image_shape"])
         prefix = "vae."
         weights = {k[len(prefix) :]: v for k, v in content["state_dict"].items() if k.startswith(prefix)}
-        vae = build_vae(cfg, image_shape, int(about.get("classes", 0)))  # type: ignore[arg-type]
+        vae = build_vae(cfg, image_shape, int(about.get("classes", 0)), safely=True)  # type: ignore[arg-type]
         vae.load_state_dict(weights)
         epochs = int(content.get("epoch", -1)) + 1
     except UserError:

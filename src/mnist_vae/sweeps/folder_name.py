@@ -4,12 +4,20 @@ import hashlib
 import re
 from collections.abc import Iterable
 
+from omegaconf import OmegaConf
+
 from mnist_vae.config.overrides import experiment_overrides
 
+RESOLVER = "job_folder"
 SAFE = re.compile(r"[\w.=+-]+", re.ASCII)  # one override; a comma stands between two
 LONGEST = 120  # bytes; file systems end at 255, and some tools append to a name
 LIST = re.compile(r"\[[\d.,-]+\]")  # of numbers
 LISTED = re.compile(r"[\d.-]+x[\d.x-]*")  # what such a list is written as
+
+
+def register() -> None:
+    """Register the resolver ${job_folder:<overrides>}, the default of `hydra.sweep.subdir`."""
+    OmegaConf.register_new_resolver(RESOLVER, folder_name, replace=True)
 
 
 def folder_name(overrides: Iterable[str]) -> str:

@@ -1,4 +1,4 @@
-"""One job of a sweep, on whatever machine the launcher brought it to: run it, and let nothing it does go further."""
+"""One job of a sweep, in the process that the launcher chose: run it, and keep its failure from the others."""
 
 import os
 import socket
@@ -22,8 +22,8 @@ from mnist_vae.utils.io import write_json
 def run_job(function: str, cfg: DictConfig) -> dict[str, Any]:
     """Run `function(cfg, folder, hydra)` in the worker process; return what it returns.
 
-    A complete job is not run again: its stored metrics are returned. What goes wrong is not raised, but written to
-    the job's failed.json, and {"failure": …} is returned, so that no launcher stops at it.
+    A complete job is not run again: its stored metrics are returned. An error is not raised, but written to the job's
+    failed.json, and {"failure": …} is returned, so that no launcher stops at it.
 
     Args:
         function: its dotted name; it is imported in the worker only.
@@ -32,20 +32,29 @@ def run_job(function: str, cfg: DictConfig) -> dict[str, Any]:
         OSError: nothing can be written in the sweep's folder.
     """
     hydra: Any = HydraConfig.get()
-    run = RunFolder(hydra.runtime.output_dir)
-    if node_rank(cfg.accelerator.num_nodes) > 0:  # the first one keeps the books
+    run = RunFolder(hydra.runtime.output_dir, hydra.output_subdir)
+    if node_rank(cfg.accelerator.num_nodes) > 0:  # only the first machine writes to the folder
         return _outcome(function, cfg, run, hydra).get("result", {})
     with _marked_as_running(run.path, Path(hydra.sweep.subdir)):
         answer = _outcome(function, cfg, run, hydra)
         if "failure" in answer:
             run.write_failure(answer["failure"], list(hydra.overrides.task))
-            return answer
-    return answer["result"]
+    if worker.SWEEP not in os.environ:  # Hydra's own sweepers show no progress
+        print(f"{hydra.sweep.subdir}   {_summary(answer)}", flush=True)
+    return answer.get("result", answer)
+
+
+def _summary(answer: dict[str, Any]) -> str:
+    if "failure" in answer:
+        return f"failed: {answer['failure']['error']}"
+    elbo = answer["result"].get("test/elbo")
+    return "ran without an error" if elbo is None else f"test ELBO {elbo:.3f}"
 
 
 def _outcome(function: str, cfg: DictConfig, run: RunFolder, hydra: DictConfig) -> dict[str, Any]:
     try:
-        checks.check(cfg)  # before the worker imports torch: a wrong number is told at once
+        checks.check_overrides(cfg, hydra.overrides.task)
+        checks.check(cfg)  # before the worker imports torch: a wrong number is reported at once
         run.refuse_other_configuration(cfg)
         if run.complete:
             return {"result": run.read_metrics()}
@@ -68,7 +77,7 @@ def _logging_without_console(hydra: DictConfig) -> dict[str, Any]:
 
 @contextmanager
 def _marked_as_running(folder: Path, name: Path) -> Iterator[None]:
-    """Leave word of who runs the job while it runs; a mark without a process means that it was killed."""
+    """Write host and process of the job to a file while it runs; a file without its process means that it was killed."""
     mark = running_mark(folder.parents[len(name.parts) - 1], name)
     write_json(mark, {"host": socket.gethostname(), "process": os.getpid()})
     try:
@@ -78,7 +87,7 @@ def _marked_as_running(folder: Path, name: Path) -> Iterator[None]:
 
 
 def running_mark(sweep: Path, name: str | Path) -> Path:
-    """The file that is there while the job of that name runs."""
+    """The file that exists while the job of that name runs."""
     return sweep / ".sweep" / "running" / name
 
 
@@ -88,7 +97,7 @@ class Job:
 
     Args:
         name: of its folder within the sweep's.
-        label: what tells it from the others.
+        label: the overrides in which it differs from the others.
         overrides: those of the experiment.
         launched: what a launcher is given to run it.
         run: its folder.
@@ -104,9 +113,9 @@ class Job:
 
     @property
     def ended(self) -> bool:
-        """Whether it has come to its end, good or bad."""
+        """Whether it is complete or has failed."""
         return self.run.complete or self.run.failure.exists()
 
     def mark(self, sweep: Path) -> Path:
-        """The file that is there while it runs."""
+        """The file that exists while it runs."""
         return running_mark(sweep, self.name)

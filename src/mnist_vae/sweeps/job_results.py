@@ -1,4 +1,4 @@
-"""One job of a sweep, as its folder tells of it."""
+"""One job of a sweep, as read from its folder."""
 
 import json
 import math
@@ -88,7 +88,7 @@ class Job:
 
 
 def read_job(top: Path, name: str, planned: list[str] | None) -> Job:
-    """What a job's folder tells. Nothing is raised: a damaged file makes it a failed one.
+    """Read a job's folder. Nothing is raised: a damaged file makes it a failed job.
 
     Args:
         top: the sweep's folder.
@@ -112,15 +112,16 @@ def read_job(top: Path, name: str, planned: list[str] | None) -> Job:
     failure = read(run.read_failure, None)
     if damage:
         failure = {"error": damage[0], "type": RunFolderError.__name__}
-    told = failure and Failure(*(str(failure.get(part) or "") for part in ("error", "type", "traceback")))
+    reported = failure and Failure(*(str(failure.get(part) or "") for part in ("error", "type", "traceback")))
     shown = run.path.resolve().name if name == "." else name
-    state = _state(run, top / ".sweep" / "running" / name, bool(damage), told is not None)
+    state = _state(run, top / ".sweep" / "running" / name, bool(damage), reported is not None)
     experiment = None if config is None else experiment_of(config)
-    return Job(shown, run.path, overrides, state, settings_of(config, overrides), experiment, metrics, rows, told)
+    settings = settings_of(config, overrides, run.read_choices())
+    return Job(shown, run.path, overrides, state, settings, experiment, metrics, rows, reported)
 
 
 def _read_overrides(run: RunFolder) -> list[str]:
-    """What was typed; nothing if that can't be told, for the config says it all."""
+    """The overrides as typed; none if they can't be read, since the config holds their effect."""
     import yaml
 
     try:

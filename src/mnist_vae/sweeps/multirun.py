@@ -1,14 +1,16 @@
-"""A sweep as seen from the command that started it: which jobs, what is done already, launch the rest, watch them."""
+"""A sweep in the process that started it: compose its jobs, launch those that are not complete, show progress."""
 
+import io
 import os
 import shutil
 import signal
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr
 from pathlib import Path
+from typing import Any
 
-from hydra.core.utils import setup_globals
+from hydra.core.utils import JobReturn, setup_globals
 from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext
 from omegaconf import DictConfig, OmegaConf, open_dict
@@ -16,7 +18,7 @@ from tqdm import tqdm
 
 from mnist_vae.config.overrides import experiment_overrides
 from mnist_vae.runs.folder import RunFolder
-from mnist_vae.sweeps.folder_name import folder_name
+from mnist_vae.sweeps.folder_name import RESOLVER, folder_name
 from mnist_vae.sweeps.job import Job
 from mnist_vae.sweeps.progress import Watch
 from mnist_vae.sweeps.results import read_plan
@@ -26,12 +28,12 @@ from mnist_vae.utils.io import locked, shown, write_json
 
 
 class Multirun:
-    """The sweep in one folder, held by this process.
+    """The sweep in one folder, locked by this process.
 
     Args:
         config: Hydra's config of the multirun.
         context: Hydra's, which composes the jobs' configs.
-        launcher: whatever runs jobs, from a list of overrides for each.
+        launcher: runs jobs, from a list of overrides for each.
     """
 
     def __init__(self, config: DictConfig, context: HydraContext, launcher: Launcher) -> None:
@@ -40,13 +42,14 @@ class Multirun:
             raise SettingsError("hydra.sweep.dir: it is empty; it must be the folder that the sweep is to be in.")
         self.folder = Path(config.hydra.sweep.dir).absolute()
         self.lost: dict[str, str] = {}
+        self.tried: set[str] = set()  # jobs with trainer.fast_dev_run, which leave nothing in their folders
 
     @contextmanager
     def held(self) -> Iterator[None]:
         """Hold the sweep's folder.
 
         Raises:
-            RunFolderError: another sweep is at work in it, or it can't be written; or, in the end, a job's folder.
+            RunFolderError: another sweep is running in it, or it can't be written; or, in the end, a job's folder.
         """
         try:
             (self.folder / ".sweep").mkdir(parents=True, exist_ok=True)
@@ -56,7 +59,7 @@ class Multirun:
             ) from error
         with locked(self.folder / ".sweep" / "lock", self.folder):
             OmegaConf.save(self.config, self.folder / "multirun.yaml")
-            shutil.rmtree(self.folder / ".sweep" / "running", ignore_errors=True)  # marks that a kill has left
+            shutil.rmtree(self.folder / ".sweep" / "running", ignore_errors=True)  # left by a kill
             os.environ[SWEEP] = str(os.getpid())
             yield
         if self.lost:
@@ -65,7 +68,7 @@ class Multirun:
 
     @contextmanager
     def watched(self, total: int) -> Iterator[None]:
-        """Show on the console what becomes of the jobs; if it is interrupted or terminated, how to go on."""
+        """Show progress on the console; if the sweep is interrupted or terminated, print how to continue it."""
         before = signal.signal(signal.SIGTERM, signal.default_int_handler)  # what a scheduler sends
         try:
             with Watch(self.folder, total) as self.watch:
@@ -104,11 +107,12 @@ class Multirun:
             cfg.hydra.job.num = cfg.hydra.job.id = number
             task = experiment_overrides(cfg.hydra.overrides.task)
             named = dict.fromkeys([*varying, *task])
-            name = cfg.hydra.sweep.subdir or prefix + folder_name(named)
+            name = cfg.hydra.sweep.subdir if _is_chosen(cfg) else prefix + folder_name(named)
+            output_subdir = cfg.hydra.output_subdir
             del cfg["hydra"]
         if Path(name).is_absolute() or ".." in Path(name).parts or not Path(name).parts:
             raise SettingsError(f"hydra.sweep.subdir={name}: it must be a folder within hydra.sweep.dir.")
-        run = RunFolder(self.folder / name)
+        run = RunFolder(self.folder / name, output_subdir)
         run.refuse_other_configuration(cfg)
         # The name is fixed here, so that it does not depend on which jobs are left to do.
         launched = [*overrides, f"hydra.sweep.subdir={_quoted(name)}"]
@@ -123,7 +127,7 @@ class Multirun:
         return self.context.config_loader.load_sweep_config(self.config, list(overrides))
 
     def run(self, jobs: Sequence[Job], at_once: int | None = None) -> None:
-        """Run the jobs that are not complete. Whatever becomes of them is in their folders then.
+        """Run the jobs that are not complete. Results and failures are in their folders afterwards.
 
         Args:
             at_once: how many to hand to the launcher at a time; None for all.
@@ -145,15 +149,18 @@ class Multirun:
                     raise
                 for job in begun:
                     self._launch_alone(job)
-            left = [job for job in left if not job.ended and job.name not in self.lost]
+            left = [job for job in left if not (job.ended or job.name in self.lost or job.name in self.tried)]
 
     def _launch(self, jobs: Sequence[Job]) -> None:
         setup_globals()
-        returned = self.launcher.launch([job.launched for job in jobs], initial_job_idx=0)
-        for job, result in zip(jobs, returned, strict=True):
-            if not job.ended:  # e.g. the disk is full, and nothing could be written
-                raised = result._return_value
-                self._give_up(job, first_line(raised) if isinstance(raised, Exception) else "no reason is known")
+        results = self.launcher.launch([job.launched for job in jobs], initial_job_idx=0)
+        for job, result in zip(jobs, results, strict=True):
+            returned = _return_value(result)
+            if returned == {}:
+                self.tried.add(job.name)
+                self.watch.note(job, "ran without an error")
+            elif not job.ended:  # e.g. the disk is full, and nothing could be written
+                self._give_up(job, first_line(returned) if isinstance(returned, Exception) else "no reason is known")
 
     def _launch_alone(self, job: Job) -> None:
         try:
@@ -169,14 +176,14 @@ class Multirun:
                 return True
             job.run.read_metrics()
         except RunFolderError:
-            job.run.metrics.unlink()  # from its checkpoints it can be had again
+            job.run.metrics.unlink()  # it is made again from the checkpoints
             return True
         except OSError as error:
             self.lost[job.name] = error.strerror or first_line(error)
         return False
 
     def _give_up(self, job: Job, reason: str) -> None:
-        failure = {"error": f"the process that ran it ended without a word ({reason}).", "type": "Killed"}
+        failure = {"error": f"the process that ran it ended without an answer ({reason}).", "type": "Killed"}
         try:
             job.mark(self.folder).unlink(missing_ok=True)
             job.run.path.mkdir(parents=True, exist_ok=True)
@@ -185,13 +192,28 @@ class Multirun:
             self.lost[job.name] = f"{reason}; {error.strerror}"
 
     def _plan(self, jobs: Sequence[Job]) -> None:
-        """Add the jobs to sweep.json, so that the report knows of those that have not begun."""
+        """Add the jobs to sweep.json, so that the report lists those that have not begun."""
         path = self.folder / "sweep.json"
         try:
             known = read_plan(path)
         except RunFolderError:
-            known = {}  # it is damaged, and what it said of these jobs is known anyway
+            known = {}  # it is damaged; these jobs are written anew
         write_json(path, {"jobs": known | {job.name: job.overrides for job in jobs}})
+
+
+def _return_value(result: JobReturn) -> Any:
+    """What a job returned, or the exception that it raised."""
+    try:
+        with redirect_stderr(io.StringIO()):  # Hydra prints there before it raises
+            return result.return_value
+    except Exception as error:
+        return error
+
+
+def _is_chosen(cfg: DictConfig) -> bool:
+    """Whether the user chose hydra.sweep.subdir."""
+    plain: Any = OmegaConf.to_container(cfg.hydra.sweep)
+    return bool(plain["subdir"]) and not plain["subdir"].startswith(f"${{{RESOLVER}:")
 
 
 def _quoted(text: str) -> str:

@@ -1,4 +1,4 @@
-"""What the console shows of a sweep while its jobs run, wherever they run: read from their folders."""
+"""Progress of a sweep on the console, read from the jobs' folders, wherever they run."""
 
 import threading
 from collections.abc import Sequence
@@ -24,7 +24,7 @@ class Watch:
     def __init__(self, sweep: Path, total: int) -> None:
         self.sweep, self.total = sweep, total
         self.jobs: list[Job] = []
-        self.told: set[str] = set()
+        self.reported: set[str] = set()
         self.before = 0  # jobs that earlier commands brought to their end
         self.failed = 0
         self._stop = threading.Event()
@@ -62,17 +62,22 @@ class Watch:
         if not self._bar.disable:
             self._bar.initial += jobs
 
+    def note(self, job: Job, text: str) -> None:
+        """Print a line on a job that leaves nothing in its folder, and count it as ended."""
+        self.reported.add(job.name)
+        tqdm.write(f"{job.label}   {text}")
+
     def _look_often(self) -> None:
         while not self._stop.wait(self.EVERY):
             self._look()
 
     def _look(self) -> None:
-        done, running, parts = self.before + len(self.told), 0, 0.0
+        done, running, parts = self.before + len(self.reported), 0, 0.0
         for job in self.jobs:
-            if job.name in self.told:
+            if job.name in self.reported:
                 continue
             if job.ended:
-                self.told.add(job.name)
+                self.reported.add(job.name)
                 done += 1
                 self._tell(job, done)
             elif job.mark(self.sweep).exists():

@@ -1,4 +1,4 @@
-"""Stopping the hopeless trials of a search early: the part of it that runs inside each job."""
+"""Stop the worse trials of a search early: the part of a search that runs inside each job."""
 
 import math
 import warnings
@@ -8,29 +8,30 @@ from typing import TYPE_CHECKING, Any
 import pytorch_lightning as pl
 from omegaconf import OmegaConf
 
-from mnist_vae.config.instantiate import locate
+from mnist_vae.config.instantiate import instantiate
+from mnist_vae.utils.compat import optuna_trial
 from mnist_vae.utils.errors import RunFolderError, SettingsError, first_line
 
 if TYPE_CHECKING:
     import optuna
 
 STUDY = "study.journal"  # in the sweep's folder; a file that several processes may append to at once
-PRUNED = "pruned"  # a trial's note that it was stopped
+PRUNED = "pruned"  # attribute of a trial that was stopped
 
 
 class Pruning(pl.Callback):
-    """Reports a metric to the study after each epoch, and ends the training if the study's other trials were better
-    by then. A run that ends so is complete like any other: tested, drawn, and of fewer epochs.
+    """Report a metric to the study after each epoch, and end the training if the pruner says so.
+
+    A run that ends so is complete like any other: tested, drawn, and of fewer epochs.
 
     Args:
         trial: its number in the study, which lies in a folder above the run's.
         metric: one that is known after each epoch.
-        pruner: Optuna's, by `_target_` and arguments.
+        pruner: Optuna's.
     """
 
-    def __init__(self, trial: int, metric: str, pruner: dict[str, Any]) -> None:
-        self.trial, self.metric = trial, metric
-        self.pruner = build("callbacks.pruning.pruner", pruner)
+    def __init__(self, trial: int, metric: str, pruner: Any) -> None:
+        self.trial, self.metric, self.pruner = trial, metric, pruner
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         stop = False
@@ -38,19 +39,17 @@ class Pruning(pl.Callback):
             results = trainer.callback_metrics
             if self.metric not in results:
                 raise SettingsError(
-                    f"hydra.sweeper.metric={self.metric}: it is not known after each epoch, and so trials can't be "
-                    f"stopped early by it; there are {', '.join(sorted(results))}, and hydra.sweeper.pruner=null."
+                    f"hydra.sweeper.metric={self.metric}: it is not logged after each epoch, and so trials can't "
+                    f"be stopped early by it; there are {', '.join(sorted(results))}, and hydra.sweeper.pruner=null."
                 )
             sweep = next(path for path in Path(trainer.default_root_dir).parents if (path / STUDY).exists())
-            stop = self._hopeless(sweep, float(results[self.metric]), trainer.current_epoch + 1)
+            stop = self._is_pruned(sweep, float(results[self.metric]), trainer.current_epoch + 1)
         trainer.should_stop |= trainer.strategy.broadcast(stop)
 
-    def _hopeless(self, sweep: Path, value: float, epoch: int) -> bool:
-        import optuna
-
+    def _is_pruned(self, sweep: Path, value: float, epoch: int) -> bool:
         study = open_study(sweep)
         study.pruner = self.pruner
-        trial = optuna.trial.Trial(study, study.trials[self.trial]._trial_id)
+        trial = optuna_trial(study, self.trial)
         known = study.trials[self.trial].intermediate_values  # of an epoch that a kill has undone
         if epoch not in known and math.isfinite(value):
             trial.report(value, epoch)
@@ -102,11 +101,6 @@ def build(key: str, node: dict[str, Any]) -> Any:
     """
     import optuna
 
-    target = locate(key, OmegaConf.create(node))
-    arguments = {name: value for name, value in node.items() if name != "_target_"}
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-            return target(**arguments)
-    except (TypeError, ValueError) as error:
-        raise SettingsError(f"{key}: {first_line(error)}") from error
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        return instantiate(key, OmegaConf.create(node))

@@ -24,7 +24,8 @@ except ModuleNotFoundError as error:
     raise SettingsError('sweep=search needs optuna; install it by: pip install -e ".[search]"') from error
 
 PROBLEM = "problem"  # the study's note of what is searched, and of what is the same in all its trials
-DIRECTIONS = ("maximize", "minimize")
+# As Optuna names them, and as monitor_mode does.
+DIRECTIONS = {"maximize": "maximize", "minimize": "minimize", "max": "maximize", "min": "minimize"}
 
 
 class Search:
@@ -43,7 +44,7 @@ class Search:
         self,
         multirun: Multirun,
         overrides: Sequence[Override],
-        metric: str,
+        metric: str | None,
         direction: str,
         sampler: DictConfig,
         pruner: DictConfig | None,
@@ -58,14 +59,21 @@ class Search:
             key: _distribution(override, whole=isinstance(OmegaConf.select(cfg, key), int))
             for key, override in searched.items()
         }
+        if not metric:
+            raise SettingsError(
+                "hydra.sweeper.metric: it is empty, as monitor is for this objective; name a metric of a run's end, "
+                "such as hydra.sweeper.metric=val/elbo."
+            )
         if metric.startswith("val/") and cfg.data.val_size == 0:
             raise SettingsError(
                 f"hydra.sweeper.metric={metric}: data.val_size=0 leaves nothing to validate on; hold images out."
             )
         if direction not in DIRECTIONS:
-            raise SettingsError(f"hydra.sweeper.direction={direction}: it must be {' or '.join(DIRECTIONS)}.")
+            raise SettingsError(f"hydra.sweeper.direction={direction}: it must be one of {', '.join(DIRECTIONS)}.")
+        if cfg.trainer.fast_dev_run:
+            raise SettingsError("trainer.fast_dev_run: sweep=search needs whole runs; try a single one.")
         multirun.composed([*self.fixed, *(f"{key}={_text(_one(kind))}" for key, kind in self.space.items())])
-        self.multirun, self.metric, self.direction = multirun, metric, direction
+        self.multirun, self.metric, self.direction = multirun, metric, DIRECTIONS[direction]
         self.sampler, self.pruner = _plain(sampler), None if pruner is None else _plain(pruner)
         build("hydra.sweeper.sampler", self.sampler)
         if self.pruner is not None:

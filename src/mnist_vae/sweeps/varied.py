@@ -1,31 +1,29 @@
 """What differs between the jobs of a sweep, in as few keys as tell them apart."""
 
 import json
-import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
+from mnist_vae.config.hparams import Choices
 from mnist_vae.config.overrides import HOW_TO_RUN, NOT_THE_EXPERIMENT, experiment_overrides
 
 Flat = dict[str, Any]
 SEED = "seed"
 
 
-def settings_of(config: DictConfig | None, overrides: Sequence[str]) -> Flat:
-    """A job's settings as {dotted key: value}, groups by the name of their choice.
+def settings_of(config: DictConfig | None, overrides: Sequence[str], choices: Choices) -> Flat:
+    """A job's settings as {dotted key: value}, config groups by the name of their choice.
 
     Args:
         config: the run's config; None if it has not begun, and only the overrides are known.
-        overrides: `key=value`; those of groups, such as `model=wide`, name the choice as its author did.
+        overrides: `key=value` as typed.
+        choices: the choice made in each config group.
     """
-    settings = {} if config is None else _named(_experiment(config))
+    settings = {} if config is None else _named(config, choices)
     for key, text in _pairs(overrides):
-        if key not in settings or config is None:
-            settings[key] = _value(text)
-        elif config is not None and isinstance(config.get(key), DictConfig) and key != "data":
-            settings[key] = text
+        settings.setdefault(key, _value(text))
     return settings
 
 
@@ -102,18 +100,18 @@ def _pairs(overrides: Sequence[str]) -> list[tuple[str, str]]:
     return [(key.partition("@")[0], text) for key, text in pairs]
 
 
-def _named(flat: Flat) -> Flat:
-    """With the choice of each group under the group's own name instead of its `_target_`."""
+def _named(config: DictConfig, choices: Choices) -> Flat:
+    """The config's entries, each group by the name of its choice; what else has a `_target_`, by its class."""
     named: Flat = {}
-    for key, value in flat.items():
-        if key.endswith("._target_"):
-            # StandardNormal is standard_normal, as its yaml is called; MLP is mlp.
-            name = re.sub(r"(?<=[a-z])(?=[A-Z][a-z])", "_", str(value).rpartition(".")[2]).lower()
-            named[key.removesuffix("._target_")] = name
-        else:
+    for key, value in _experiment(config).items():
+        group, name = key.partition(".")[0], key.removesuffix("._target_")
+        if group != key and group in choices:
+            named.setdefault(group, choices[group])
+        if name == key:
             named[key] = value
-    if "data.name" in named:
-        named = {"data" if key == "data.name" else key: value for key, value in named.items()}
+        elif name not in named:
+            named[name] = str(value).rpartition(".")[2]
+    named.setdefault("data", named.get("data.name"))
     return named
 
 

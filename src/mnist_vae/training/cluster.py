@@ -1,7 +1,6 @@
 """Which of a run's machines this is, and where they meet: as torchrun's variables say, or SLURM's."""
 
 import os
-import re
 import socket
 
 from mnist_vae.utils.errors import SettingsError
@@ -31,7 +30,7 @@ def meeting_point(num_nodes: int) -> tuple[str, int]:
     if num_nodes == 1:
         return "127.0.0.1", _free_port()
     hosts = os.environ.get("SLURM_STEP_NODELIST") or os.environ.get("SLURM_JOB_NODELIST", "")
-    address = os.environ.get("MASTER_ADDR") or _first(hosts)
+    address = os.environ.get("MASTER_ADDR") or _first_host(hosts)
     if not address or not any(name in os.environ for name in NODE_RANK):
         raise SettingsError(
             f"accelerator.num_nodes={num_nodes}: set MASTER_ADDR to the address of the first machine, and NODE_RANK "
@@ -50,10 +49,11 @@ def _number(name: str, most: int) -> int:
     return int(text)
 
 
-def _first(hosts: str) -> str:
-    """The first of SLURM's list of hosts, such as gpu003 of `gpu[003-007,9],login1`."""
-    listed = re.match(r"([^,\[]*)(?:\[([^,\-\]]+)[^\]]*\])?([^,]*)", hosts)
-    return "".join(part or "" for part in listed.groups()) if listed else ""
+def _first_host(hosts: str) -> str:
+    """The first of SLURM's list of hosts, such as gpu003 of `gpu[003-007,9],login1`; empty if there is no list."""
+    from pytorch_lightning.plugins.environments import SLURMEnvironment  # seconds, which a sweep's own process saves
+
+    return SLURMEnvironment.resolve_root_node_address(hosts)
 
 
 def _free_port() -> int:

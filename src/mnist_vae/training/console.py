@@ -1,4 +1,4 @@
-"""What a run tells the person at the console."""
+"""Text that a run prints: what is trained, and the table at the end."""
 
 import shlex
 from pathlib import Path
@@ -11,12 +11,12 @@ from mnist_vae.data.datamodule import ImageDataModule
 from mnist_vae.models.vae import VAE
 
 
-def opening(cfg: DictConfig, vae: VAE, data: ImageDataModule, device: str, processes: int) -> str:
-    """Two lines on what is about to be trained, on what."""
+def opening(cfg: DictConfig, choices: hparams.Choices, vae: VAE, data: ImageDataModule, device: str, processes: int) -> str:
+    """Two lines: the model, the data and the device."""
     where = f"{processes} processes on {device}" if processes > 1 else device
     threads = f", {torch.get_num_threads()} threads" if device == "cpu" else ""
     return (
-        f"{hparams.choice(cfg.model)} VAE: {cfg.latent_dim} latent dimensions, "
+        f"{hparams.choice(cfg, choices, 'model')} VAE: {cfg.latent_dim} latent dimensions, "
         f"{vae.count_parameters():,} parameters, beta {hparams.beta_of(cfg):g}\n"
         f"{cfg.data.name}: {len(data.train_split[0]):,} training, {len(data.val_split[0]):,} validation, "
         f"{len(data.test_split[0]):,} test images; on {where}{threads}"
@@ -24,7 +24,7 @@ def opening(cfg: DictConfig, vae: VAE, data: ImageDataModule, device: str, proce
 
 
 def summary(metrics: dict[str, float | str], folder: Path) -> str:
-    """The closing table: what came out, and where to look next."""
+    """The table at a run's end: its results, and where its files are."""
     shown = _relative(folder)
     rows = [
         ("test ELBO", f"{metrics['test/elbo']:.3f} nats per image"),

@@ -1,5 +1,6 @@
 """The objects that a config names, built and checked before anything is written."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import pytorch_lightning as pl
@@ -7,6 +8,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from mnist_vae.config.build import build_data, build_lr_factor, build_optimizer
 from mnist_vae.config.combinations import check_combination
+from mnist_vae.config.hparams import Choices
 from mnist_vae.config.instantiate import instantiate
 from mnist_vae.training.module import VAEModule
 from mnist_vae.training.trainer import check_trainer
@@ -17,21 +19,25 @@ from mnist_vae.utils.seeding import seed_everything
 class Experiment:
     """A config's data, module and callbacks.
 
+    Args:
+        choices: the choice made in each config group.
+        overrides: `key=value` as typed, those that are part of the experiment.
+
     Raises:
         DataError: the images are not available.
         SettingsError: a value of the config is wrong.
     """
 
-    def __init__(self, cfg: DictConfig) -> None:
+    def __init__(self, cfg: DictConfig, choices: Choices, overrides: Sequence[str] = ()) -> None:
         check_trainer(cfg)
-        self.cfg = cfg
+        self.cfg, self.choices, self.overrides = cfg, choices, overrides
         self.data = build_data(cfg)
         seed_everything(cfg.seed)  # so that the initial weights depend on the seed alone
         plain: Any = OmegaConf.to_container(cfg, resolve=True, enum_to_str=True)
         self.module = VAEModule(plain, self.data.image_shape, len(self.data.classes), len(self.data.train_split[0]))
         build_optimizer(cfg, self.module.parameters())
         build_lr_factor(cfg)
-        check_combination(cfg, self.module.vae, self.module.objective)
+        check_combination(cfg, choices, self.module.vae, self.module.objective)
         if cfg.trainer.compile:
             self.module.compile_terms(cfg.trainer.compile_mode)
         self.callbacks: list[pl.Callback] = [

@@ -12,6 +12,7 @@ from tqdm.contrib.logging import logging_redirect_tqdm
 
 from mnist_vae.config import checks, hparams
 from mnist_vae.config.combinations import check_processes
+from mnist_vae.config.hparams import Choices
 from mnist_vae.config.overrides import experiment_overrides
 from mnist_vae.config.schema import Device
 from mnist_vae.data.images import to_unit
@@ -56,10 +57,10 @@ def train(cfg: DictConfig, folder: str | Path, hydra: Any = None, wait: bool = F
         TrainingDiverged: the loss stopped being a finite number.
     """
     checks.check(cfg)
-    run = RunFolder(folder)
+    run = RunFolder(folder, None if hydra is None else hydra.output_subdir)
     run.refuse_other_configuration(cfg)
     if cfg.trainer.fast_dev_run:
-        return _try_out(cfg)
+        return _try_out(cfg, hydra)
     if run.complete:
         log.info(f"{run.path} is complete already; nothing is left to do.")
     else:
@@ -71,10 +72,10 @@ def train(cfg: DictConfig, folder: str | Path, hydra: Any = None, wait: bool = F
     return metrics
 
 
-def _try_out(cfg: DictConfig) -> dict[str, float | str]:
+def _try_out(cfg: DictConfig, hydra: Any) -> dict[str, float | str]:
     """Run a batch of training, validation and test in a temporary folder."""
     with tempfile.TemporaryDirectory() as folder:
-        _finish(cfg, RunFolder(folder), hydra=None, wait=False)
+        _finish(cfg, RunFolder(folder), hydra, wait=False)
     log.info("trainer.fast_dev_run: training, validation and test ran without an error; nothing was kept.")
     return {}
 
@@ -85,16 +86,17 @@ def _finish(cfg: DictConfig, run: RunFolder, hydra: Any, wait: bool) -> None:
     num_nodes = cfg.accelerator.num_nodes
     if cfg.accelerator.precision == "16-mixed" and device is Device.cpu:
         raise SettingsError("accelerator.precision=16-mixed: it needs a GPU; on the CPU use bf16-mixed or 32-true.")
-    experiment = Experiment(cfg)  # every other mistake in the config shows here, before the folder is touched
-    check_processes(cfg, experiment.module.objective, processes * num_nodes)
-    name = hardware.device_name(device)
+    choices = hparams.choices_made(hydra)
     overrides = list(hydra.overrides.task) if hydra is not None else []
-    headline = hparams.headline(cfg, experiment_overrides(overrides))
+    named = choices, experiment_overrides(overrides)
+    experiment = Experiment(cfg, *named)  # every other mistake in the config shows here, before the folder is touched
+    check_processes(cfg, choices, experiment.module.objective, processes * num_nodes)
+    name = hardware.device_name(device)
     if num_nodes > 1:
         address, port = meeting_point(num_nodes)
         log.info(f"machine {node_rank(num_nodes) + 1} of {num_nodes}; all of them meet at {address}:{port}")
-    if node_rank(num_nodes) > 0:  # the first machine keeps the books
-        run_on_processes(run_rank, processes, cfg, str(run.path), device, processes, headline, num_nodes=num_nodes)
+    if node_rank(num_nodes) > 0:  # only the first machine writes to the folder
+        run_on_processes(run_rank, processes, cfg, named, str(run.path), device, processes, num_nodes=num_nodes)
         return
     with run.claimed(cfg, wait):
         if run.complete:
@@ -103,19 +105,21 @@ def _finish(cfg: DictConfig, run: RunFolder, hydra: Any, wait: bool) -> None:
             run.write_hydra(overrides, hydra)
         world = processes * num_nodes
         write_json(run.path / "environment.json", hardware.describe() | {"device": name, "processes": world})
-        log.info(opening(cfg, experiment.module.vae, experiment.data, name, world))
+        log.info(opening(cfg, choices, experiment.module.vae, experiment.data, name, world))
         if world > 1:
-            run_on_processes(run_rank, processes, cfg, str(run.path), device, processes, headline, num_nodes=num_nodes)
+            run_on_processes(run_rank, processes, cfg, named, str(run.path), device, processes, num_nodes=num_nodes)
         else:
-            _run(experiment, run, device, processes, headline)
+            _run(experiment, run, device, processes)
 
 
-def run_rank(cfg: DictConfig, folder: str, device: Device, processes: int, headline: dict[str, Any]) -> None:
-    """One process's share of an experiment in several processes."""
-    _run(Experiment(cfg), RunFolder(folder), device, processes, headline)
+def run_rank(
+    cfg: DictConfig, named: tuple[Choices, list[str]], folder: str, device: Device, processes: int
+) -> None:
+    """Do one process's share of an experiment in several processes."""
+    _run(Experiment(cfg, *named), RunFolder(folder), device, processes)
 
 
-def _run(experiment: Experiment, run: RunFolder, device: Device, processes: int, headline: dict[str, Any]) -> None:
+def _run(experiment: Experiment, run: RunFolder, device: Device, processes: int) -> None:
     """Train, test the best epoch's weights, and complete the run's folder."""
     cfg, module, data = experiment.cfg, experiment.module, experiment.data
     steps = _steps_done(run)
@@ -136,7 +140,7 @@ def _run(experiment: Experiment, run: RunFolder, device: Device, processes: int,
                     module.load_state_dict(read_checkpoint(run.best)["state_dict"])
                 trainer.test(module, data, verbose=False)
             if trainer.is_global_zero and not cfg.trainer.fast_dev_run:
-                _conclude(experiment, run, checkpoint, trainer, headline)
+                _conclude(experiment, run, checkpoint, trainer)
         finally:
             for logger in trainer.loggers:
                 if isinstance(logger, TensorBoard):
@@ -152,19 +156,19 @@ def _own_callbacks(
     return own if cfg.trainer.fast_dev_run else [*own, recorder, checkpoint]
 
 
-def _conclude(
-    experiment: Experiment, run: RunFolder, checkpoint: RunCheckpoint, trainer: pl.Trainer, headline: dict[str, Any]
-) -> None:
-    """Do all that follows the test: figures, the loggers' last entries, and metrics.json."""
+def _conclude(experiment: Experiment, run: RunFolder, checkpoint: RunCheckpoint, trainer: pl.Trainer) -> None:
+    """Write the loggers' last entries, the figures, and metrics.json."""
     cfg, module, data = experiment.cfg, experiment.module, experiment.data
     test = {name: float(value) for name, value in trainer.callback_metrics.items() if name.startswith("test/")}
     if not all(math.isfinite(value) for value in test.values()):
         raise TrainingDiverged(f"the tested weights give no finite numbers: {test}; a lower lr usually helps.")
     metrics = _final_metrics(experiment, checkpoint, test)
     rows = checkpoint.recorder.rows
-    summary = RunSummary(hparams.title(cfg), module.vae, data.test_split, data.classes, rows, metrics)
+    title = hparams.title(cfg, experiment.choices)
+    summary = RunSummary(title, module.vae, data.test_split, data.classes, rows, metrics)
     for logger in trainer.loggers:
         if isinstance(logger, TensorBoard):
+            headline = hparams.headline(cfg, experiment.choices, experiment.overrides)
             _write_tensorboard_end(logger, summary, test, headline, step=trainer.global_step)
         logger.save()
     draw_all(summary, run.path / "figures")
@@ -176,7 +180,7 @@ def _write_tensorboard_end(
 ) -> None:
     board.write_headline(headline, test, step)
     few = slice(PROJECTED)
-    names = [run.classes[place] for place in run.places[few]]
+    names = [run.classes[place] for place in run.class_indices[few]]
     board.write_projector(run.posterior.mean[few], to_unit(run.images[few]), names, step)
 
 

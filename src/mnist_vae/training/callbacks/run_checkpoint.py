@@ -52,11 +52,11 @@ class RunCheckpoint(pl.callbacks.Checkpoint):
         best, last = (self.folder / f"{name}.ckpt" for name in ("best", "last"))
         # Every process takes part in saving.
         if self.best is self.recorder.rows[-1]:
-            trainer.save_checkpoint(best)
+            trainer.save_checkpoint(best, weights_only=False)
             if trainer.is_global_zero:
                 write_atomically(last, best.read_bytes())
         else:
-            trainer.save_checkpoint(last)
+            trainer.save_checkpoint(last, weights_only=False)
         if trainer.is_global_zero:
             self.recorder.end_epoch(trainer.max_epochs)
 
