@@ -1,8 +1,8 @@
-"""A run's posteriors as arrays, written to <run>/encodings/<split>.npz.
+"""Encode the images of a run; write their posteriors to <run>/encodings/<split>.npz.
 
     python scripts/encode.py run=outputs/runs/… split=test
 
-The file holds `mean` and `log_var` of each dimension of q(z|x), both (images, latent_dim), and `labels`, (images,):
+The file contains `mean` and `log_var` of each dimension of q(z|x), both (images, latent_dim), and `labels`, (images,):
 
     import numpy as np
     codes = np.load("outputs/runs/…/encodings/test.npz")
@@ -31,7 +31,7 @@ class Split(Enum):
 
 @dataclass
 class EncodeOptions(ImageOptions):
-    split: Split = option(Split.test, meaning="train, val or test; all as the run split them")
+    split: Split = option(Split.test, meaning="train, val or test, as the run split them")
 
 
 def main(options: EncodeOptions) -> None:
@@ -40,6 +40,11 @@ def main(options: EncodeOptions) -> None:
 
 
 def encode(options: EncodeOptions, run: OpenRun) -> str:
+    """Encode one split of one run; return a line that describes the file.
+
+    Raises:
+        SettingsError: the split is empty.
+    """
     import numpy as np
 
     from mnist_vae.analysis.encoding import encode_images

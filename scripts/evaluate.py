@@ -1,12 +1,12 @@
-"""What a run came to on its test images, with standard errors: a table, and evaluation.json in the run's folder.
+"""Evaluate runs on their test images: print metrics with standard errors and write <run>/evaluation.json.
 
     python scripts/evaluate.py run=outputs/runs/…
     python scripts/evaluate.py run=outputs/runs/… nll.samples=5000
 
-ELBO, reconstruction and KL; the KL's two parts, mutual information and marginal KL (Hoffman & Johnson 2016), and of
-the latter the total correlation (Chen et al. 2018); active units (Burda et al. 2016); and how well k-NN and logistic
-regression read the class from the posterior means, fitted on all training images. With nll.samples also -log p(x) by
-importance sampling (Burda et al. 2016): Ctrl-C keeps what is done of it, and the same command goes on from there.
+Metrics: ELBO, reconstruction and KL; the two parts of the KL, mutual information and marginal KL (Hoffman & Johnson
+2016), and the part of the latter that is the total correlation (Chen et al. 2018); active units (Burda et al. 2016);
+accuracy of k-NN and logistic regression on the posterior means, fitted on all training images. With nll.samples also
+-log p(x) by importance sampling (Burda et al. 2016): after Ctrl-C, the same command resumes it.
 """
 
 import math
@@ -31,14 +31,14 @@ NATS = {
 ACCURACIES = {"knn_accuracy": "k-NN accuracy", "logistic_regression_accuracy": "logistic regression"}
 COLUMNS = ["ELBO", "reconstruction", "KL", "I(x;z)", "marginal KL", "active", "k-NN", "logistic"]
 
-FEW = 10  # effective samples
+FEW = 10  # effective samples, below which the estimate is unreliable
 
-Evaluated = tuple[Path, dict[str, Any]]  # the file, and the results in it
+Evaluated = tuple[Path, dict[str, Any]]  # evaluation.json and its content
 
 
 @dataclass
 class NLLOptions:
-    samples: int = option(0, meaning="importance samples per image for -log p(x), thousands of them; 0 for none")
+    samples: int = option(0, meaning="importance samples per image for -log p(x), typically thousands; 0 for none")
 
     def __post_init__(self) -> None:
         if self.samples < 0:
@@ -68,7 +68,7 @@ def main(options: EvaluateOptions) -> None:
 
 
 def card(file: Path, values: dict[str, Any]) -> str:
-    """One run's results, a line each."""
+    """Format the results of one run, a metric per line."""
     measured = f"{values['test_images']:,} test images of {values['dataset']}, epoch {values['epochs']}"
     lines = [f"{shown(file.parent)}: {measured}"]
     for name, heading in NATS.items():
@@ -82,30 +82,33 @@ def card(file: Path, values: dict[str, Any]) -> str:
 
 
 def table(done: list[Evaluated]) -> str:
-    """Several runs' results, a row each; the other standard errors are in the files."""
+    """Format the results of several runs, a run per row; standard errors that are not shown are in the files."""
     rows = [["run", *COLUMNS, *(["NLL"] if "test/nll" in done[0][1] else [])]]
     for file, values in done:
-        others = [f"{values[f'test/{name}']:.3f}" for name in list(NATS)[1:5]]
+        terms = [f"{values[f'test/{name}']:.3f}" for name in list(NATS)[1:5]]
         accuracies = [f"{values[f'test/{name}']:.2%}" for name in ACCURACIES]
         units = f"{values['test/active_units']} of {values['latent_dim']}"
         nll = [_nats(values, "nll")] if "test/nll" in values else []
-        rows.append([shown(file.parent), _nats(values, "elbo"), *others, units, *accuracies, *nll])
+        rows.append([shown(file.parent), _nats(values, "elbo"), *terms, units, *accuracies, *nll])
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = ["  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]) for row in rows]
     return "\n".join([*lines, *_notes([values for _, values in done]), f"written to {done[0][0].name} in each folder"])
 
 
 def _nats(values: dict[str, Any], name: str) -> str:
+    """Format a metric and its standard error."""
     return f"{values[f'test/{name}']:>9.3f} ± {values[f'test/{name}_standard_error']:.3f}"
 
 
 def _percent(values: dict[str, Any], name: str) -> str:
+    """Format a metric in [0, 1] and its standard error in percent."""
     return f"{100 * values[f'test/{name}']:>9.2f} ± {100 * values[f'test/{name}_standard_error']:.2f}"
 
 
 def _notes(results: list[dict[str, Any]]) -> list[str]:
-    most = sorted({values["test_images"] for values in results})
-    limits = ", ".join(f"log {count:,} = {math.log(count):.2f}" for count in most)
+    """Notes below the results: limit of the mutual information, and reliability of the NLL."""
+    counts = sorted({values["test_images"] for values in results})
+    limits = ", ".join(f"log {count:,} = {math.log(count):.2f}" for count in counts)
     lines = [f"± one standard error over test images; mutual information can be at most {limits} nats"]
     if "test/nll" in results[0]:
         effective = min(values["test/nll_effective_samples"] for values in results)
@@ -115,7 +118,9 @@ def _notes(results: list[dict[str, Any]]) -> list[str]:
         samples = f"{results[0]['nll_samples']:,} samples per image, {effective:,.0f} effective (median image)"
         lines.append(f"NLL: {samples}{error}{worst}")
         if effective < FEW:
-            lines.append("     so few effective samples overestimate the NLL by more than that; take more samples")
+            lines.append(
+                "     with so few effective samples the NLL is overestimated by more than that; use more samples"
+            )
     return lines
 
 

@@ -1,5 +1,4 @@
-"""All figures of a run, drawn again into <run>/figures (with checkpoint=last, into <run>/figures_last); also while it
-is still training.
+"""Draw all figures of a run, finished or training, into <run>/figures (<run>/figures_last with checkpoint=last).
 
 python scripts/figures.py run=outputs/runs/…
 """
@@ -21,12 +20,13 @@ def main(options: ImageOptions) -> None:
 
 
 def draw(options: ImageOptions, run: OpenRun) -> str:
+    """Draw the figures of one run; return a line that lists them."""
     from mnist_vae.figures.run_figures import RunSummary, draw_all
 
-    # The final metrics are those of the best epoch's weights.
+    # The final metrics are those of the best checkpoint.
     metrics = run.folder.read_metrics() if run.folder.complete and run.checkpoint == "best" else {}
     data = run.data(options.data.root)
-    rows, title = run.folder.read_rows(), hparams.title(run.cfg)
+    rows, title = run.folder.read_rows(), hparams.title(run.cfg, run.folder.read_choices())
     summary = RunSummary(title, run.vae, data.test_split, data.classes, rows, metrics)
     folder = run.folder.path / f"figures{run.suffix}"
     files = draw_all(summary, folder)

@@ -1,9 +1,9 @@
-"""The notebook that this project grew from, without the project: model, loss and loop written out in plain torch.
+"""Reference implementation of the original notebook in plain torch: model, loss and training loop.
 
     python scripts/notebook.py [seeds=0,1,2] [epochs=10] [root=data]
 
-Prints the mean training loss of each epoch on the 60,000 images of MNIST, in nats per image. It is what
-`python train.py experiment=notebook` is compared with, in its numbers and in its speed.
+Prints the mean training loss of each epoch on the 60,000 images of MNIST, in nats per image. The loss and speed of
+`python train.py experiment=notebook` are compared with it.
 """
 
 import os
@@ -20,7 +20,7 @@ from mnist_vae.data.mnist import TorchvisionSource
 
 
 class Notebook(nn.Module):
-    """784-400-20 and back. `loss` is the negative ELBO, summed over images (n, 784) in [0, 1]."""
+    """Fully connected VAE of 784-400-20-400-784 units."""
 
     def __init__(self, hidden_dim: int = 400, latent_dim: int = 20) -> None:
         super().__init__()
@@ -29,21 +29,22 @@ class Notebook(nn.Module):
         self.fc3, self.fc4 = nn.Linear(latent_dim, hidden_dim), nn.Linear(hidden_dim, 784)
 
     def loss(self, x: Tensor) -> Tensor:
+        """Negative ELBO in nats, summed over images x (n, 784) in [0, 1]."""
         h = F.relu(self.fc1(x))
         mean, log_var = self.fc21(h), self.fc22(h)
         z = mean + torch.randn_like(mean) * torch.exp(0.5 * log_var)
-        logits = self.fc4(F.relu(self.fc3(z)))  # the notebook's sigmoid is inside the loss function
+        logits = self.fc4(F.relu(self.fc3(z)))  # the notebook's sigmoid is part of the loss function here
         reconstruction = F.binary_cross_entropy_with_logits(logits, x, reduction="sum")
         return reconstruction - 0.5 * torch.sum(1 + log_var - mean.pow(2) - log_var.exp())
 
 
 def train_epoch(model: Notebook, optimizer: torch.optim.Optimizer, images: Tensor, batch_size: int = 128) -> float:
-    """One epoch over uint8 images (n, 784); returns the mean loss per image."""
+    """Train for one epoch on uint8 images (n, 784); return the mean loss per image."""
     return float(torch.stack(list(steps(model, optimizer, images, batch_size))).sum()) / len(images)
 
 
 def steps(model: Any, optimizer: torch.optim.Optimizer, images: Tensor, batch_size: int = 128) -> Iterator[Tensor]:
-    """The same, step by step: the sum of the loss over each batch."""
+    """Train for one epoch on uint8 images (n, 784); yield the sum of the loss over each batch."""
     for indices in torch.randperm(len(images)).split(batch_size):
         x = images.index_select(0, indices).float().div_(255)
         optimizer.zero_grad()
@@ -54,7 +55,7 @@ def steps(model: Any, optimizer: torch.optim.Optimizer, images: Tensor, batch_si
 
 
 def curve(images: Tensor, seed: int, epochs: int) -> list[float]:
-    """The mean losses of a fresh model's first epochs, with Adam at 1e-3."""
+    """Train a new model with Adam at 1e-3; return the mean loss of each epoch."""
     torch.manual_seed(seed)
     model = Notebook()
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-3, fused=True)

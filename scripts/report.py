@@ -1,7 +1,8 @@
-"""The report of a sweep, at any time, also while it runs: <sweep>/report.html, a page with the ranking, figures and
-failures, and <sweep>/summary.csv, a row per job. The best runs are printed.
+"""Write the report of a sweep, finished or running, and print its best runs.
 
-python scripts/report.py sweep=outputs/sweeps/…
+    python scripts/report.py sweep=outputs/sweeps/…
+
+<sweep>/report.html: ranking, figures and failures. <sweep>/summary.csv: a row per job.
 """
 
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ from mnist_vae.utils.io import shown
 
 @dataclass
 class ReportOptions:
-    sweep: str = option(meaning="a sweep's folder; or any folder of runs; or a run's own")
+    sweep: str = option(meaning="folder of a sweep, of a run, or any folder that contains runs")
 
 
 def main(options: ReportOptions) -> None:

@@ -70,7 +70,7 @@ def _text(cfg: DictConfig, jobs: int) -> str:
 
 @contextmanager
 def _srun_on_path() -> Iterator[None]:
-    """Put a stand-in for srun on PATH: submitit makes no executor where there is none, and here nothing is run."""
+    """Put an empty srun on PATH: submitit creates no executor without one, and nothing is run here."""
     before = os.environ.get("PATH", "")
     with tempfile.TemporaryDirectory() as folder:
         Path(folder, "srun").touch(0o755)

@@ -1,53 +1,122 @@
-"""The README's commands, tables and code are true."""
+"""The commands, tables, links and code of README.md and docs/*.md are valid."""
 
+import importlib
 import inspect
 import re
 import runpy
 import shlex
 import sys
 import types
+from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
+from hydra import compose, initialize_config_dir
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import IntervalSweep, Override
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf, open_dict
 
+import mnist_vae
 from mnist_vae.cli.options import parse
 from mnist_vae.config import checks
+from mnist_vae.config.instantiate import locate
 from mnist_vae.runs.load import open_run
 from mnist_vae.training.train import train
+from mnist_vae.training.trainer import check_trainer
 from tests.config.test_checks import CHOICES
-from tests.conftest import ROOT, composed
+from tests.conftest import ROOT
 
-README = (ROOT / "README.md").read_text()
-COMMANDS = sorted(set(re.findall(r"^(?:\$ )?python train\.py ([^#\n]*?) *(?:#.*)?$", README, re.MULTILINE)))
+PAGES = {path.relative_to(ROOT).as_posix(): path.read_text() for path in (ROOT / "README.md", *ROOT.glob("docs/*.md"))}
+README = PAGES["README.md"]
+MISTAKES = ("latent_dmi=16", "model=transformer")  # their error messages are shown
+ADDED = ("model=wide", "model=mlp,wide", "logger=[tensorboard,json_lines]")  # choices that docs/extending.md adds
+WITH_VALUE = ("--cfg", "-p", "--package", "--config-path", "--config-name", "--config-dir")
 
 
-def blocks(language: str) -> list[str]:
-    return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
+class Block(NamedTuple):
+    """A fenced block: the page it is on, its language, its text, and what comes before it."""
+
+    page: str
+    language: str
+    text: str
+    before: str
+
+
+def blocks(*languages: str) -> Iterator[Block]:
+    for page, text in PAGES.items():
+        for match in re.finditer(r"^```(\w*)\n(.*?)^```", text, re.MULTILINE | re.DOTALL):
+            if match[1] in languages:
+                yield Block(page, match[1], match[2], text[: match.start()])
+
+
+def commands(script: str) -> list[str]:
+    """The arguments of each command `python <script> …`, in blocks and between backticks."""
+    call = rf"(?:\w+=\S+ )*python {script}(?![\w.])"
+    found = {
+        arguments
+        for block in blocks("bash", "")
+        for arguments in re.findall(rf"^(?:\$ |.*&& )?{call}(.*)", block.text, re.MULTILINE)
+    }
+    for text in PAGES.values():
+        found |= set(re.findall(rf"`{call}([^`\n]*)`", text))
+    return sorted({re.sub(r"\s+#.*", "", arguments).strip() for arguments in found})
+
+
+def overrides_of(command: str) -> list[str]:
+    words = shlex.split(command)
+    pairs = zip(["", *words], words, strict=False)
+    return [word for before, word in pairs if not word.startswith("-") and before not in WITH_VALUE]
 
 
 def values(override: Override) -> list[str]:
-    key, value = override.get_key_element(), override.value()
+    key, value = override.input_line.partition("=")[0], override.value()
     if isinstance(value, IntervalSweep):
         return [f"{key}={value.start:g}", f"{key}={value.end:g}"]
     if override.is_sweep_override():
         return [f"{key}={text}" for text in override.sweep_string_iterator()]
-    return [f"{key}={override.get_value_element_as_str()}"]
+    return [str(override.input_line)]
 
 
-@pytest.mark.parametrize("command", [c for c in COMMANDS if "latent_dmi" not in c and "transformer" not in c])
-def test_every_command_composes(command: str) -> None:
-    overrides = [word for word in shlex.split(command) if not word.startswith("-")]
+def composed(overrides: list[str], configs: Path = ROOT / "configs") -> DictConfig:
+    with initialize_config_dir(str(configs), version_base="1.3"):
+        cfg = compose("train", overrides, return_hydra_config=True)
+    with open_dict(cfg):
+        del cfg["hydra"]
+    return cfg
+
+
+TRAIN = [command for command in commands(r"train\.py") if "--config-path" not in command]
+
+
+@pytest.mark.parametrize("command", [c for c in TRAIN if not {*MISTAKES, *ADDED} & set(c.split()) and "$(" not in c])
+def test_every_training_command_composes(command: str) -> None:
+    swept = [values(override) for override in OverridesParser.create().parse_overrides(overrides_of(command))]
     # A sweep composes if each of its values does.
-    swept = [values(override) for override in OverridesParser.create().parse_overrides(overrides)]
     for position in range(max(map(len, swept), default=1)):
-        chosen = [values[min(position, len(values) - 1)] for values in swept if not values[0].startswith("hydra.")]
-        checks.check(composed(*chosen))
+        cfg = composed([some[min(position, len(some) - 1)] for some in swept])
+        checks.check(cfg)
+        check_trainer(cfg)
+        for group in ("callbacks", "logger"):
+            for name, node in cfg[group].items():
+                locate(f"{group}.{name}", node)
 
 
-TOOLS = sorted(set(re.findall(r"python scripts/(\w+)\.py ([^`#\n]*run=[^`#\n]*)", README)))
+@pytest.mark.parametrize("command", [c for c in commands(r"train\.py") if "--config-path" in c])
+def test_a_runs_own_configuration_composes(command: str, trained: Path) -> None:
+    words = shlex.split(command)
+    assert words[words.index("--config-path") + 1].endswith("/.hydra")
+    with initialize_config_dir(str(trained / "mlp" / ".hydra"), version_base="1.3"):
+        compose(words[words.index("--config-name") + 1], overrides_of(command), return_hydra_config=True)
+
+
+def test_there_are_commands() -> None:
+    assert len(TRAIN) > 50 and "" in TRAIN and "debug=fast_dev_run" in TRAIN
+    assert [c for c in commands(r"scripts/evaluate\.py") if "nll.samples" in c]
+
+
+SCRIPTS = sorted(path.stem for path in (ROOT / "scripts").glob("*.py"))
+TOOLS = [(name, c) for name in SCRIPTS for c in commands(rf"scripts/{name}\.py") if name not in ("sbatch", "notebook")]
 
 
 @pytest.mark.parametrize(("name", "words"), TOOLS)
@@ -56,14 +125,20 @@ def test_every_tools_command_is_understood(name: str, words: str) -> None:
     parse(inspect.signature(main).parameters["options"].annotation, shlex.split(words))
 
 
+@pytest.mark.parametrize("words", commands(r"scripts/sbatch\.py"))
+def test_what_would_be_submitted_composes(words: str) -> None:
+    swept = [values(override) for override in OverridesParser.create().parse_overrides(shlex.split(words))]
+    composed(["launcher=slurm", *(some[0] for some in swept)])
+
+
+@pytest.mark.parametrize("words", commands(r"scripts/notebook\.py"))
+def test_the_notebooks_options_are_known(words: str) -> None:
+    assert {word.partition("=")[0] for word in shlex.split(words)} <= {"seeds", "epochs", "root"}
+
+
 def test_the_table_of_tools_lists_all_of_them() -> None:
-    listed = set(re.findall(r"^\| `python scripts/(\w+)\.py", README, re.MULTILINE))
-    assert listed == {path.stem for path in (ROOT / "scripts").glob("*.py")} - {"benchmark", "notebook"}
-
-
-def test_pictures_are_small() -> None:
-    for path in (ROOT / "docs").iterdir():
-        assert path.stat().st_size < 300_000, path.name
+    listed = set(re.findall(r"^\| `python scripts/(\w+)\.py", PAGES["docs/tools.md"], re.MULTILINE))
+    assert listed == set(SCRIPTS) - {"benchmark", "notebook"}
 
 
 def test_the_table_of_groups_lists_every_choice_and_no_other() -> None:
@@ -72,36 +147,164 @@ def test_the_table_of_groups_lists_every_choice_and_no_other() -> None:
     assert listed == set(CHOICES)
 
 
+def test_choices_named_in_the_text_exist() -> None:
+    added = {f"{example.group}={example.choice}" for example in EXAMPLES.values()}
+    groups = {choice.partition("=")[0] for choice in CHOICES}
+    for page, text in PAGES.items():
+        for words in re.findall(r"`([^`\n]+)`", text):
+            for group, choice in re.findall(r"(?<![\w.+/])(\w+)=(\w+)(?![\w,./])", words):
+                if group in groups and f"{group}={choice}" not in MISTAKES:
+                    assert f"{group}={choice}" in {*CHOICES, *added}, f"{page}: {words}"
+
+
+def test_the_table_of_the_trainer_has_every_key() -> None:
+    rows = re.findall(r"^\| (`.*?`) \|", PAGES["docs/trainer.md"], re.MULTILINE)
+    listed = {key for row in rows for key in re.findall(r"`(?:trainer\.|…)(\w+)`", row)}
+    assert listed == set(OmegaConf.load(ROOT / "configs" / "trainer" / "default.yaml"))
+
+
 def test_the_two_commands_for_a_fresh_machine() -> None:
-    installing = [line for block in blocks("bash") for line in block.splitlines() if line.startswith("pip install")]
+    installing = [
+        line for block in blocks("bash") for line in block.text.splitlines() if line.startswith("pip install")
+    ]
     assert len(installing) == 2
     assert installing[0].endswith("python train.py experiment=quickstart") and installing[1].endswith("pytest")
+    assert all(line in README for line in installing)
 
 
-def test_links_and_pictures_are_there() -> None:
-    for target in re.findall(r"\]\((?!https?:)([^)#]+)\)", README):
-        assert (ROOT / target).exists(), target
+def test_the_readme_is_short() -> None:
+    assert len(README.splitlines()) <= 200
+    assert all(len(line) <= 120 for line in README.splitlines() if line[:1] not in ("|", "!"))
 
 
-def test_the_notebooks_code_runs(trained: Path) -> None:
-    using = [block for block in blocks("python") if "vae.encode" in block]
-    assert len(using) == 2
-    code = re.sub(r'load_run\(".*"\)', f'load_run("{trained}/mlp")', "".join(using))
+def anchors(page: str) -> set[str]:
+    titles = re.findall(r"^#+ (.*)$", re.sub(r"^```.*?^```", "", page, flags=re.MULTILINE | re.DOTALL), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
+
+
+LINKS = [(page, target) for page, text in PAGES.items() for target in re.findall(r"\]\((?!https?:)([^)\s]+)\)", text)]
+
+
+@pytest.mark.parametrize(("page", "target"), sorted(set(LINKS)))
+def test_links_and_pictures_are_there(page: str, target: str) -> None:
+    path, _, anchor = target.partition("#")
+    file = (ROOT / page).parent / path if path else ROOT / page
+    assert file.exists()
+    if anchor:
+        assert anchor in anchors(file.read_text())
+
+
+def test_every_page_is_linked_and_every_picture_is_used() -> None:
+    targets = {((ROOT / page).parent / target.partition("#")[0]).resolve() for page, target in LINKS}
+    assert set((ROOT / "docs").iterdir()) <= targets
+
+
+def test_pictures_are_small() -> None:
+    for path in (ROOT / "docs").iterdir():
+        assert path.stat().st_size < 300_000, path.name
+
+
+def test_the_code_that_formulas_refer_to_is_there() -> None:
+    theory = PAGES["docs/theory.md"]
+    references = re.findall(r"((?:`[\w.]+`,\s)*`[\w.]+`)\sin\s\[[\w.]+\]\(([\w./]+\.py)\)", theory)
+    assert len(references) > 12
+    for names, file in references:
+        code = (ROOT / "docs" / file).read_text()
+        for name in re.findall(r"`([\w.]+)`", names):
+            for part in name.split("."):
+                assert re.search(rf"(?:def|class) {part}\b", code), f"{name} in {file}"
+
+
+def test_the_order_of_imports_is_the_one_that_is_tested() -> None:
+    from tests.test_architecture import ORDER
+
+    assert " < ".join(ORDER) in PAGES["docs/architecture.md"]
+    assert re.findall(r"^\| \[(\w+)\]", PAGES["docs/architecture.md"], re.MULTILINE) == ORDER
+
+
+RUNNABLE = [block for block in blocks("python") if block.page != "docs/extending.md"]
+
+
+@pytest.mark.parametrize("block", RUNNABLE, ids=[block.page for block in RUNNABLE])
+def test_code_on_a_run_runs(block: Block, trained: Path) -> None:
+    code = re.sub(r'"outputs/[^"]*?(/checkpoints/best.ckpt)?"', rf'"{trained}/mlp\1"', block.text)
     names = {"x": open_run(trained / "mlp").data().test_split[0][:10] / 255}
     exec(code, names)
-    assert names["rows"].shape == (5, 9, 1, 28, 28) and names["images"].shape == (10, 1, 28, 28)
+    assert names.get("images", names.get("rows")).isfinite().all()
+    assert names.get("images", names.get("rows")).shape[-3:] == (1, 28, 28)
 
 
-def test_a_model_can_be_added_as_it_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    code = next(block for block in blocks("python") if "class Wide" in block)
-    node = OmegaConf.create(next(block for block in blocks("yaml") if "Wide" in block))
-    name = node["_target_"].rpartition(".")[0]
-    module = types.ModuleType(name)
-    monkeypatch.setitem(sys.modules, name, module)
-    exec(code.replace("class Wide(Network):", f"__name__ = {name!r}\nclass Wide(Network):"), module.__dict__)
-    cfg = composed("data=digits", "max_epochs=1", "accelerator=cpu", "callbacks=none")
-    cfg.model = OmegaConf.merge(node, {"width": 30})
-    assert train(cfg, tmp_path)["parameters"] == 784 * 30 + 30 + 30 * 40 + 40 + 20 * 30 + 30 + 30 * 784 + 784
-    cfg.model.width = "abc"
+class Example(NamedTuple):
+    """A part that docs/extending.md adds: where its code and its YAML go, and both of them."""
+
+    module: str
+    code: str
+    group: str
+    choice: str
+    yaml: str
+
+
+def examples() -> list[Example]:
+    found = []
+    pairs = [block for block in blocks("python", "yaml") if block.page == "docs/extending.md"]
+    for code, config in zip(pairs[::2], pairs[1::2], strict=True):
+        assert (code.language, config.language) == ("python", "yaml")
+        file = re.findall(r"`src/([\w/]+)\.py`:\n+$", code.before)[0]
+        _, group, choice = re.findall(r"`(configs)/(\w+)/(\w+)\.yaml`:\n+$", config.before)[0]
+        found.append(Example(file.replace("/", "."), code.text, group, choice, config.text))
+    return found
+
+
+EXAMPLES = {example.group: example for example in examples()}
+
+
+@pytest.fixture
+def with_examples(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The project with all examples added, as if their files were there; the folder of its configs."""
+    configs = tmp_path / "configs"
+    for file in (ROOT / "configs").rglob("*.yaml"):
+        copy = configs / file.relative_to(ROOT / "configs")
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        copy.write_text(file.read_text())
+    for example in EXAMPLES.values():
+        (configs / example.group / f"{example.choice}.yaml").write_text(example.yaml)
+        if (ROOT / "src" / f"{example.module.replace('.', '/')}.py").exists():
+            names = dict(vars(importlib.import_module(example.module)))
+            before = set(names)
+            exec(example.code, names)
+            for name in set(names) - before:
+                monkeypatch.setattr(f"{example.module}.{name}", names[name], raising=False)
+        else:
+            module = types.ModuleType(example.module)
+            monkeypatch.setitem(sys.modules, example.module, module)
+            parent, _, name = example.module.rpartition(".")
+            monkeypatch.setattr(importlib.import_module(parent), name, module, raising=False)
+            exec(example.code, module.__dict__)
+    return configs
+
+
+SMALL = ["data=digits", "latent_dim=3", "max_epochs=1", "accelerator=cpu"]
+
+
+def test_every_kind_of_part_has_an_example() -> None:
+    assert list(EXAMPLES) == ["model", "objective", "prior", "likelihood", "data", "callbacks", "logger"]
+
+
+@pytest.mark.parametrize("group", EXAMPLES)
+def test_a_part_can_be_added_as_described(group: str, with_examples: Path, tmp_path: Path) -> None:
+    words = [*SMALL, "model.hidden_dims=[16]", "callbacks=none", "logger=none"]
+    words = [word for word in words if word.partition("=")[0] not in (group, f"{group}.hidden_dims")]
+    cfg = composed([*words, f"{group}={EXAMPLES[group].choice}"], with_examples)
+    train(cfg, tmp_path / "run")
+    assert mnist_vae.load_run(tmp_path / "run").sample(2).shape == (2, 1, 28, 28)
+    assert open_run(tmp_path / "run").data().image_shape == (1, 28, 28)
+    if group == "logger":
+        assert "train/loss" in (tmp_path / "run" / "metrics.jsonl").read_text()
+
+
+def test_an_added_models_arguments_are_checked(with_examples: Path, tmp_path: Path) -> None:
+    words = [*SMALL, "callbacks=none", "logger=none", "model=wide"]
+    metrics = train(composed([*words, "model.width=30"], with_examples), tmp_path / "run")
+    assert metrics["parameters"] == 784 * 30 + 30 + 30 * 6 + 6 + 3 * 30 + 30 + 30 * 784 + 784
     with pytest.raises(Exception, match=r"model.width=abc"):
-        train(cfg, tmp_path / "other")
+        train(composed([*words, "model.width=abc"], with_examples), tmp_path / "other")

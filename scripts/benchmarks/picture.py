@@ -5,7 +5,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from benchmarks.results import Comparison, Measured, Results
-from mnist_vae.figures.style import DPI, FONT, PALE, tidy
+from mnist_vae.figures.style import DPI, FONT, TITLE_COLOUR, style_axes
 
 OURS, OTHERS, AIM = "#2a6f97", "0.72", "#bc4749"
 
@@ -27,7 +27,7 @@ def picture(suites: list[Results], title: str) -> Figure:
         points = [m for suite in suites if suite.suite == "scaling" for m in suite.measured]
         for axis, (name, unit) in zip(panels, axes.items(), strict=True):
             _growth(axis, [m for m in points if m.name == name], name, unit)
-    figure.suptitle(title, x=0.01, ha="left", fontsize=FONT, color=PALE)
+    figure.suptitle(title, x=0.01, ha="left", fontsize=FONT, color=TITLE_COLOUR)
     return figure
 
 
@@ -39,9 +39,9 @@ def _quantities(axis: Axes, suite: Results) -> None:
     medians = [m.median for m in shown]
     spread = [[m.median - min(m.values) for m in shown], [max(m.values) - m.median for m in shown]]
     colours = [OURS if _is_ours(m.name) else OTHERS for m in shown]
-    axis.barh(places, medians, xerr=spread, color=colours, height=0.7, error_kw={"lw": 0.8, "ecolor": PALE})
+    axis.barh(places, medians, xerr=spread, color=colours, height=0.7, error_kw={"lw": 0.8, "ecolor": TITLE_COLOUR})
     axis.set_yticks(places, [m.name for m in shown])
-    tidy(axis, f"{suite.suite}, {unit}")
+    style_axes(axis, f"{suite.suite}, {unit}")
 
 
 def _comparisons(axis: Axes, comparisons: list[Comparison]) -> None:
@@ -55,7 +55,7 @@ def _comparisons(axis: Axes, comparisons: list[Comparison]) -> None:
             axis.plot([one.target] * 2, [place - 0.45, place + 0.45], color=AIM, lw=1.5)
             axis.plot(one.target, place, marker="<" if one.wanted == "at most" else ">", color=AIM, ms=4)
     axis.set_yticks(places, [c.name if c.unit == "times" else f"{c.name}, {c.unit}" for c in comparisons])
-    tidy(axis, "compared; red: the target")
+    style_axes(axis, "compared; red: the target")
 
 
 def _growth(axis: Axes, points: list[Measured], name: str, unit: str) -> None:
@@ -66,7 +66,7 @@ def _growth(axis: Axes, points: list[Measured], name: str, unit: str) -> None:
     axis.minorticks_off()
     axis.set_ylim(0, 1.1 * max(m.median for m in points))
     axis.set_xlabel(name)
-    tidy(axis, unit)
+    style_axes(axis, unit)
 
 
 def _is_ours(name: str) -> bool:

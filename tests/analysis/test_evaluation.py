@@ -15,7 +15,7 @@ NATS = ("elbo", "reconstruction", "kl", "mutual_information", "marginal_kl", "to
 
 
 @pytest.mark.parametrize("name", ["mlp", "plane", "conv"])
-def test_it_agrees_with_the_runs_own_test_and_with_itself(runs: Path, name: str) -> None:
+def test_values_are_consistent_and_equal_the_metrics_of_the_run(runs: Path, name: str) -> None:
     values = evaluate(open_run(runs / name))
     assert json.loads((runs / name / "evaluation.json").read_text()) == values
     metrics = json.loads((runs / name / "metrics.json").read_text())
@@ -27,7 +27,7 @@ def test_it_agrees_with_the_runs_own_test_and_with_itself(runs: Path, name: str)
     assert 0 < v["mutual_information"] <= np.log(297)
     for key in (*NATS, "knn_accuracy", "logistic_regression_accuracy"):
         assert 0 < float(values[f"test/{key}_standard_error"]) < 10
-    assert values["test_images"] == 297 and values["classifier_images"] == 1500  # the held-out 200 included
+    assert values["test_images"] == 297 and values["classifier_images"] == 1500  # including the 200 validation images
     assert values["epochs"] == {"mlp": 3, "plane": 2, "conv": 1}[name] and values["dataset"] == "digits"
 
 
@@ -41,7 +41,7 @@ def test_standard_errors_are_those_of_a_mean_over_images(runs: Path) -> None:
     assert values["test/knn_accuracy_standard_error"] == pytest.approx((p * (1 - p) / 296) ** 0.5)
 
 
-def test_classifiers_see_posterior_means_of_the_whole_training_set(runs: Path) -> None:
+def test_classifiers_are_fitted_on_posterior_means_of_the_whole_training_set(runs: Path) -> None:
     run = open_run(runs / "mlp")
     data = run.data(val_size=0)
     with torch.no_grad():
@@ -50,7 +50,7 @@ def test_classifiers_see_posterior_means_of_the_whole_training_set(runs: Path) -
     assert evaluate(run)["test/knn_accuracy"] == pytest.approx(classifier.score(test, data.test_split[1].numpy()))
 
 
-def test_the_likelihood_is_above_the_elbo_and_says_how_sure_it_is(runs: Path) -> None:
+def test_the_nll_is_below_the_negative_elbo_and_has_error_estimates(runs: Path) -> None:
     values = evaluate(open_run(runs / "mlp"), nll_samples=100)
     assert json.loads((runs / "mlp" / "evaluation.json").read_text()) == values
     v = {key: float(value) for key, value in values.items() if key.startswith("test/")}
@@ -58,12 +58,12 @@ def test_the_likelihood_is_above_the_elbo_and_says_how_sure_it_is(runs: Path) ->
     assert 0 < v["test/nll_monte_carlo_error"] < v["test/nll_standard_error"] < 10
     assert 1 < v["test/nll_effective_samples"] < 100 and values["nll_samples"] == 100
     assert evaluate(open_run(runs / "mlp"), nll_samples=100)["test/nll"] == v["test/nll"]
-    assert evaluate(open_run(runs / "mlp"))["test/nll"] == v["test/nll"]  # what is known is not forgotten
+    assert evaluate(open_run(runs / "mlp"))["test/nll"] == v["test/nll"]  # the finished estimate is included
     assert not any("nll" in key for key in evaluate(open_run(runs / "mlp", "last")))
     assert "test/nll_monte_carlo_error" not in evaluate(open_run(runs / "mlp"), nll_samples=1)
 
 
-def test_the_tool_shows_the_likelihood(tool: Callable[..., Done], runs: Path) -> None:
+def test_the_script_prints_the_nll(tool: Callable[..., Done], runs: Path) -> None:
     done = tool("evaluate", f"run={runs}/mlp", "nll.samples=20")
     assert done.returncode == 0 and done.stderr == ""
     values = json.loads((runs / "mlp" / "evaluation.json").read_text())
@@ -73,10 +73,10 @@ def test_the_tool_shows_the_likelihood(tool: Callable[..., Done], runs: Path) ->
     table = tool("evaluate", f"run={runs}", "nll.samples=1").stdout.splitlines()
     assert table[0].split()[-1] == "NLL"
     assert table[-3] == "NLL: 1 samples per image, 1 effective (median image), at worst"
-    assert "overestimate the NLL" in table[-2]
+    assert "the NLL is overestimated" in table[-2]
 
 
-def test_a_negative_number_of_samples_is_told(tool: Callable[..., Done], runs: Path) -> None:
+def test_a_negative_number_of_samples_is_an_error(tool: Callable[..., Done], runs: Path) -> None:
     done = tool("evaluate", f"run={runs}/mlp", "nll.samples=-1")
     assert done.returncode == 1 and done.stderr == "error: nll.samples=-1: it must be 0 or more.\n"
     assert "nll.samples" in tool("evaluate", "--help").stdout

@@ -1,4 +1,4 @@
-"""Exported files compute what torch computes, with any batch size, and a wrong one is never left in place."""
+"""Exported files reproduce the outputs of torch with any batch size, and incorrect ones are not written."""
 
 import json
 import logging
@@ -28,13 +28,13 @@ MLP = ("model.hidden_dims=[8]",)
 CONV = ("model=conv", "model.channels=[2,3]", "model.hidden_dim=8", "model.activation=gelu")
 
 
-def untrained(*overrides: str, image_shape: tuple[int, int, int] = (1, 9, 6)) -> VAE:
+def untrained_vae(*overrides: str, image_shape: tuple[int, int, int] = (1, 9, 6)) -> VAE:
     torch.manual_seed(0)
     return build_vae(composed("latent_dim=3", *overrides), image_shape, classes=4).eval()
 
 
-def computed(file: Path, outputs: list[str], **inputs: torch.Tensor) -> list[torch.Tensor]:
-    """What onnxruntime makes of an ONNX file."""
+def onnx_outputs(file: Path, outputs: list[str], **inputs: torch.Tensor) -> list[torch.Tensor]:
+    """Outputs of an ONNX file by onnxruntime."""
     session = onnxruntime.InferenceSession(file, providers=["CPUExecutionProvider"])
     found = session.run(outputs, {name: value.numpy() for name, value in inputs.items()})
     return [torch.from_numpy(value) for value in found]
@@ -47,8 +47,8 @@ def compare(vae: VAE, folder: Path, batch_size: int) -> None:
         posterior = vae.encode(x, labels)
         expected = [posterior.mean, posterior.log_var, vae.decode(z, labels)]
     condition = {"labels": labels} if vae.classes else {}
-    found = computed(folder / "encoder.onnx", ["mean", "log_var"], x=x, **condition)
-    found += computed(folder / "decoder.onnx", ["images"], z=z, **condition)
+    found = onnx_outputs(folder / "encoder.onnx", ["mean", "log_var"], x=x, **condition)
+    found += onnx_outputs(folder / "decoder.onnx", ["images"], z=z, **condition)
     for theirs, ours in zip(found, expected, strict=True):
         torch.testing.assert_close(theirs, ours, rtol=1e-4, atol=1e-5)
 
@@ -58,9 +58,9 @@ GREY = (*MLP, "likelihood=discretized_logistic", "conditional=true")
 
 
 @pytest.mark.parametrize("overrides", [MLP, CONV, RESNET, GREY], ids=["mlp", "conv", "resnet", "grey"])
-def test_the_files_compute_what_torch_computes(overrides: tuple[str, ...], tmp_path: Path) -> None:
-    vae = untrained(*overrides)
-    nn.init.constant_(vae.to_posterior.bias[-1:].detach(), 50.0)  # a log-variance that the bound changes
+def test_exported_files_reproduce_the_outputs_of_torch(overrides: tuple[str, ...], tmp_path: Path) -> None:
+    vae = untrained_vae(*overrides)
+    nn.init.constant_(vae.to_posterior.bias[-1:].detach(), 50.0)  # a log-variance that is clamped
     files = export_vae(vae, tmp_path / "export", {})
     assert sorted(path.name for path in (tmp_path / "export").iterdir()) == FILES
     assert [path.name for path in tmp_path.iterdir()] == ["export"]
@@ -69,8 +69,8 @@ def test_the_files_compute_what_torch_computes(overrides: tuple[str, ...], tmp_p
         compare(vae, tmp_path / "export", batch_size)
 
 
-def test_the_files_say_what_they_are_and_not_where_they_were_made(tmp_path: Path) -> None:
-    vae = untrained(*CONV)
+def test_files_have_metadata_and_no_local_paths(tmp_path: Path) -> None:
+    vae = untrained_vae(*CONV)
     export_vae(vae, tmp_path / "export", {"model": "conv"})
     about = {"latent_dim": "3", "image_shape": "[1, 9, 6]", "model": "conv"}
     shapes = {"encoder.onnx": ["batch", 1, 9, 6], "decoder.onnx": ["batch", 3]}
@@ -87,9 +87,9 @@ def test_the_files_say_what_they_are_and_not_where_they_were_made(tmp_path: Path
         assert file.metadata() == about
 
 
-def test_nothing_else_is_touched(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    """Neither the model, nor torch's random numbers, nor logging; and nothing is said that nobody can act on."""
-    vae = untrained(*MLP).train()
+def test_export_has_no_side_effects(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """Model, random number generator and logging are unchanged, and nothing is printed."""
+    vae = untrained_vae(*MLP).train()
     generator, before = torch.get_rng_state(), {name: w.clone() for name, w in vae.state_dict().items()}
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -102,29 +102,31 @@ def test_nothing_else_is_touched(tmp_path: Path, capfd: pytest.CaptureFixture[st
     assert capfd.readouterr() == ("", "")
 
 
-class Noisy(nn.Module):
-    """Computes something else each time, so that no file can agree with it."""
+class RandomOutput(nn.Module):
+    """Layer with a different output at each call, which no file can reproduce."""
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return x + torch.rand_like(x)
 
 
-class BatchOfTwo(nn.Module):
+class FixedBatchSize(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return x.view(2, -1)
 
 
-@pytest.mark.parametrize(("layer", "sentence"), [(Noisy(), "mean of encoder"), (BatchOfTwo(), "can't be exported")])
-def test_a_wrong_export_leaves_nothing(layer: nn.Module, sentence: str, tmp_path: Path) -> None:
-    vae = untrained(*MLP)
+@pytest.mark.parametrize(
+    ("layer", "sentence"), [(RandomOutput(), "mean of encoder"), (FixedBatchSize(), "cannot be exported")]
+)
+def test_a_failed_export_leaves_no_files(layer: nn.Module, sentence: str, tmp_path: Path) -> None:
+    vae = untrained_vae(*MLP)
     vae.encoder = nn.Sequential(vae.encoder, layer)
     with pytest.raises(ExportError, match=sentence):
         export_vae(vae, tmp_path / "export", {})
     assert not list(tmp_path.iterdir())
 
 
-def test_a_wrong_last_file_leaves_the_earlier_export(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    vae = untrained(*MLP)
+def test_a_failed_export_keeps_the_earlier_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    vae = untrained_vae(*MLP)
     export_vae(vae, tmp_path / "export", {})
     before = {path.name: path.read_bytes() for path in (tmp_path / "export").iterdir()}
     nn.init.zeros_(vae.to_posterior.weight)
@@ -136,14 +138,14 @@ def test_a_wrong_last_file_leaves_the_earlier_export(tmp_path: Path, monkeypatch
         return (tmp_path / "elsewhere").read_bytes()
 
     monkeypatch.setattr("safetensors.torch.save", truncated)
-    with pytest.raises(ExportError, match=r"vae.safetensors, read again"):
+    with pytest.raises(ExportError, match=r"vae.safetensors differs"):
         export_vae(vae, tmp_path / "export", {})
     assert {path.name: path.read_bytes() for path in (tmp_path / "export").iterdir()} == before
     assert sorted(path.name for path in tmp_path.iterdir()) == ["elsewhere", "export"]
 
 
 @pytest.mark.parametrize("wrong", [float("nan"), 1e-3])
-def test_what_is_more_than_rounding_is_refused(wrong: float) -> None:
+def test_differences_above_the_tolerance_raise(wrong: float) -> None:
     expected = torch.tensor([[0.5, -2.0]])
     assert export._difference("mean", expected + 1e-6, expected) == pytest.approx(1e-6, rel=0.1)
     with pytest.raises(ExportError, match="mean would differ"):
@@ -153,13 +155,13 @@ def test_what_is_more_than_rounding_is_refused(wrong: float) -> None:
 
 
 @pytest.mark.parametrize("package", export.PACKAGES)
-def test_a_missing_package_is_told(package: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, package, None)  # what makes Python say that there is none
+def test_a_missing_package_raises(package: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, package, None)  # makes its import fail
     with pytest.raises(ExportError, match=rf'needs {package} .*pip install -e "\.\[export\]"'):
-        export_vae(untrained(*MLP), tmp_path / "export", {})
+        export_vae(untrained_vae(*MLP), tmp_path / "export", {})
 
 
-def test_the_tool_exports_a_run(tmp_path: Path) -> None:
+def test_the_script_exports_a_run(tmp_path: Path) -> None:
     run = tmp_path / "run"
     train(composed(*TINY, "callbacks=none", "logger=none"), run)
     done = subprocess.run(

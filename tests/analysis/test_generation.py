@@ -2,12 +2,11 @@ import pytest
 import torch
 
 from mnist_vae.analysis import generation
-from tests.figures.test_sample_images import split
-from tests.models.test_vae import SHAPE, small
+from tests.models.helpers import SHAPE, random_split, small_vae
 
 
 def test_samples_are_reproducible_and_are_the_decoded_codes() -> None:
-    vae = small()
+    vae = small_vae()
     codes, images = generation.sample(vae, 12, seed=3)
     assert codes.shape == (12, 3) and images.shape == (12, *SHAPE)
     torch.testing.assert_close(images, vae.decode(codes).detach())
@@ -17,10 +16,10 @@ def test_samples_are_reproducible_and_are_the_decoded_codes() -> None:
 
 
 @pytest.mark.parametrize(("labels", "pairs"), [([1, 2], 1), ([2], 1), ([0, 1, 2], 2), ([2, 2], 1)])
-def test_likeness_is_made_of_images_with_the_labels(labels: list[int], pairs: int) -> None:
-    vae = small()
-    images, all_labels = split([0, 1, 2] * 20 + [3])
-    made = generation.like(vae, (images, all_labels), labels, seed=0)
+def test_variations_are_of_images_with_the_labels(labels: list[int], pairs: int) -> None:
+    vae = small_vae()
+    images, all_labels = random_split([0, 1, 2] * 20 + [3])
+    made = generation.vary(vae, (images, all_labels), labels, seed=0)
     n, k = len(labels), generation.PER_LABEL
     assert made.originals.shape == made.reconstructions.shape == (n, k, *SHAPE)
     assert made.interpolations.shape == (pairs, generation.PATHS, generation.STEPS, *SHAPE)
@@ -39,12 +38,12 @@ def test_likeness_is_made_of_images_with_the_labels(labels: list[int], pairs: in
     torch.testing.assert_close(ends[1], last)
 
 
-def test_variations_at_no_temperature_are_the_reconstruction() -> None:
-    made = generation.like(small(), split([0, 1] * 10), [0, 1], seed=0, temperature=0.0)
+def test_variations_at_zero_temperature_are_the_reconstruction() -> None:
+    made = generation.vary(small_vae(), random_split([0, 1] * 10), [0, 1], seed=0, temperature=0.0)
     for row in (0, 1):
         torch.testing.assert_close(made.variations[row], made.reconstructions[row, :1].expand(9, -1, -1, -1))
 
 
 def test_a_label_with_few_images_repeats_them() -> None:
-    made = generation.like(small(), split([0, 0, 1]), [1], seed=0)
+    made = generation.vary(small_vae(), random_split([0, 0, 1]), [1], seed=0)
     assert (made.originals == made.originals[:, :1]).all()

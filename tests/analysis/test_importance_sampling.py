@@ -1,4 +1,4 @@
-"""The importance-sampled likelihood against closed forms, a plain loop, and another implementation."""
+"""Importance-sampled estimates against closed forms, a plain loop and pythae."""
 
 import itertools
 from pathlib import Path
@@ -11,7 +11,7 @@ from torch.distributions import Normal
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from mnist_vae.analysis import importance_sampling
-from mnist_vae.analysis.importance_sampling import bernoulli_log_prob_, each_image, importance_weights
+from mnist_vae.analysis.importance_sampling import bernoulli_log_prob_, importance_weights, iter_log_sums
 from mnist_vae.data.images import to_unit
 from mnist_vae.models.likelihoods import Bernoulli
 from mnist_vae.models.networks.mlp import MLP
@@ -19,7 +19,7 @@ from mnist_vae.models.priors import StandardNormal
 from mnist_vae.models.vae import VAE
 from mnist_vae.runs.load import open_run
 from mnist_vae.utils.seeding import derived_seed
-from tests.models.test_vae import SHAPE, linear_gaussian, small
+from tests.models.helpers import SHAPE, linear_gaussian_vae, small_vae
 
 
 def labels(x: Tensor) -> Tensor:
@@ -30,23 +30,23 @@ def log_likelihood(vae: VAE, x: Tensor, k: int, **options: int) -> Tensor:
     return importance_weights(vae, x, labels(x), k, seed=3, **options).log_likelihood
 
 
-def loose() -> tuple[VAE, Tensor, Tensor]:
-    """A linear-Gaussian VAE with a random posterior, wide enough for weights of finite variance; images; log p(x)."""
-    vae, x, exact = linear_gaussian(tight=False)
+def loose_posterior() -> tuple[VAE, Tensor, Tensor]:
+    """Linear-Gaussian VAE with a posterior wide enough for weights of finite variance, images, and log p(x)."""
+    vae, x, exact = linear_gaussian_vae(tight=False)
     with torch.no_grad():
         vae.to_posterior.bias[2:] += 1
     return vae, x, exact
 
 
-def test_it_agrees_with_the_exact_log_likelihood_of_a_linear_gaussian_vae() -> None:
-    vae, x, exact = loose()
+def test_the_estimate_equals_the_exact_log_likelihood_of_a_linear_gaussian_vae() -> None:
+    vae, x, exact = loose_posterior()
     weights = importance_weights(vae, x, labels(x), k=20_000, seed=3)
     error = weights.monte_carlo_error
     assert ((weights.log_likelihood - exact).abs() < 4 * error).all() and (error < 0.05).all()
 
 
-def test_with_the_exact_posterior_one_sample_is_enough() -> None:
-    vae, x, exact = linear_gaussian(tight=True)
+def test_with_the_exact_posterior_the_estimate_is_exact() -> None:
+    vae, x, exact = linear_gaussian_vae(tight=True)
     for k in (1, 7):
         weights = importance_weights(vae, x, labels(x), k, seed=3)
         torch.testing.assert_close(weights.log_likelihood, exact, atol=1e-12, rtol=0)
@@ -54,9 +54,9 @@ def test_with_the_exact_posterior_one_sample_is_enough() -> None:
     assert (weights.monte_carlo_error < 1e-6).all()
 
 
-def test_the_bound_rises_with_the_samples_and_stays_below() -> None:
+def test_the_mean_estimate_increases_with_k_and_is_a_lower_bound() -> None:
     # Burda et al. (2016), theorem 1, in the mean over independent estimates of the same images.
-    vae, x, exact = loose()
+    vae, x, exact = loose_posterior()
     many = x.repeat(200, 1, 1, 1)
     bounds = []
     for k in (1, 8, 16):
@@ -67,27 +67,27 @@ def test_the_bound_rises_with_the_samples_and_stays_below() -> None:
         assert lower + 2 * (error + other) < higher
 
 
-def test_the_monte_carlo_error_is_the_scatter_over_draws() -> None:
-    vae, x, _ = loose()
+def test_the_monte_carlo_error_is_the_standard_deviation_over_repetitions() -> None:
+    vae, x, _ = loose_posterior()
     weights = importance_weights(vae, x[:1].repeat(300, 1, 1, 1), torch.zeros(300), k=1000, seed=3)
     assert weights.monte_carlo_error.median().item() == pytest.approx(weights.log_likelihood.std().item(), rel=0.15)
     assert (weights.effective_samples > 1).all() and (weights.effective_samples < 1000).all()
     assert importance_weights(vae, x, labels(x), k=1, seed=3).monte_carlo_error.isnan().all()
 
 
-def test_chunks_change_nothing_but_rounding(monkeypatch: pytest.MonkeyPatch) -> None:
-    vae, x = small(), torch.rand(5, *SHAPE)
+def test_the_chunk_size_affects_rounding_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    vae, x = small_vae(), torch.rand(5, *SHAPE)
     whole = log_likelihood(vae, x, k=2500)
     for chunk in (1, 7, 100, 999, 2500):
         torch.testing.assert_close(log_likelihood(vae, x, k=2500, chunk=chunk), whole, atol=1e-5, rtol=0)
     assert torch.equal(log_likelihood(vae, x, k=2500), whole)
     assert not torch.allclose(importance_weights(vae, x, labels(x), 2500, seed=4).log_likelihood, whole, atol=1e-5)
-    monkeypatch.setattr(importance_sampling, "BATCH", 2)
+    monkeypatch.setattr(importance_sampling, "BATCH_SIZE", 2)
     torch.testing.assert_close(log_likelihood(vae, x, k=2500), whole, atol=1e-5, rtol=0)
 
 
-def test_neither_rounding_nor_the_process_knows_how_many_threads_there_were() -> None:
-    vae, x, before = small(), torch.rand(5, *SHAPE), torch.get_num_threads()
+def test_results_do_not_depend_on_the_number_of_threads() -> None:
+    vae, x, before = small_vae(), torch.rand(5, *SHAPE), torch.get_num_threads()
     results = []
     try:
         for threads in (1, 3):
@@ -100,16 +100,16 @@ def test_neither_rounding_nor_the_process_knows_how_many_threads_there_were() ->
 
 
 @pytest.mark.parametrize("start", [1, 2, 3, 4])
-def test_a_later_start_gives_the_rest_bit_for_bit(monkeypatch: pytest.MonkeyPatch, start: int) -> None:
-    monkeypatch.setattr(importance_sampling, "BATCH", 2)
-    vae, x = small(), torch.rand(5, *SHAPE)
-    whole = list(each_image(vae, x, labels(x), k=50, seed=3))
-    rest = list(each_image(vae, x, labels(x), k=50, seed=3, start=start))
+def test_a_later_start_yields_the_remaining_values_exactly(monkeypatch: pytest.MonkeyPatch, start: int) -> None:
+    monkeypatch.setattr(importance_sampling, "BATCH_SIZE", 2)
+    vae, x = small_vae(), torch.rand(5, *SHAPE)
+    whole = list(iter_log_sums(vae, x, labels(x), k=50, seed=3))
+    rest = list(iter_log_sums(vae, x, labels(x), k=50, seed=3, start=start))
     assert torch.equal(torch.stack(rest), torch.stack(whole[start:]))
 
 
-class Largest(TorchDispatchMode):
-    """Notes the elements of the largest tensor that any operation gives."""
+class LargestTensor(TorchDispatchMode):
+    """Dispatch mode that records the number of elements of the largest result of an operation."""
 
     elements = 0
 
@@ -121,23 +121,22 @@ class Largest(TorchDispatchMode):
 
 
 def test_memory_does_not_grow_with_the_samples() -> None:
-    vae, x = small(), torch.rand(1, *SHAPE)
+    vae, x = small_vae(), torch.rand(1, *SHAPE)
     elements = []
     for k in (2000, 20_000):
-        with Largest() as largest:
-            importance_sampling._sums(
-                vae, vae.prior, vae.encode(x), x, k, 100, 3
-            )  # in this thread, where it can be seen
+        with LargestTensor() as largest:
+            # In this thread, since a dispatch mode does not apply to others.
+            importance_sampling._log_sums(vae, vae.prior, vae.encode(x), x, labels(x), k, 100, 3)
         elements.append(largest.elements)
-    assert elements[0] == elements[1] <= importance_sampling.DRAWS * 3
+    assert elements[0] == elements[1] <= importance_sampling.MAX_SAMPLES * 3
 
 
 @pytest.mark.parametrize("shape", [(1, 28, 28), (3, 5, 7), (1, 1, 1)])
 @pytest.mark.parametrize("scale", [0.01, 1, 10, 200])
-def test_the_fast_bernoulli_is_the_general_one(shape: tuple[int, int, int], scale: float) -> None:
+def test_the_fast_bernoulli_log_prob_equals_the_general_one(shape: tuple[int, int, int], scale: float) -> None:
     torch.manual_seed(0)
     for x in (torch.rand(1, *shape), torch.rand(1, *shape).round()):
-        # Mostly right, as a trained decoder's logits are.
+        # Logits mostly of the right sign, as those of a trained decoder.
         logits = scale * (torch.randn(40, 1, *shape).abs() * (x - 0.5).sign() + 0.1 * torch.randn(40, 1, *shape))
         exact = Bernoulli().log_prob(logits.double(), x.double())
         fast = bernoulli_log_prob_(logits, x)
@@ -149,7 +148,7 @@ def test_a_fast_and_a_general_likelihood_give_the_same_estimate() -> None:
     class General(Bernoulli):
         pass
 
-    vae, x = small(), torch.rand(4, *SHAPE)
+    vae, x = small_vae(), torch.rand(4, *SHAPE)
     fast = log_likelihood(vae, x, k=300)
     vae.likelihood = General()
     torch.testing.assert_close(log_likelihood(vae, x, k=300), fast, atol=1e-4, rtol=0)
@@ -163,8 +162,8 @@ def conditional() -> VAE:
     return vae
 
 
-@pytest.mark.parametrize("make", [small, conditional])
-def test_it_is_what_a_plain_loop_over_images_and_samples_gives(make) -> None:
+@pytest.mark.parametrize("make", [small_vae, conditional])
+def test_the_estimate_equals_a_loop_over_images_and_samples(make) -> None:
     vae, x, k = make(), torch.rand(3, *SHAPE).round(), 20
     expected = []
     for i in range(len(x)):
@@ -182,7 +181,7 @@ def test_it_is_what_a_plain_loop_over_images_and_samples_gives(make) -> None:
 
 
 def pythae_twin(vae: VAE):
-    """pythae's VAE with the weights of ours, an MLP with one hidden layer: its own is 512 wide, so zeros fill it up."""
+    """pythae's VAE, whose hidden layer has 512 units, with the weights of an MLP with one hidden layer, zero-padded."""
     models = pytest.importorskip("pythae.models")
     config = models.VAEConfig(input_dim=vae.image_shape, latent_dim=vae.latent_dim, reconstruction_loss="bce")
     twin = models.VAE(config).eval()
@@ -204,11 +203,11 @@ def pythae_twin(vae: VAE):
 
 
 @torch.no_grad()
-def test_it_agrees_with_pythae(trained: Path) -> None:
-    """Of the same weights and images; skipped where pythae is not installed (pip install --no-deps pythae).
+def test_the_estimate_agrees_with_pythae(trained: Path) -> None:
+    """Compare estimates of the same model and images; skipped without pythae (pip install --no-deps pythae).
 
-    Seen with pythae 0.1.2, 100 test images and 1000 samples, on digits as here: 178.085 by pythae, 178.161 by ours,
-    the Monte Carlo error of their difference being estimated as 0.035.
+    With pythae 0.1.2, 100 test images and 1000 samples: 178.085 by pythae, 178.161 by this project; the Monte Carlo
+    error of the difference is 0.035.
     """
     run = open_run(trained / "mlp")
     images, given = (values[:100] for values in run.data().fixed("test"))
@@ -219,6 +218,6 @@ def test_it_agrees_with_pythae(trained: Path) -> None:
     theirs = -twin.get_nll(x, n_samples=1000, batch_size=500)
     weights = importance_weights(run.vae, x, given, k=1000, seed=3)
     ours = -weights.log_likelihood.mean().item()
-    error = 2**0.5 * weights.monte_carlo_error.norm().item() / 100  # of the difference: each has its own draws
+    error = 2**0.5 * weights.monte_carlo_error.norm().item() / 100  # of the difference of two independent estimates
     print(f"\nnll by pythae {theirs:.3f}, ours {ours:.3f}, Monte Carlo error of the difference {error:.3f}")
     assert abs(ours - theirs) < 4 * error < 0.5

@@ -14,7 +14,7 @@ def test_elbo_is_minus_both_terms() -> None:
     assert metrics.elbo(90.0, 15.5) == -105.5
 
 
-def test_active_units_counts_means_that_move() -> None:
+def test_active_units_have_a_variance_above_the_threshold() -> None:
     generator = torch.Generator().manual_seed(0)
     standard_deviations = torch.tensor([0.0, 0.05, 0.2, 1.0])  # variances 0, 0.0025, 0.04, 1; the threshold is 0.01
     means = torch.randn(5000, 4, generator=generator) * standard_deviations + 100
@@ -22,7 +22,7 @@ def test_active_units_counts_means_that_move() -> None:
     assert metrics.active_dimensions(means).tolist() == [False, False, True, True]
 
 
-def test_a_standard_error_covers_as_often_as_it_should() -> None:
+def test_the_standard_error_has_the_nominal_coverage() -> None:
     generator = torch.Generator().manual_seed(0)
     estimates = [metrics.Estimate.of(3 + 2 * torch.randn(100, generator=generator)) for _ in range(1000)]
     assert sum(abs(e.mean - 3) < 2 * e.standard_error for e in estimates) == pytest.approx(954, abs=25)
@@ -33,12 +33,12 @@ def draws(posterior: DiagonalGaussian) -> torch.Tensor:
     return posterior.rsample(torch.randn(posterior.mean.shape, generator=torch.Generator().manual_seed(1)))
 
 
-def test_codes_that_say_nothing_have_no_mutual_information() -> None:
+def test_mutual_information_of_a_collapsed_posterior_is_zero() -> None:
     posterior = DiagonalGaussian(torch.zeros(500, 3), torch.zeros(500, 3))
     assert metrics.mutual_information(posterior, draws(posterior)).abs().max() < 1e-12
 
 
-def test_codes_that_tell_all_images_apart_have_the_logarithm_of_their_number() -> None:
+def test_mutual_information_of_separated_posteriors_is_log_n() -> None:
     posterior = DiagonalGaussian(100 * torch.arange(500.0)[:, None], torch.full((500, 1), -2.0))
     information = metrics.mutual_information(posterior, draws(posterior))
     assert information.shape == (500,)
@@ -46,10 +46,12 @@ def test_codes_that_tell_all_images_apart_have_the_logarithm_of_their_number() -
 
 
 @pytest.mark.parametrize("pairs", [5_000_000, 700_000])
-def test_a_gaussian_channel_has_its_known_mutual_information(pairs: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Means from N(0, s^2) and noise of variance v carry 1/2 log(1 + s^2 / v) nats a dimension, and q(z) is
-    N(0, s^2 + v), so the marginal KL is known too; a finite set of images comes close if codes are not too precise."""
-    monkeypatch.setattr(metrics, "PAIRS", pairs)
+def test_mutual_information_of_a_gaussian_channel(pairs: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With means from N(0, s²) and posteriors of variance v, I(x; z) is 1/2 log(1 + s² / v) nats per dimension.
+
+    q(z) is N(0, s² + v), so the marginal KL has a closed form too. Both hold approximately for finitely many images.
+    """
+    monkeypatch.setattr(metrics, "MAX_PAIRS", pairs)
     n, variances, noise = 6_000, torch.tensor([0.75, 2.0]), torch.tensor([0.25, 1.0])
     means = torch.randn(n, 2, generator=torch.Generator().manual_seed(0)) * variances.sqrt()
     posterior = DiagonalGaussian(means, noise.log().expand(n, 2))
@@ -63,8 +65,8 @@ def test_a_gaussian_channel_has_its_known_mutual_information(pairs: int, monkeyp
     assert kl - estimate.mean == pytest.approx(marginal, abs=0.08)
 
 
-def test_narrow_posteriors_lose_no_precision() -> None:
-    # Means of about 1 and standard deviations of exp(-8): squares multiplied out in float32 would be off by nats.
+def test_mutual_information_is_accurate_for_narrow_posteriors() -> None:
+    # Means of about 1 and standard deviations of exp(-8): expanded squares in float32 would have errors of nats.
     means = torch.randn(300, 20, generator=torch.Generator().manual_seed(0))
     posterior = DiagonalGaussian(means, torch.full((300, 20), -16.0))
     information = metrics.mutual_information(posterior, draws(posterior))
@@ -72,8 +74,8 @@ def test_narrow_posteriors_lose_no_precision() -> None:
 
 
 @pytest.mark.parametrize("correlation", [0.0, 0.5, -0.9])
-def test_total_correlation_against_the_closed_form(correlation: float) -> None:
-    """When all posteriors are one Gaussian, q(z) is that Gaussian: its total correlation is -log(1 - r²)/2."""
+def test_total_correlation_of_a_gaussian(correlation: float) -> None:
+    """If all posteriors are equal, q(z) is a Gaussian, with total correlation -log(1 - r²)/2."""
     scale_tril = torch.linalg.cholesky(torch.tensor([[4.0, 2 * correlation], [2 * correlation, 1.0]]).double())
     posterior = FullGaussian(torch.ones(3000, 2).double(), scale_tril.expand(3000, 2, 2))
     z = posterior.rsample(torch.randn(3000, 2, generator=torch.Generator().manual_seed(0), dtype=torch.float64))
@@ -81,7 +83,7 @@ def test_total_correlation_against_the_closed_form(correlation: float) -> None:
     assert abs(found.mean + 0.5 * math.log(1 - correlation**2)) <= 4 * found.standard_error + 1e-9
 
 
-def test_total_correlation_against_torchs_mixtures() -> None:
+def test_total_correlation_equals_that_of_torch_mixtures() -> None:
     generator = torch.Generator().manual_seed(0)
     mean, log_var, z = (torch.randn(40, 3, dtype=torch.float64, generator=generator) for _ in range(3))
     components = Normal(mean, (0.5 * log_var).exp())

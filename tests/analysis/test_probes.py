@@ -11,7 +11,7 @@ def clusters(n: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 @pytest.mark.parametrize("name", CLASSIFIERS)
-def test_classes_apart_are_read_and_noise_is_not(name: str) -> None:
+def test_accuracy_on_separated_classes_and_on_noise(name: str) -> None:
     (train, labels), (test, expected) = clusters(600, 0), clusters(600, 1)
     predicted = CLASSIFIERS[name](train, labels, test)
     assert (predicted == expected).mean() > 0.99
@@ -19,7 +19,7 @@ def test_classes_apart_are_read_and_noise_is_not(name: str) -> None:
     assert (CLASSIFIERS[name](noise[0], labels, noise[1]) == expected).mean() == pytest.approx(1 / 3, abs=0.08)
 
 
-def test_a_line_cannot_tell_a_ring_from_its_middle_but_neighbours_can() -> None:
+def test_a_ring_is_separated_by_neighbours_but_not_linearly() -> None:
     generator = np.random.default_rng(0)
     labels = np.tile([0, 1], 500)
     angle = generator.uniform(0, 2 * np.pi, 1000)

@@ -11,8 +11,7 @@ from typing import Any
 
 import pytest
 
-from mnist_vae.config.error_messages import CONFIGS
-from mnist_vae.config.schema import Config
+from mnist_vae.config.schema import CONFIGS, Config
 from tests.config.test_checks import CHOICES
 from tests.conftest import ROOT, TINY, command, forked, least_seconds
 from tests.forks import Fork, start_alone
@@ -106,7 +105,10 @@ def test_an_unwritable_output_folder(tmp_path: Path) -> None:
 def test_an_unexpected_error_is_kept_in_the_log(tmp_path: Path) -> None:
     folder = tmp_path / "run"
     done = forked(
-        *TINY, "accelerator.devices=1", f"hydra.run.dir={folder}", "+callbacks.broken._target_=tests.broken.Broken"
+        *TINY,
+        "accelerator.devices=1",
+        f"hydra.run.dir={folder}",
+        "+callbacks.broken._target_=tests.failing_callbacks.RaisingCallback",
     )
     assert done.returncode != 0
     assert "HYDRA_FULL_ERROR=1" in done.stderr and "this one is broken" in done.stderr

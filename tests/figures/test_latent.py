@@ -3,11 +3,11 @@ import pytest
 from matplotlib.colors import to_hex
 
 from mnist_vae import figures
-from mnist_vae.figures.latent import ACTIVE, SILENT
+from mnist_vae.figures.latent import ACTIVE, INACTIVE
 
 
 def points(figure) -> list[np.ndarray]:
-    """The points of each class, told by their colour, sorted."""
+    """Points of each class, identified by their colour, sorted."""
     drawn, *samples = figure.axes[0].collections
     offsets, colours = np.asarray(drawn.get_offsets()), drawn.get_facecolors()[:, :3]
     found = [offsets[np.isclose(colours, sample.get_facecolors()[0, :3]).all(axis=1)] for sample in samples]
@@ -22,7 +22,7 @@ def ordered(rows: np.ndarray) -> np.ndarray:
 LABELS = np.array([0, 1, 2, 0, 1, 2])
 
 
-def test_two_dimensions_are_the_plane_itself() -> None:
+def test_two_dimensions_are_shown_without_projection() -> None:
     means = np.random.default_rng(0).normal(size=(6, 2))
     figure = figures.latent_space(means, LABELS, ["a", "b", "c"], "title")
     for label, shown in enumerate(points(figure)):
@@ -41,7 +41,7 @@ def test_one_dimension_is_a_line_for_each_class() -> None:
 
 def test_more_dimensions_are_shown_by_principal_components_with_their_shares() -> None:
     generator = np.random.default_rng(0)
-    # Independent, with variances 9, 4 and 1 in rotated directions: shares 9/14 and 4/14.
+    # Independent, with variances 9, 4 and 1 in rotated directions: fractions 9/14 and 4/14.
     sources = generator.normal(size=(20_000, 3)) * [3, 2, 1]
     rotation = np.linalg.qr(generator.normal(size=(3, 3)))[0]
     labels = generator.integers(0, 2, 20_000)
@@ -53,7 +53,7 @@ def test_more_dimensions_are_shown_by_principal_components_with_their_shares() -
     assert shares == pytest.approx([900 / 14, 400 / 14], abs=1)
 
 
-def test_no_class_lies_on_top_of_the_others() -> None:
+def test_classes_are_drawn_in_random_order() -> None:
     labels = np.repeat([0, 1], 500)
     drawn = figures.latent_space(np.zeros((1000, 2)), labels, ["a", "b"]).axes[0].collections[0]
     reds = drawn.get_facecolors()[:, 0]
@@ -64,15 +64,15 @@ def test_collapsed_means_can_be_drawn() -> None:
     figures.latent_space(np.zeros((6, 5)), LABELS, ["a", "b", "c"]).canvas.draw()
 
 
-def test_kl_bars_are_sorted_numbered_and_grey_where_silent() -> None:
+def test_kl_bars_are_sorted_numbered_and_grey_if_inactive() -> None:
     kl, active = np.array([0.5, 0.0, 2.0]), np.array([True, False, True])
     axis = figures.kl_per_dimension(kl, active).axes[0]
     assert [bar.get_height() for bar in axis.patches] == [2.0, 0.5, 0.0]
-    assert [to_hex(bar.get_facecolor()) for bar in axis.patches] == [to_hex(c) for c in (ACTIVE, ACTIVE, SILENT)]
+    assert [to_hex(bar.get_facecolor()) for bar in axis.patches] == [to_hex(c) for c in (ACTIVE, ACTIVE, INACTIVE)]
     assert [tick.get_text() for tick in axis.get_xticklabels()] == ["3", "1", "2"]
     assert [text.get_text() for text in axis.get_legend().get_texts()] == ["active", "not active"]
     assert [to_hex(patch.get_facecolor()) for patch in axis.get_legend().get_patches()] == [
-        to_hex(colour) for colour in (ACTIVE, SILENT)
+        to_hex(colour) for colour in (ACTIVE, INACTIVE)
     ]
     assert figures.kl_per_dimension(kl, np.ones(3, dtype=bool)).axes[0].get_legend() is None
 

@@ -1,27 +1,14 @@
-import io
-
 import numpy as np
 import pytest
-from PIL import Image
 
 from mnist_vae import figures
 from mnist_vae.figures.mosaics import GREY
 from mnist_vae.figures.style import DPI
-
-
-def ramp(count: int, channels: int = 1, size: int = 28) -> np.ndarray:
-    return np.linspace(0, 1, count)[:, None, None, None] * np.ones((count, channels, size, size))
-
-
-def drawn(figure) -> np.ndarray:
-    """The figure as its PNG has it, (height, width, channels)."""
-    file = io.BytesIO()
-    figure.savefig(file, format="png")
-    return np.asarray(Image.open(file).convert("RGB"))
+from tests.figures.helpers import drawn, ramp
 
 
 @pytest.mark.parametrize("channels", [1, 3])
-def test_a_grid_shows_every_image_in_its_place(channels: int) -> None:
+def test_every_image_of_a_grid_is_in_its_cell(channels: int) -> None:
     images = np.linspace(0, 1, 5)[:, None, None, None] * np.ones((5, channels, 4, 5))
     grid = figures.image_grid(images, columns=3, zoom=2, gap=1)
     assert grid.dtype == np.uint8 and grid.shape == (2 * (4 * 2 + 1) - 1, 3 * (5 * 2 + 1) - 1, channels)
@@ -33,7 +20,7 @@ def test_a_grid_shows_every_image_in_its_place(channels: int) -> None:
     assert (np.abs(grid[8].astype(int) - grey) <= 1).all() and (np.abs(grid[:, 10].astype(int) - grey) <= 1).all()
 
 
-def test_a_mosaic_keeps_every_pixel_sharp_and_in_its_place() -> None:
+def test_every_pixel_of_a_mosaic_is_enlarged_exactly() -> None:
     generator = np.random.default_rng(0)
     images = generator.integers(0, 2, (2, 3, 1, 7, 7)).astype(float)
     pixels = drawn(figures.mosaic([figures.Block(images, gap=0)]))[:, :, 0]
@@ -56,7 +43,7 @@ def test_blanks_are_white_and_colours_are_kept(channels: int) -> None:
     assert pixels[middle, 16 + 120 + 56].tolist() == [255, 255, 255]
 
 
-def test_names_stand_beside_and_above_and_are_not_cut_off() -> None:
+def test_labels_are_inside_the_figure() -> None:
     figure = figures.mosaic([figures.Block(ramp(4)[None], ["a rather long name of a row"], list("abcd"))], "title")
     texts = [text.get_text() for text in figure.texts]
     assert texts == ["title", "a rather long name of a row", "a", "b", "c", "d"]

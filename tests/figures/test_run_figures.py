@@ -26,9 +26,9 @@ from tests.conftest import composed
 ALWAYS = {"results", "curves", "samples", "latent_space", "kl_per_dimension", "traversals", "interpolations"}
 
 
-def portrait(run: OpenRun) -> RunSummary:
+def run_summary(run: OpenRun) -> RunSummary:
     return RunSummary(
-        hparams.title(run.cfg),
+        hparams.title(run.cfg, run.folder.read_choices()),
         run.vae,
         run.data().test_split,
         DIGITS,
@@ -38,45 +38,52 @@ def portrait(run: OpenRun) -> RunSummary:
 
 
 @pytest.mark.parametrize(("name", "more"), [("mlp", set()), ("plane", {"manifold"}), ("conv", set())])
-def test_a_run_draws_what_it_has_sharply(trained: Path, tmp_path: Path, name: str, more: set[str]) -> None:
-    files = draw_all(portrait(open_run(trained / name)), tmp_path)
+def test_a_run_has_the_figures_that_apply_in_high_resolution(
+    trained: Path, tmp_path: Path, name: str, more: set[str]
+) -> None:
+    files = draw_all(run_summary(open_run(trained / name)), tmp_path)
     assert {file.stem for file in files} - {"uncertainty"} == ALWAYS | more
     for file in files:
         with Image.open(file) as image:
             assert image.info["dpi"][0] >= 150 - 1e-3 and min(image.size) > 200
-            assert len(np.unique(np.asarray(image.convert("L")))) > 10  # something is on it
+            assert len(np.unique(np.asarray(image.convert("L")))) > 10  # it is not blank
 
 
-def test_training_leaves_the_same_figures_as_drawing_again(trained: Path, tmp_path: Path) -> None:
-    draw_all(portrait(open_run(trained / "mlp")), tmp_path)
+def test_figures_of_training_equal_those_drawn_again(trained: Path, tmp_path: Path) -> None:
+    draw_all(run_summary(open_run(trained / "mlp")), tmp_path)
     for file in tmp_path.glob("*.png"):
         assert file.read_bytes() == (trained / "mlp" / "figures" / file.name).read_bytes(), file.name
 
 
 def test_a_figure_that_no_longer_applies_is_removed(trained: Path, tmp_path: Path) -> None:
     (tmp_path / "manifold.png").touch()
-    draw_all(portrait(open_run(trained / "mlp")), tmp_path)
+    draw_all(run_summary(open_run(trained / "mlp")), tmp_path)
     assert not (tmp_path / "manifold.png").exists()
 
 
 @pytest.mark.parametrize("latent_dim", [1, 2, 40])
-def test_any_latent_size_and_few_images_can_be_drawn(trained: Path, latent_dim: int) -> None:
+def test_any_latent_dim_and_few_images_can_be_drawn(trained: Path, latent_dim: int) -> None:
     from mnist_vae.config.build import build_vae
 
     cfg = open_run(trained / "mlp").cfg.copy()
     OmegaConf.update(cfg, "latent_dim", latent_dim)
     images = torch.randint(0, 256, (5, 1, 28, 28), dtype=torch.uint8)
     run = RunSummary(
-        hparams.title(cfg), build_vae(cfg, (1, 28, 28)).eval(), (images, torch.tensor([7, 2, 2, 9, 2])), FASHION, [], {}
+        hparams.title(cfg, {}),
+        build_vae(cfg, (1, 28, 28)).eval(),
+        (images, torch.tensor([7, 2, 2, 9, 2])),
+        FASHION,
+        [],
+        {},
     )
-    assert run.classes == ["pullover", "sneaker", "boot"] and run.places.tolist() == [1, 0, 0, 2, 0]
+    assert run.classes == ["pullover", "sneaker", "boot"] and run.class_indices.tolist() == [1, 0, 0, 2, 0]
     assert run.nth_of_each_class(0).tolist() == [1, 0, 3] and run.nth_of_each_class(1).tolist() == [2, 0, 3]
     drawn = {make.__name__: make(run) for make in FIGURES}
     assert (drawn["manifold"] is None) == (latent_dim != 2) and drawn["curves"] is None
 
 
-def test_uncertainty_is_drawn_only_where_there_is_some(trained: Path) -> None:
-    run = portrait(open_run(trained / "mlp"))
+def test_uncertainty_is_drawn_only_if_it_is_visible(trained: Path) -> None:
+    run = run_summary(open_run(trained / "mlp"))
     with torch.no_grad():
         run.vae.to_posterior.weight[5:] = 0
         run.vae.to_posterior.bias[5:] = -15.0  # a standard deviation of 5e-4
@@ -90,7 +97,7 @@ def test_uncertainty_is_drawn_only_where_there_is_some(trained: Path) -> None:
 def test_titles_have_the_beta_that_was_trained(trained: Path) -> None:
     run = open_run(trained / "mlp")
     run.cfg.objective.beta = 4.0
-    assert beta_of(run.cfg) == 4 and "beta 4," in portrait(run).title
+    assert beta_of(run.cfg) == 4 and "beta 4," in run_summary(run).title
     del run.cfg.objective.beta  # an objective without one
     assert beta_of(run.cfg) == 1
 
@@ -105,10 +112,12 @@ def test_the_animation_has_a_frame_for_each_epoch_up_to_a_limit(tmp_path: Path) 
             with Image.open(path) as animation:
                 assert animation.n_frames == min(epoch, 100) and animation.size == (60, 56)
                 animation.seek(animation.n_frames - 1)
-                assert abs(int(np.asarray(animation.convert("L"))[10, 10]) - epoch) <= 8  # the last epoch, last
+                assert (
+                    abs(int(np.asarray(animation.convert("L"))[10, 10]) - epoch) <= 8
+                )  # the last frame is the last epoch
 
 
-def test_a_damaged_frame_is_left_out(tmp_path: Path) -> None:
+def test_a_damaged_frame_is_omitted(tmp_path: Path) -> None:
     (tmp_path / "epochs").mkdir()
     for epoch in (1, 2, 10_000):
         Image.new("L", (90, 60), epoch % 256).save(tmp_path / "epochs" / f"samples_{epoch:04d}.png")
@@ -120,14 +129,14 @@ def test_a_damaged_frame_is_left_out(tmp_path: Path) -> None:
         assert animation.n_frames == 2
 
 
-def test_a_figure_that_fails_is_told_and_the_others_are_drawn(
+def test_a_figure_that_fails_is_logged_and_the_others_are_drawn(
     trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     def curves(run: RunSummary) -> None:
         raise ZeroDivisionError("division by zero")
 
     monkeypatch.setattr(run_figures, "FIGURES", [curves if make is run_figures.curves else make for make in FIGURES])
-    files = draw_all(portrait(open_run(trained / "mlp")), tmp_path)
+    files = draw_all(run_summary(open_run(trained / "mlp")), tmp_path)
     assert "curves.png could not be drawn: division by zero" in caplog.text
     assert {file.stem for file in files} >= ALWAYS - {"curves"}
 
@@ -135,10 +144,10 @@ def test_a_figure_that_fails_is_told_and_the_others_are_drawn(
 def test_a_dataset_named_like_a_formula_can_be_drawn(trained: Path, tmp_path: Path) -> None:
     run = open_run(trained / "mlp")
     run.cfg.data.name = r"a$\frac{b$"
-    assert {file.stem for file in draw_all(portrait(run), tmp_path)} >= ALWAYS
+    assert {file.stem for file in draw_all(run_summary(run), tmp_path)} >= ALWAYS
 
 
-def test_damaged_rows_are_told(tmp_path: Path) -> None:
+def test_damaged_rows_raise(tmp_path: Path) -> None:
     (tmp_path / "metrics.csv").write_text("epoch,train/loss\n1,a\n")
     with pytest.raises(RunFolderError, match=r"metrics.csv is damaged"):
         RunFolder(tmp_path).read_rows()
@@ -155,10 +164,7 @@ def test_rows_are_read_as_numbers(trained: Path, tmp_path: Path) -> None:
 def test_drawing_takes_under_a_tenth_of_a_default_run(
     real_mnist: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """All that is drawn after ten epochs and at the end, against the epochs and the end: from three epochs' times.
-
-    Those of the processor, since other work on the machine counts in all others.
-    """
+    """Extrapolate three epochs to ten, by processor time, which is hardly affected by other processes."""
     seconds: dict[str, list[float]] = {"epoch": [], "end": []}
 
     def timed(name: str, function):

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from mnist_vae import figures
-from tests.figures.test_mosaics import drawn, ramp
+from tests.figures.helpers import drawn, ramp
 
 STACK = np.stack([ramp(3), ramp(3)])  # (2, 3, 1, 28, 28)
 
@@ -26,12 +26,12 @@ def test_traversals_name_dimensions_and_positions() -> None:
     assert names(figure) == ["$z_4$", "$z_1$", "-3", "0", "+3"]
 
 
-def test_interpolations_are_framed_by_the_images_themselves() -> None:
+def test_interpolations_are_framed_by_the_original_images() -> None:
     figure = figures.interpolations(STACK, ramp(2), ramp(2))
     assert names(figure) == ["image", "0%", "50%", "100%", "image"]
 
 
-def test_uncertainty_says_its_scale() -> None:
+def test_uncertainty_is_labelled_by_its_scale() -> None:
     deviations = 0.25 * ramp(3)
     figure = figures.uncertainty(ramp(3), ramp(3), deviations, list("abc"))
     assert "std, 0 to 0.25" in names(figure)
@@ -39,7 +39,7 @@ def test_uncertainty_says_its_scale() -> None:
     assert image.norm.vmax == pytest.approx(0.25) and image.cmap.name == "magma"
 
 
-def test_a_certain_decoder_can_be_drawn_too() -> None:
+def test_zero_uncertainty_can_be_drawn() -> None:
     drawn(figures.uncertainty(ramp(3), ramp(3), 0 * ramp(3), list("abc")))
 
 
@@ -49,18 +49,20 @@ def test_a_manifold_and_samples_fill_their_grids() -> None:
     assert figures.samples(ramp(100)).axes[0].images[0].get_array().shape == (10 * 112 + 72, 10 * 112 + 72)
 
 
-def test_samples_that_fill_no_row_leave_it_blank() -> None:
+def test_cells_without_samples_are_blank() -> None:
     shown = figures.samples(np.zeros((7, 1, 28, 28)), columns=3).axes[0].images[0].get_array()
     assert shown.shape == (3 * 120 - 8, 3 * 120 - 8)
     assert not shown.mask[-50, 50] and shown.mask[-50, 170] and shown.mask[-50, 290]
 
 
 @pytest.mark.parametrize(
-    ("labels", "ways"), [(["3", "7"], ["3 to 7"]), (["4"], ["4 to 4"]), (["1", "2", "3"], ["1 to 2", "2 to 3"])]
+    ("labels", "label_pairs"), [(["3", "7"], ["3 to 7"]), (["4"], ["4 to 4"]), (["1", "2", "3"], ["1 to 2", "2 to 3"])]
 )
-def test_a_likeness_names_its_rows(labels: list[str], ways: list[str]) -> None:
+def test_variations_label_their_rows(labels: list[str], label_pairs: list[str]) -> None:
     images = np.stack([ramp(4)] * len(labels))
-    figure = figures.likeness(labels, images, images, images[: len(ways), None].repeat(2, axis=1), images[:, :3])
+    figure = figures.variations(
+        labels, images, images, images[: len(label_pairs), None].repeat(2, axis=1), images[:, :3]
+    )
     texts = names(figure)
-    assert [text for text in texts if " to " in text] == ways
+    assert [text for text in texts if " to " in text] == label_pairs
     assert all(f"{label}, reconstructed" in texts and f"{label}, and variations" in texts for label in labels)

@@ -6,11 +6,12 @@ from torch import Tensor
 from torch.distributions import MultivariateNormal, Normal, kl_divergence
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from mnist_vae.models.posteriors import MAX_LOG_VAR, DiagonalGaussian, FullCovariance, FullGaussian, Posterior, mapped
+from mnist_vae.models.posteriors import MAX_LOG_VAR, DiagonalGaussian, FullCovariance, Posterior, mapped
 from mnist_vae.models.priors import StandardNormal
+from tests.models.helpers import full_gaussian
 
 
-def test_draws_have_the_posteriors_moments() -> None:
+def test_samples_have_the_moments_of_the_posterior() -> None:
     posterior = DiagonalGaussian(torch.tensor([[1.0, -2.0]]), torch.tensor([[0.5, -3.0]]))
     many = DiagonalGaussian(*(tensor.expand(200_000, 2) for tensor in posterior))
     z = many.rsample(torch.randn(200_000, 2, generator=torch.Generator().manual_seed(0)))
@@ -19,19 +20,19 @@ def test_draws_have_the_posteriors_moments() -> None:
     assert torch.allclose(z.var(0), posterior.log_var.exp(), rtol=0.02)
 
 
-def test_a_draw_is_mean_plus_std_times_noise() -> None:
+def test_rsample_is_mean_plus_std_times_noise() -> None:
     posterior = DiagonalGaussian(torch.tensor([[1.0]]), torch.tensor([[4.0]]).log())
     assert posterior.rsample(torch.tensor([[0.5]])).item() == pytest.approx(2.0)
 
 
-def test_it_unpacks_and_agrees_with_torch() -> None:
+def test_from_parameters_unpacks_to_mean_and_log_var() -> None:
     mean, log_var = DiagonalGaussian.from_parameters(torch.randn(3, 8))
     assert mean.shape == log_var.shape == (3, 4)
     Normal(mean, (0.5 * log_var).exp())  # validates that scales are positive
 
 
 @pytest.mark.parametrize("raw", [-1e6, -50.0, 50.0, 1e6])
-def test_log_variances_are_bounded_and_still_pulled_back(raw: float) -> None:
+def test_log_variances_are_clamped_with_a_gradient_towards_the_range(raw: float) -> None:
     parameters = torch.tensor([[0.0, raw]], requires_grad=True)
     log_var = DiagonalGaussian.from_parameters(parameters).log_var
     assert abs(log_var.item()) == pytest.approx(MAX_LOG_VAR)
@@ -44,11 +45,11 @@ def test_log_variances_are_bounded_and_still_pulled_back(raw: float) -> None:
 
 
 @pytest.mark.parametrize("raw", [-5.0, 0.0, 5.0])
-def test_ordinary_log_variances_are_untouched(raw: float) -> None:
+def test_log_variances_in_range_are_unchanged(raw: float) -> None:
     assert DiagonalGaussian.from_parameters(torch.tensor([[0.0, raw]])).log_var.item() == raw
 
 
-def test_log_prob_against_torch() -> None:
+def test_log_prob_equals_that_of_torch_distributions() -> None:
     generator = torch.Generator().manual_seed(0)
     mean, log_var, z = (torch.randn(5, 3, dtype=torch.float64, generator=generator) for _ in range(3))
     scales = (0.5 * log_var).exp()
@@ -58,14 +59,8 @@ def test_log_prob_against_torch() -> None:
     torch.testing.assert_close(posterior.log_prob_pairwise(z[:4]), every)
 
 
-def full(images: int = 5, latent_dim: int = 3, seed: int = 0) -> FullGaussian:
-    """Of random parameters, in float64."""
-    torch.manual_seed(seed)
-    return FullCovariance(4, latent_dim).double().posterior(2 * torch.randn(images, 4).double(), torch.float64)
-
-
-def test_a_full_covariance_has_a_cholesky_factor_of_its_own_for_each_image() -> None:
-    posterior = full()
+def test_full_covariance_has_one_cholesky_factor_per_image() -> None:
+    posterior = full_gaussian()
     assert posterior.mean.shape == (5, 3) and posterior.scale_tril.shape == (5, 3, 3)
     assert torch.equal(posterior.scale_tril, posterior.scale_tril.tril())
     assert (posterior.scale_tril.diagonal(dim1=1, dim2=2) > 0).all()
@@ -73,8 +68,8 @@ def test_a_full_covariance_has_a_cholesky_factor_of_its_own_for_each_image() -> 
 
 
 @pytest.mark.parametrize("leading", [(), (7,), (2, 6)])
-def test_the_full_gaussians_log_prob_against_torch(leading: tuple[int, ...]) -> None:
-    posterior = full()
+def test_full_gaussian_log_prob_equals_that_of_torch_distributions(leading: tuple[int, ...]) -> None:
+    posterior = full_gaussian()
     z = torch.randn(*leading, 5, 3, dtype=torch.float64)
     expected = MultivariateNormal(posterior.mean, scale_tril=posterior.scale_tril)
     torch.testing.assert_close(posterior.log_prob(z), expected.log_prob(z))
@@ -84,8 +79,8 @@ def test_the_full_gaussians_log_prob_against_torch(leading: tuple[int, ...]) -> 
     torch.testing.assert_close(posterior.log_prob_pairwise(codes), pairs)
 
 
-def test_a_full_gaussian_is_computed_in_full_precision_under_mixed_precision() -> None:
-    posterior = mapped(full(), Tensor.float)
+def test_full_gaussian_is_computed_in_full_precision_under_mixed_precision() -> None:
+    posterior = mapped(full_gaussian(), Tensor.float)
     z, noise = torch.randn(7, 3), torch.randn(5, 3)
     with torch.autocast("cpu", torch.bfloat16):
         found = posterior.rsample(noise), posterior.log_prob_pairwise(z), posterior.log_prob(z[:5])
@@ -94,15 +89,15 @@ def test_a_full_gaussian_is_computed_in_full_precision_under_mixed_precision() -
         assert torch.equal(one, other)
 
 
-def test_pairs_of_a_full_gaussian_need_no_more_memory_than_their_results() -> None:
-    posterior, z = full(images=40, latent_dim=20), torch.randn(500, 20, dtype=torch.float64)
-    with torch.no_grad(), Live() as live:
+def test_memory_of_full_gaussian_log_prob_pairwise() -> None:
+    posterior, z = full_gaussian(images=40, latent_dim=20), torch.randn(500, 20, dtype=torch.float64)
+    with torch.no_grad(), PeakMemory() as memory:
         posterior.log_prob_pairwise(z)
-    assert live.peak < 6 * 500 * 40  # an array of all would have 20 times that
+    assert memory.peak < 6 * 500 * 40  # a (codes, images, latent_dim) array would have 20 times as many
 
 
-class Live(TorchDispatchMode):
-    """Counts the elements of all tensors alive that operations under it gave, at most at once."""
+class PeakMemory(TorchDispatchMode):
+    """Dispatch mode that records the maximum number of elements of all tensors alive at the same time."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -121,8 +116,8 @@ class Live(TorchDispatchMode):
         self.now -= elements
 
 
-def test_draws_of_a_full_gaussian_have_its_covariance() -> None:
-    posterior = full(images=1)
+def test_full_gaussian_samples_have_its_covariance() -> None:
+    posterior = full_gaussian(images=1)
     z = posterior.rsample(torch.randn(400_000, 1, 3, dtype=torch.float64))[:, 0]
     covariance = (posterior.scale_tril @ posterior.scale_tril.mT)[0]
     torch.testing.assert_close(z.T.cov(), covariance, atol=0.02 * covariance.abs().max().item(), rtol=0.02)
@@ -130,8 +125,8 @@ def test_draws_of_a_full_gaussian_have_its_covariance() -> None:
 
 
 @pytest.mark.parametrize("latent_dim", [1, 4])
-def test_the_full_gaussians_kl_against_torch(latent_dim: int) -> None:
-    posterior = full(latent_dim=latent_dim)
+def test_full_gaussian_kl_equals_that_of_torch_distributions(latent_dim: int) -> None:
+    posterior = full_gaussian(latent_dim=latent_dim)
     unit = MultivariateNormal(torch.zeros(latent_dim).double(), torch.eye(latent_dim).double())
     expected = kl_divergence(MultivariateNormal(posterior.mean, scale_tril=posterior.scale_tril), unit)
     torch.testing.assert_close(StandardNormal(latent_dim).kl(posterior), expected)
@@ -139,7 +134,7 @@ def test_the_full_gaussians_kl_against_torch(latent_dim: int) -> None:
 
 
 @pytest.mark.parametrize("raw", [-1e6, 1e6])
-def test_a_full_gaussians_scale_is_bounded_too(raw: float) -> None:
+def test_full_gaussian_scale_is_clamped(raw: float) -> None:
     layer = FullCovariance(1, 2)
     torch.nn.init.constant_(layer.weight, raw)
     posterior = layer.posterior(torch.ones(1, 1), torch.float32)
@@ -147,8 +142,8 @@ def test_a_full_gaussians_scale_is_bounded_too(raw: float) -> None:
     torch.testing.assert_close(diagonal.log().abs(), torch.full((1, 2), MAX_LOG_VAR / 2))
 
 
-@pytest.mark.parametrize("posterior", [DiagonalGaussian(torch.ones(2, 3), torch.zeros(2, 3)), full(2)])
-def test_mapping_keeps_the_family(posterior: Posterior) -> None:
+@pytest.mark.parametrize("posterior", [DiagonalGaussian(torch.ones(2, 3), torch.zeros(2, 3)), full_gaussian(2)])
+def test_mapped_keeps_the_family(posterior: Posterior) -> None:
     first = mapped(posterior, lambda part: part[:1])
     assert type(first) is type(posterior)
     assert torch.equal(first.mean, posterior.mean[:1]) and torch.equal(first.log_var, posterior.log_var[:1])

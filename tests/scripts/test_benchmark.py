@@ -110,7 +110,7 @@ def test_the_convolutions_are_the_runs() -> None:
     rival.encoder, rival.decoder, rival.head = vae.encoder, vae.decoder, vae.to_posterior
     x = torch.rand(7, 1, 28, 28)
     torch.manual_seed(1)
-    expected = ELBO()(vae, x, 0.0, Noise(7)).loss.sum()
+    expected = ELBO()(vae, x, None, 0.0, Noise(7)).loss.sum()
     torch.manual_seed(1)
     torch.testing.assert_close(rival.loss(x.flatten(1)), expected)
     assert rival.encoder[3].weight.is_contiguous(memory_format=torch.channels_last)

@@ -10,7 +10,7 @@ from hydra.errors import HydraException
 from mnist_vae.config.error_messages import sentence
 from tests import slurm
 from tests.conftest import command, composed, forked
-from tests.sweeping import swept, table
+from tests.fake_sweep import swept, table
 
 SWEEP = ("data=digits", "model.hidden_dims=[16]", "max_epochs=1", "callbacks=none", "seed=0,1,2", "latent_dim=3")
 

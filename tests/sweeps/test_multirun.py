@@ -18,27 +18,27 @@ from mnist_vae.sweeps.worker import SWEEP
 from mnist_vae.utils.errors import RunFolderError, SettingsError
 from mnist_vae.utils.io import locked
 from tests.conftest import ROOT, TINY, command, composed
-from tests.sweeping import Play, Pretence, Stage, files, processes_with, swept, table, wait_until
+from tests.fake_sweep import FakeJob, FakeLauncher, Work, files, processes_with, swept, table, wait_until
 
 SEEDS = [["seed=0"], ["seed=1"], ["seed=2"]]
 
 
 @pytest.fixture
-def sweep(tmp_path: Path) -> Callable[..., Stage]:
-    """Runs jobs of these overrides in `tmp_path`, as `play` has it."""
+def sweep(tmp_path: Path) -> Callable[..., FakeLauncher]:
+    """Runs jobs of these overrides in `tmp_path`, with `work` for each."""
 
-    def run(play: Play, combinations: list[list[str]] = SEEDS, at_once: int | None = None) -> Stage:
-        stage = Stage(tmp_path, play)
-        multirun = stage.multirun()
+    def run(work: Work, combinations: list[list[str]] = SEEDS, at_once: int | None = None) -> FakeLauncher:
+        launcher = FakeLauncher(tmp_path, work)
+        multirun = launcher.multirun()
         jobs = multirun.jobs(combinations)
         with multirun.held(), multirun.watched(len(jobs)):
             multirun.run(jobs, at_once)
-        return stage
+        return launcher
 
     return run
 
 
-def complete(job: Pretence, cfg: DictConfig) -> None:
+def complete(job: FakeJob, cfg: DictConfig) -> None:
     job.complete()
 
 
@@ -50,8 +50,10 @@ def states(sweep: Path) -> dict[str, str]:
     }
 
 
-def test_complete_jobs_are_not_launched_again_and_failed_ones_are(sweep: Callable[..., Stage], tmp_path: Path) -> None:
-    def one_fails(job: Pretence, cfg: DictConfig) -> None:
+def test_complete_jobs_are_not_launched_again_and_failed_ones_are(
+    sweep: Callable[..., FakeLauncher], tmp_path: Path
+) -> None:
+    def one_fails(job: FakeJob, cfg: DictConfig) -> None:
         job.fail() if cfg.seed == 1 else job.complete()
 
     assert sweep(one_fails).launched == [["seed=0", "seed=1", "seed=2"]]
@@ -63,7 +65,7 @@ def test_complete_jobs_are_not_launched_again_and_failed_ones_are(sweep: Callabl
 
 
 def test_what_ended_between_is_told_and_what_was_complete_is_counted(
-    sweep: Callable[..., Stage], capsys: pytest.CaptureFixture[str]
+    sweep: Callable[..., FakeLauncher], capsys: pytest.CaptureFixture[str]
 ) -> None:
     sweep(complete, [["seed=0", "lr=1e-2"]])
     assert "[1/1] seed=0 lr=1e-2   test ELBO -100.000, 1 epochs in 1 s" in capsys.readouterr().out
@@ -73,16 +75,16 @@ def test_what_ended_between_is_told_and_what_was_complete_is_counted(
 
 
 def test_a_process_that_takes_the_sweep_down_costs_only_its_own_job(
-    sweep: Callable[..., Stage], tmp_path: Path
+    sweep: Callable[..., FakeLauncher], tmp_path: Path
 ) -> None:
-    def first_two_begin_and_the_first_kills_all(job: Pretence, cfg: DictConfig) -> None:
+    def first_two_begin_and_the_first_kills_all(job: FakeJob, cfg: DictConfig) -> None:
         job.begin()
         if cfg.seed == 0:
-            Pretence(job.sweep, stage.load_sweep_config(cfg, ["seed=1", "hydra.sweep.subdir='seed=1'"])).begin()
+            FakeJob(job.sweep, stage.load_sweep_config(cfg, ["seed=1", "hydra.sweep.subdir='seed=1'"])).begin()
             raise RuntimeError("a worker died")
         job.complete()
 
-    stage = Stage(tmp_path, complete)
+    stage = FakeLauncher(tmp_path, complete)
     launched = sweep(first_two_begin_and_the_first_kills_all).launched
     assert launched == [["seed=0", "seed=1", "seed=2"], ["seed=0"], ["seed=1"], ["seed=2"]]  # suspects alone first
     assert states(tmp_path) == {"seed=0": "failed", "seed=1": "complete", "seed=2": "complete"}
@@ -91,29 +93,31 @@ def test_a_process_that_takes_the_sweep_down_costs_only_its_own_job(
     assert not list((tmp_path / ".sweep" / "running").glob("seed=0"))
 
 
-def test_a_launcher_that_does_not_work_is_not_tried_for_ever(sweep: Callable[..., Stage]) -> None:
-    def unavailable(job: Pretence, cfg: DictConfig) -> None:
+def test_a_launcher_that_does_not_work_is_not_tried_for_ever(sweep: Callable[..., FakeLauncher]) -> None:
+    def unavailable(job: FakeJob, cfg: DictConfig) -> None:
         raise OSError("no cluster here")
 
     with pytest.raises(OSError, match="no cluster here"):
         sweep(unavailable)
 
 
-def test_a_job_that_leaves_nothing_is_told_as_failed(sweep: Callable[..., Stage], tmp_path: Path) -> None:
+def test_a_job_that_leaves_nothing_is_told_as_failed(sweep: Callable[..., FakeLauncher], tmp_path: Path) -> None:
     sweep(lambda job, cfg: None)
     assert set(states(tmp_path).values()) == {"failed"}
 
 
 @pytest.mark.parametrize(("at_once", "sizes"), [(None, [3]), (2, [2, 1]), (1, [1, 1, 1]), (9, [3])])
-def test_jobs_are_handed_out_in_batches(at_once: int | None, sizes: list[int], sweep: Callable[..., Stage]) -> None:
+def test_jobs_are_handed_out_in_batches(
+    at_once: int | None, sizes: list[int], sweep: Callable[..., FakeLauncher]
+) -> None:
     assert [len(batch) for batch in sweep(complete, at_once=at_once).launched] == sizes
 
 
-def test_the_same_job_twice_is_one_job(sweep: Callable[..., Stage]) -> None:
+def test_the_same_job_twice_is_one_job(sweep: Callable[..., FakeLauncher]) -> None:
     assert sweep(complete, [["seed=0"], ["seed=0"]]).launched == [["seed=0"]]
 
 
-def test_two_jobs_in_one_folder_are_refused(sweep: Callable[..., Stage], tmp_path: Path) -> None:
+def test_two_jobs_in_one_folder_are_refused(sweep: Callable[..., FakeLauncher], tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match=r"hydra\.sweep\.subdir=same: two jobs would share this folder"):
         sweep(complete, [["seed=0", "hydra.sweep.subdir=same"], ["seed=1", "hydra.sweep.subdir=same"]])
     sweep(complete, [[f"seed={seed}", "hydra.sweep.subdir=run_${hydra.job.num}"] for seed in (0, 1)])
@@ -121,7 +125,7 @@ def test_two_jobs_in_one_folder_are_refused(sweep: Callable[..., Stage], tmp_pat
 
 
 def test_a_folder_of_another_configuration_stops_the_sweep_before_it_starts(
-    sweep: Callable[..., Stage], tmp_path: Path
+    sweep: Callable[..., FakeLauncher], tmp_path: Path
 ) -> None:
     run = RunFolder(tmp_path / "seed=1")
     with run.claimed(composed("data=digits", "seed=1", "lr=0.5")):
@@ -141,18 +145,18 @@ def test_a_second_sweep_in_the_same_folder_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("subdir", ["/tmp/elsewhere", "../above", "a/../../b", "."])
-def test_jobs_stay_within_the_sweep(subdir: str, sweep: Callable[..., Stage], tmp_path: Path) -> None:
+def test_jobs_stay_within_the_sweep(subdir: str, sweep: Callable[..., FakeLauncher], tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match=r"hydra\.sweep\.subdir=.*within hydra\.sweep\.dir"):
         sweep(complete, [["seed=0", f"hydra.sweep.subdir={subdir}"]])
     assert not list(tmp_path.iterdir())
 
 
-def test_a_name_with_quotes_is_a_name(sweep: Callable[..., Stage], tmp_path: Path) -> None:
+def test_a_name_with_quotes_is_a_name(sweep: Callable[..., FakeLauncher], tmp_path: Path) -> None:
     sweep(complete, [["seed=0", """hydra.sweep.subdir="it's/a job\""""]])
     assert (tmp_path / "it's" / "a job" / "metrics.json").exists()
 
 
-def test_damaged_files_are_made_again(sweep: Callable[..., Stage], tmp_path: Path) -> None:
+def test_damaged_files_are_made_again(sweep: Callable[..., FakeLauncher], tmp_path: Path) -> None:
     sweep(complete)
     (tmp_path / "sweep.json").write_text('{"jobs"')
     (tmp_path / "seed=1" / "metrics.json").write_text("{")
@@ -160,7 +164,9 @@ def test_damaged_files_are_made_again(sweep: Callable[..., Stage], tmp_path: Pat
     assert set(states(tmp_path).values()) == {"complete"} and len(read_sweep(tmp_path).jobs) == 3
 
 
-def test_a_folder_that_cannot_be_used_stops_its_own_job_only(sweep: Callable[..., Stage], tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_used_stops_its_own_job_only(
+    sweep: Callable[..., FakeLauncher], tmp_path: Path
+) -> None:
     (tmp_path / "seed=1").write_text("a file in the way")
     with pytest.raises(RunFolderError, match=r"1 jobs could not be run: seed=1 \(Not a directory\)"):
         sweep(complete)
@@ -173,13 +179,13 @@ def test_values_that_make_no_config_stop_the_sweep_before_it_starts(tmp_path: Pa
     assert not list(tmp_path.iterdir())
 
 
-BAD = ("Broken", "Greedy", "Deadly")
+BAD = ("RaisingCallback", "AllocatingCallback", "KillingCallback")
 
 
 @pytest.mark.slow
 def test_a_job_that_raises_wants_memory_or_is_killed_leaves_the_others_alone(tmp_path: Path) -> None:
     classes = ",".join(
-        [*(f"tests.broken.{name}" for name in BAD), "mnist_vae.training.callbacks.epoch_images.EpochImages"]
+        [*(f"tests.failing_callbacks.{name}" for name in BAD), "mnist_vae.training.callbacks.epoch_images.EpochImages"]
     )
     sweep = ("-m", *TINY, "callbacks=none", f"+callbacks.extra._target_={classes}", "latent_dim=2,0")
     done = command(*sweep, f"hydra.sweep.dir={tmp_path}", OMP_NUM_THREADS="1")
@@ -188,18 +194,17 @@ def test_a_job_that_raises_wants_memory_or_is_killed_leaves_the_others_alone(tmp
     assert sorted(found.values()) == ["complete"] + ["failed"] * 7
     for name, state in found.items():
         assert (name in done.stderr) == (state == "failed")
-    reasons = {"Broken": "this one is broken", "Greedy": "out of memory", "Deadly": "killed (SIGKILL)"}
-    for name, reason in reasons.items():
+    for name, reason in zip(BAD, ("this one is broken", "out of memory", "killed (SIGKILL)"), strict=True):
         folder = next(path for path in tmp_path.glob(f"latent_dim=2*{name}*"))
         failure = json.loads((folder / "failed.json").read_text())
         assert reason in failure["error"] and "latent_dim=2" in failure["overrides"]
-        assert (failure["traceback"] and "Traceback" in (folder / "train.log").read_text()) or name == "Deadly"
+        assert (failure["traceback"] and "Traceback" in (folder / "train.log").read_text()) or name == "KillingCallback"
     assert (tmp_path / "report.html").exists() and "latent_dim=0: it must be" in (tmp_path / "summary.csv").read_text()
 
 
 @pytest.mark.slow
 def test_joblib_goes_on_without_a_process_that_was_killed(tmp_path: Path) -> None:
-    classes = "tests.broken.Murderous,mnist_vae.training.callbacks.epoch_images.EpochImages"
+    classes = "tests.failing_callbacks.ParentKillingCallback,mnist_vae.training.callbacks.epoch_images.EpochImages"
     sweep = ("-m", "launcher=joblib", *TINY, "callbacks=none", f"+callbacks.extra._target_={classes}")
     done = command(*sweep, f"hydra.sweep.dir={tmp_path}")
     assert done.returncode != 0 and "1 of 2 jobs failed" in done.stderr

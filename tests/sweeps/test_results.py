@@ -146,7 +146,7 @@ def test_real_runs_are_read(trained: Path) -> None:
     assert set(states(sweep).values()) == {"complete"} and len(sweep.groups) == 2  # conv's pixels are binarised
     assert "latent_dim" in sweep.keys
     (job,) = read_sweep(trained / "mlp").jobs
-    assert job.name == "mlp" and job.settings["model"] == "mlp" and job.number("test/elbo") < 0
+    assert job.name == "mlp" and job.settings["model"] == "MLP" and job.number("test/elbo") < 0
 
 
 def test_a_folder_may_be_relative_and_nested(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

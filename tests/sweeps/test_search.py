@@ -17,7 +17,7 @@ from mnist_vae.sweeps.search import Search
 from mnist_vae.training.train import train
 from mnist_vae.utils.errors import RunFolderError, SettingsError
 from tests.conftest import command
-from tests.sweeping import Play, Pretence, Stage, table
+from tests.fake_sweep import FakeJob, FakeLauncher, Work, table
 
 SPACE = ("lr=tag(log,interval(1e-4,1e-1))", "latent_dim=interval(2,9)", "batch_size=32,64")
 SAMPLER = {"_target_": "optuna.samplers.TPESampler", "seed": 0, "n_startup_trials": 4}
@@ -30,14 +30,14 @@ def score(cfg: DictConfig) -> float:
     return -100 - 10 * math.log10(cfg.lr / BEST_LR) ** 2 - abs(cfg.latent_dim - 5)
 
 
-def well(job: Pretence, cfg: DictConfig) -> None:
+def well(job: FakeJob, cfg: DictConfig) -> None:
     job.complete(**{"val/elbo": score(cfg)})
 
 
 @pytest.fixture
 def search(tmp_path: Path) -> Callable[..., Search]:
     def run(
-        play: Play = well,
+        work: Work = well,
         n_trials: int = 6,
         words: Sequence[str] = SPACE,
         parallel: int = 1,
@@ -45,14 +45,14 @@ def search(tmp_path: Path) -> Callable[..., Search]:
         sampler: dict[str, Any] = SAMPLER,
         **options: Any,
     ) -> Search:
-        multirun = Stage(tmp_path / folder, play).multirun()
+        multirun = FakeLauncher(tmp_path / folder, work).multirun()
         settings = {"metric": "val/elbo", "direction": "maximize", "pruner": None} | options
         overrides = OverridesParser.create().parse_overrides(list(words))
         found = Search(multirun, overrides, sampler=OmegaConf.create(sampler), **settings)
         with multirun.held():
             with multirun.watched(n_trials):
                 found.run(n_trials, parallel)
-            found.tell_best()
+            found.print_best()
         return found
 
     return run
@@ -84,7 +84,7 @@ def test_it_learns_and_tells_the_best(search: Callable[..., Search], tmp_path: P
 
 
 def test_failed_trials_are_noted_and_survived(search: Callable[..., Search]) -> None:
-    def some(job: Pretence, cfg: DictConfig) -> None:
+    def some(job: FakeJob, cfg: DictConfig) -> None:
         if cfg.latent_dim < 6:
             job.fail()
         else:
@@ -109,7 +109,7 @@ def test_a_killed_search_goes_on_as_if_nothing_had_been(
 ) -> None:
     launched = 0
 
-    def until_killed(job: Pretence, cfg: DictConfig) -> None:
+    def until_killed(job: FakeJob, cfg: DictConfig) -> None:
         nonlocal launched
         launched += 1
         if launched == 6:
@@ -152,7 +152,10 @@ def test_another_search_in_the_same_folder_is_refused(search: Callable[..., Sear
         ),
         ({"direction": "upwards"}, "hydra.sweeper.direction=upwards"),
         ({"sampler": {"_target_": "optuna.samplers.TPE"}}, "hydra.sweeper.sampler._target_=optuna.samplers.TPE"),
-        ({"sampler": {"_target_": "optuna.samplers.TPESampler", "sede": 1}}, "hydra.sweeper.sampler.sede: there is no such key; did you mean hydra.sweeper.sampler.seed"),
+        (
+            {"sampler": {"_target_": "optuna.samplers.TPESampler", "sede": 1}},
+            "hydra.sweeper.sampler.sede: there is no such key; did you mean hydra.sweeper.sampler.seed",
+        ),
     ],
 )
 def test_a_mistake_is_told_before_anything_runs(

@@ -1,5 +1,6 @@
-"""A worker runs job after job in a process of its own, and its end is told as what it was."""
+"""The worker process: jobs share it, its end is reported with the reason, and nothing it started outlives the sweep."""
 
+import multiprocessing
 import os
 import signal
 import subprocess
@@ -16,7 +17,7 @@ from mnist_vae.sweeps import worker as workers
 from mnist_vae.sweeps.worker import Worker, WorkerDied
 from mnist_vae.utils.errors import SettingsError
 from tests.conftest import ROOT, composed
-from tests.sweeping import processes_with, wait_until
+from tests.fake_sweep import processes_with, wait_until
 
 LOGGING = {"version": 1, "disable_existing_loggers": False}
 
@@ -25,9 +26,9 @@ def request(function: str, folder: Path, cfg: Any = None) -> dict[str, Any]:
     return {"function": function, "cfg": cfg, "folder": str(folder), "hydra": None, "logging": LOGGING}
 
 
-def who(cfg: Any, folder: str, hydra: Any, wait: bool) -> tuple[int, int]:
-    print("said on stdout")
-    os.system("echo said by a child >&2")
+def whoami(cfg: Any, folder: str, hydra: Any, wait: bool) -> tuple[int, int]:
+    print("printed by Python")
+    os.system("echo printed by a child >&2")
     return os.getpid(), len(sys.path)
 
 
@@ -35,11 +36,16 @@ def refuse(cfg: Any, folder: str, hydra: Any, wait: bool) -> None:
     raise SettingsError("a sentence.")
 
 
-def stumble(cfg: Any, folder: str, hydra: Any, wait: bool) -> None:
-    raise LookupError("nobody foresaw this")
+def fail_unexpectedly(cfg: Any, folder: str, hydra: Any, wait: bool) -> None:
+    raise LookupError("not foreseen")
+
+
+def return_a_lock(cfg: Any, folder: str, hydra: Any, wait: bool) -> Any:
+    return threading.Lock()
 
 
 def leave(cfg: Any, folder: str, hydra: Any, wait: bool) -> None:
+    print("the last words")
     os._exit(3)
 
 
@@ -52,6 +58,24 @@ def sleep(cfg: Any, folder: str, hydra: Any, wait: bool) -> None:
     time.sleep(60)
 
 
+def start_a_process(cfg: Any, folder: str, hydra: Any, wait: bool) -> int | None:
+    """What a run on several devices does."""
+    process = multiprocessing.get_context("spawn").Process(target=os.getpid)
+    process.start()
+    process.join()
+    return process.exitcode
+
+
+def leave_a_thread(cfg: Any, folder: str, hydra: Any, wait: bool) -> None:
+    threading.Thread(target=time.sleep, args=(60,)).start()
+
+
+def die_and_leave_a_fork(cfg: Any, folder: str, hydra: Any, wait: bool) -> None:
+    if os.fork() == 0:
+        time.sleep(60)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
 @pytest.fixture
 def worker() -> Iterator[Worker]:
     worker = Worker()
@@ -62,26 +86,43 @@ def worker() -> Iterator[Worker]:
 def test_jobs_share_a_process_and_what_they_print_goes_to_their_logs(worker: Worker, tmp_path: Path) -> None:
     for name in "ab":
         (tmp_path / name).mkdir()
-        answer = worker.call(request("tests.sweeps.test_worker.who", tmp_path / name))
+        answer = worker.call(request("tests.sweeps.test_worker.whoami", tmp_path / name))
         assert answer == {"result": (worker.pid, len(sys.path))} and worker.pid != os.getpid()
-        assert set((tmp_path / name / "train.log").read_text().splitlines()) == {"said by a child", "said on stdout"}
+        assert set((tmp_path / name / "train.log").read_text().splitlines()) == {
+            "printed by a child",
+            "printed by Python",
+        }
 
 
 def test_an_error_is_an_answer(worker: Worker, tmp_path: Path) -> None:
     failure = worker.call(request("tests.sweeps.test_worker.refuse", tmp_path))["failure"]
     assert (failure["error"], failure["type"], failure["expected"]) == ("a sentence.", "SettingsError", True)
-    failure = worker.call(request("tests.sweeps.test_worker.stumble", tmp_path))["failure"]
-    assert "nobody foresaw this (LookupError" in failure["error"] and not failure["expected"]
-    assert "in stumble" in failure["traceback"]
+    failure = worker.call(request("tests.sweeps.test_worker.fail_unexpectedly", tmp_path))["failure"]
+    assert "not foreseen (LookupError" in failure["error"] and not failure["expected"]
+    assert "in fail_unexpectedly" in failure["traceback"]
+    failure = worker.call(request("tests.sweeps.test_worker.return_a_lock", tmp_path))["failure"]
+    assert "cannot pickle" in failure["error"]
+    failure = worker.call(request("tests.sweeps.test_worker.whoami", tmp_path / "missing"))["failure"]
+    assert "No such file or directory" in failure["error"]
 
 
 @pytest.mark.parametrize(("function", "message"), [("leave", "exit code 3"), ("crash", "SIGSEGV")])
-def test_the_end_of_the_process_is_told(function: str, message: str, worker: Worker, tmp_path: Path) -> None:
+def test_the_end_of_the_process_is_reported(function: str, message: str, worker: Worker, tmp_path: Path) -> None:
     with pytest.raises(WorkerDied, match=message):
         worker.call(request(f"tests.sweeps.test_worker.{function}", tmp_path))
+    assert {"leave": "the last words", "crash": "Fatal Python error"}[function] in (tmp_path / "train.log").read_text()
 
 
-def test_a_killed_process_is_told_and_the_next_job_gets_another(tmp_path: Path) -> None:
+def test_a_fork_that_a_killed_job_left_is_not_waited_for(worker: Worker, tmp_path: Path) -> None:
+    begin = time.monotonic()
+    with pytest.raises(WorkerDied, match="SIGKILL"):
+        worker.call(request("tests.sweeps.test_worker.die_and_leave_a_fork", tmp_path))
+    assert time.monotonic() - begin < 30
+    with pytest.raises(ProcessLookupError):  # the fork has been ended too
+        wait_until(lambda: os.killpg(worker.pid, 0))
+
+
+def test_a_killed_process_is_reported_and_the_next_job_gets_another(tmp_path: Path) -> None:
     def kill() -> None:
         wait_until(lambda: (tmp_path / "asleep").exists())
         assert workers._worker is not None
@@ -90,13 +131,13 @@ def test_a_killed_process_is_told_and_the_next_job_gets_another(tmp_path: Path) 
     threading.Thread(target=kill).start()
     with pytest.raises(WorkerDied, match=r"SIGKILL.*memory"):
         workers.call(request("tests.sweeps.test_worker.sleep", tmp_path))
-    assert workers.call(request("tests.sweeps.test_worker.who", tmp_path))["result"][0] != os.getpid()
+    assert workers.call(request("tests.sweeps.test_worker.whoami", tmp_path))["result"][0] != os.getpid()
     workers.close()
 
 
 def test_another_environment_gets_another_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def pid() -> int:
-        return workers.call(request("tests.sweeps.test_worker.who", tmp_path))["result"][0]
+        return workers.call(request("tests.sweeps.test_worker.whoami", tmp_path))["result"][0]
 
     first = pid()
     assert pid() == first
@@ -105,8 +146,17 @@ def test_another_environment_gets_another_process(tmp_path: Path, monkeypatch: p
     workers.close()
 
 
+def test_an_unexpected_error_gets_another_process(tmp_path: Path) -> None:
+    first = workers.call(request("tests.sweeps.test_worker.whoami", tmp_path))["result"]
+    assert "expected" in workers.call(request("tests.sweeps.test_worker.refuse", tmp_path))["failure"]
+    assert workers.call(request("tests.sweeps.test_worker.whoami", tmp_path))["result"] == first
+    workers.call(request("tests.sweeps.test_worker.fail_unexpectedly", tmp_path))
+    assert workers.call(request("tests.sweeps.test_worker.whoami", tmp_path))["result"] != first
+    workers.close()
+
+
 @pytest.mark.slow
-def test_job_after_job_leaves_the_memory_that_three_had_taken(worker: Worker, tmp_path: Path) -> None:
+def test_later_jobs_take_no_more_memory_than_three(worker: Worker, tmp_path: Path) -> None:
     def held() -> tuple[float, int, int]:
         """Megabytes, threads, open files."""
         process = Path(f"/proc/{worker.pid}")
@@ -125,25 +175,44 @@ def test_job_after_job_leaves_the_memory_that_three_had_taken(worker: Worker, tm
         (tmp_path / str(job)).mkdir()
         assert "result" in worker.call(request("mnist_vae.training.train.train", tmp_path / str(job), cfg))
         after.append(held())
-    third, last = after[2], after[-1]
-    assert last[0] < 1.1 * third[0] and last[1:] == third[1:], after
+    megabytes, threads, open_files = (max(values) for values in zip(*after[:3], strict=True))
+    assert after[-1][0] < 1.1 * megabytes and after[-1][1] <= threads and after[-1][2] <= open_files, after
 
 
-def test_what_a_sweep_started_ends_with_it(tmp_path: Path) -> None:
-    """Three processes: a sweep's, one that it starts as joblib does, and a job's."""
-    child = (
-        "import sys; from tests.sweeps.test_worker import *; "
-        "workers.call(request('tests.sweeps.test_worker.sleep', Path(sys.argv[1])))"
-    )
+SERIAL = "workers.call(job)"
+JOBLIB = "joblib.Parallel(2)(joblib.delayed(workers.call)(job) for job in [job, job])"
+
+
+def started_sweep(call: str, function: str, folder: Path) -> subprocess.Popen[str]:
+    """A process that runs a job as a sweep does, by itself or by the processes of joblib."""
     sweep = (
-        "import os, subprocess, sys\n"
+        "import joblib, os, pathlib, sys\n"
+        "from tests.sweeps.test_worker import request, workers\n"
         f"os.environ[{workers.SWEEP!r}] = str(os.getpid())\n"
-        f"subprocess.run([sys.executable, '-c', {child!r}, sys.argv[1]])"
+        f"job = request('tests.sweeps.test_worker.{function}', pathlib.Path(sys.argv[1]))\n"
+        f"print({call})"
     )
-    process = subprocess.Popen([sys.executable, "-c", sweep, str(tmp_path)], cwd=ROOT)
-    mark = f"{workers.SWEEP}={process.pid}"
-    wait_until(lambda: (tmp_path / "asleep").exists())
-    assert len(processes_with(mark)) == 2
-    process.kill()
-    process.wait()
-    wait_until(lambda: not processes_with(mark))
+    return subprocess.Popen([sys.executable, "-c", sweep, str(folder)], cwd=ROOT, text=True, stdout=subprocess.PIPE)
+
+
+@pytest.mark.parametrize("call", [SERIAL, JOBLIB], ids=["serial", "joblib"])
+def test_no_process_outlives_a_killed_sweep(call: str, tmp_path: Path) -> None:
+    with started_sweep(call, "sleep", tmp_path) as sweep:
+        wait_until(lambda: (tmp_path / "asleep").exists())
+        processes = f"{workers.SWEEP}={sweep.pid}"
+        assert processes_with(processes)
+        sweep.kill()
+    wait_until(lambda: not processes_with(processes), seconds=10)
+
+
+@pytest.mark.parametrize("call", [SERIAL, JOBLIB], ids=["serial", "joblib"])
+def test_a_thread_that_a_job_left_is_not_waited_for(call: str, tmp_path: Path) -> None:
+    with started_sweep(call, "leave_a_thread", tmp_path) as sweep:
+        assert "{'result': None}" in sweep.communicate(timeout=30)[0]
+    assert sweep.returncode == 0
+    wait_until(lambda: not processes_with(f"{workers.SWEEP}={sweep.pid}"), seconds=10)
+
+
+def test_a_job_of_a_joblib_process_starts_processes(tmp_path: Path) -> None:
+    with started_sweep(JOBLIB, "start_a_process", tmp_path) as sweep:
+        assert "[{'result': 0}, {'result': 0}]" in sweep.communicate(timeout=30)[0]

@@ -28,11 +28,14 @@ def test_the_rank_is_what_a_cluster_says(name: str, monkeypatch: pytest.MonkeyPa
         ("gpu[003-007,9],login1", "gpu003"),
         ("gpu[5]", "gpu5"),
         ("a1,a2", "a1"),
+        ("a1 a2", "a1"),
+        ("a5,b[1-3]", "a5"),
+        ("a[1-2],b[1-3],c7", "a1"),
         ("node-a[01,03].cluster.org", "node-a01.cluster.org"),
         ("alone", "alone"),
     ],
 )
-def test_slurm_tells_the_first_host(hosts: str, first: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_first_host_of_slurms_list(hosts: str, first: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SLURM_JOB_NODELIST", hosts)
     monkeypatch.setenv("SLURM_NODEID", "1")
     monkeypatch.setenv("SLURM_JOB_ID", "1234567")

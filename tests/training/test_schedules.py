@@ -21,7 +21,6 @@ def test_cosine_rises_falls_and_stays(epoch: float, expected: float) -> None:
 
 def test_without_a_warm_up_it_starts_at_lr() -> None:
     assert schedules.cosine(0, max_epochs=3) == 1.0
-    assert schedules.constant(17.5) == 1.0
 
 
 @pytest.mark.parametrize(

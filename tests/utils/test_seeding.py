@@ -10,7 +10,7 @@ from mnist_vae.utils.seeding import Noise, derived_seed, seed_everything
 @pytest.mark.parametrize("total", [1, 2, 5, 8])
 @pytest.mark.parametrize("world_size", [1, 2, 3])
 @pytest.mark.parametrize("kind", ["normal", "uniform"])
-def test_processes_draw_together_what_one_draws_alone(total: int, world_size: int, kind: str) -> None:
+def test_processes_draw_the_same_numbers_as_a_single_one(total: int, world_size: int, kind: str) -> None:
     def draw(rank: int, of: int) -> torch.Tensor:
         return getattr(Noise(total, rank, of, torch.Generator().manual_seed(1)), kind)(4)
 

@@ -52,7 +52,7 @@ class SearchSweeper(BasicSweeper):
         with multirun.held():
             with multirun.watched(total=self.n_trials):
                 search.run(self.n_trials, self.parallel or self._processes())
-            search.tell_best()
+            search.print_best()
 
     def _processes(self) -> int:
         import joblib

@@ -1,4 +1,4 @@
-"""Many images through the encoder."""
+"""Encoding of a data set in batches."""
 
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -10,22 +10,25 @@ from mnist_vae.data.images import to_unit
 from mnist_vae.models.posteriors import Posterior
 from mnist_vae.models.vae import VAE
 
-BATCH = 1000
+BATCH_SIZE = 1000
 ShowProgress = Callable[[Iterable[Any]], Iterable[Any]]
 
 
 @torch.no_grad()
 def encode_images(vae: VAE, images: Tensor, labels: Tensor, show_progress: ShowProgress = iter) -> Posterior:
-    """q(z|x) of uint8 images (n, channels, height, width), batch by batch; on the CPU.
+    """Compute q(z|x) of uint8 images (n, channels, height, width) in batches, in evaluation mode.
 
     Args:
-        labels: theirs, (n,), for a conditional VAE.
-        show_progress: wraps the batches, as tqdm does.
+        labels: for a conditional VAE, those of the images, (n,).
+        show_progress: wrapper of the iterable of batches, such as tqdm.
+
+    Returns:
+        The posterior of all images, on the CPU.
     """
     training = vae.training
     vae.eval()
-    parts = []
-    for batch, given in show_progress(list(zip(images.split(BATCH), labels.split(BATCH), strict=True))):
-        parts.append(vae.encode(to_unit(batch.to(vae.device)), given))
+    posteriors = []
+    for batch, given in show_progress(list(zip(images.split(BATCH_SIZE), labels.split(BATCH_SIZE), strict=True))):
+        posteriors.append(vae.encode(to_unit(batch.to(vae.device)), given))
     vae.train(training)
-    return type(parts[0])(*(torch.cat([part.cpu() for part in each]) for each in zip(*parts, strict=True)))
+    return type(posteriors[0])(*(torch.cat([t.cpu() for t in tensors]) for tensors in zip(*posteriors, strict=True)))

@@ -1,4 +1,4 @@
-"""All that is reported of a trained run, with standard errors: evaluation.json."""
+"""Evaluation of a trained run on its test images: metrics with standard errors, written to evaluation.json."""
 
 import time
 from pathlib import Path
@@ -21,34 +21,35 @@ from mnist_vae.utils.io import write_json
 from mnist_vae.utils.seeding import Noise
 
 STAGES = ("ELBO", "encoding", *CLASSIFIERS)
-CORRELATED = 1000  # codes for the total correlation, whose cost is theirs times the images times the dimensions
+TOTAL_CORRELATION_CODES = 1000  # its cost is proportional to codes * images * latent_dim
 
 
 def evaluate(run: OpenRun, root: str | None = None, nll_samples: int = 0) -> dict[str, float | str]:
-    """Evaluate a run on its test images, and write evaluation.json into its folder.
-
-    For the checkpoint `last` it is evaluation_last.json.
+    """Evaluate a run on its test images and write evaluation.json (evaluation_last.json for the checkpoint `last`).
 
     Args:
-        root: the images' folder, see OpenRun.data.
-        nll_samples: importance samples per image for -log p(x), see nll.py; 0 for what an earlier call finished.
+        run: the run, with one of its checkpoints loaded.
+        root: folder of the data set, see OpenRun.data.
+        nll_samples: importance samples per image for -log p(x), see nll.py; with 0, the result of an earlier call is
+            included if there is one.
 
     Returns:
-        Flat, in nats per image or as a share: `test/elbo`, `test/reconstruction`, `test/kl`,
-        `test/mutual_information`, `test/marginal_kl`, `test/total_correlation`, `test/knn_accuracy`,
-        `test/logistic_regression_accuracy`, each with its `…_standard_error`; `test/active_units`; with samples
-        those of nll.likelihood_values; and what it was measured on.
+        Flat: `test/elbo`, `test/reconstruction`, `test/kl`, `test/mutual_information`, `test/marginal_kl` and
+        `test/total_correlation` in nats per image, `test/knn_accuracy` and `test/logistic_regression_accuracy` in
+        [0, 1], each with its `…_standard_error`; `test/active_units`; the values of nll.likelihood_values, if
+        estimated; and the data set, checkpoint and duration of the evaluation.
 
     Raises:
-        DataError, SettingsError: the images can't be had.
+        DataError: the images are not available.
+        SettingsError: the data settings are not valid.
     """
     start = time.perf_counter()
-    # The classifiers of all runs learn from the same images: all of the training set, whatever a run held out.
+    # The whole training set, without a validation split, so that the classifiers of all runs are comparable.
     data = run.data(root, val_size=0)
     images, labels = data.fixed("test")
     with tqdm(total=len(STAGES), leave=False, disable=None, bar_format="{desc:<24}{bar}| {n}/{total}") as bar:
         bar.set_description("ELBO")
-        estimates, posterior = _information(run.vae, images, labels)
+        estimates, posterior = _elbo_estimates(run.vae, images, labels)
         bar.update()
         bar.set_description("encoding")
         train_images, train_labels = data.fixed("train")
@@ -83,30 +84,32 @@ def evaluate(run: OpenRun, root: str | None = None, nll_samples: int = 0) -> dic
 
 
 def results_file(run: OpenRun) -> Path:
-    """Where a run's evaluation is written."""
+    """Path of a run's evaluation.json."""
     return run.folder.path / f"evaluation{run.suffix}.json"
 
 
 @torch.no_grad()
 def image_terms(vae: VAE, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-    """Reconstruction and KL of each image, (n,) float64, with the draws that a run's own test uses.
+    """Compute the reconstruction and KL term of each image in nats, (n,) float64.
+
+    Samples of z are those of the test at the end of training, so the means equal the metrics of the run.
 
     Args:
         images: uint8 (n, channels, height, width).
         labels: (n,), for a conditional VAE.
     """
     generator = torch.Generator().manual_seed(EVALUATION_SEED)
-    parts = []
+    terms = []
     for batch, given in zip(images.split(EVALUATION_BATCH), labels.split(EVALUATION_BATCH), strict=True):
         noise = Noise(len(batch), generator=generator)
-        terms = vae.elbo_terms(to_unit(batch.to(vae.device)), noise, given)
-        parts.append([term.cpu().double() for term in terms])
-    reconstruction, kl = zip(*parts, strict=True)
+        batch_terms = vae.elbo_terms(to_unit(batch.to(vae.device)), noise, given)
+        terms.append([term.cpu().double() for term in batch_terms])
+    reconstruction, kl = zip(*terms, strict=True)
     return torch.cat(reconstruction), torch.cat(kl)
 
 
-def _information(vae: VAE, images: Tensor, labels: Tensor) -> tuple[dict[str, Estimate], Posterior]:
-    """The ELBO and its parts on test images, and their posteriors."""
+def _elbo_estimates(vae: VAE, images: Tensor, labels: Tensor) -> tuple[dict[str, Estimate], Posterior]:
+    """Estimate the ELBO, its terms and the parts of the KL term; return them with the images' posteriors."""
     reconstruction, kl = image_terms(vae, images, labels)
     posterior = encode_images(vae, images, labels)
     noise = torch.randn(posterior.mean.shape, generator=torch.Generator().manual_seed(EVALUATION_SEED))
@@ -118,6 +121,6 @@ def _information(vae: VAE, images: Tensor, labels: Tensor) -> tuple[dict[str, Es
         "kl": kl,
         "mutual_information": information,
         "marginal_kl": kl - information,
-        "total_correlation": metrics.total_correlation(posterior, z[:CORRELATED]),
+        "total_correlation": metrics.total_correlation(posterior, z[:TOTAL_CORRELATION_CODES]),
     }
     return {name: Estimate.of(value) for name, value in values.items()}, posterior

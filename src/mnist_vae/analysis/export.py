@@ -1,4 +1,4 @@
-"""A trained VAE in files that need none of this project: ONNX and safetensors, each checked against torch."""
+"""Export of a trained VAE to ONNX and safetensors, with a check of each file against torch."""
 
 import contextlib
 import copy
@@ -20,30 +20,36 @@ from mnist_vae.utils.io import write_atomically
 
 PACKAGES = ("onnx", "onnxscript", "onnxruntime", "safetensors")
 BATCH_SIZES = (1, 2, 7)
-# Of the largest value, or of 1. Sums taken in another order differ by some 1e-6, a wrong operator by far more.
+# Relative to the largest output, or to 1. Another order of summation causes differences of about 1e-6.
 TOLERANCE = 1e-4
-REFUSED = "nothing was written. Other versions of torch, onnxscript or onnxruntime may do better."
+REFUSED = "nothing was written. Other versions of torch, onnxscript or onnxruntime may not have this problem."
 
 
 class ExportError(UserError):
-    """A package is missing, or what was written would not compute what torch computes."""
+    """A required package is missing, or the exported files would not reproduce the model's outputs."""
 
 
-class Exported(NamedTuple):
-    """A file, its size in bytes, and the largest absolute difference of its outputs (or weights) from torch's."""
+class ExportedFile(NamedTuple):
+    """One exported file.
+
+    Attributes:
+        path: its path.
+        size: size in bytes.
+        difference: largest absolute difference of its outputs (or weights) from those of torch.
+    """
 
     path: Path
     size: int
     difference: float
 
 
-class Part(NamedTuple):
-    """What becomes one ONNX file.
+class OnnxPart(NamedTuple):
+    """Part of a VAE that is exported to one ONNX file.
 
     Attributes:
-        module: the function, from tensors to a tuple of tensors, all with the batch first.
-        inputs: by name, in order, a function from a batch size and a generator to a random input to check with.
-        outputs: the outputs' names.
+        module: module from tensors to a tuple of tensors, all of shape (batch, ...).
+        inputs: names of the inputs, in order, each with a function from batch size and generator to a random input.
+        outputs: names of the outputs.
     """
 
     module: nn.Module
@@ -51,14 +57,14 @@ class Part(NamedTuple):
     outputs: tuple[str, ...]
 
     def draw(self, batch_size: int, seed: int) -> dict[str, Tensor]:
-        """Random inputs."""
+        """Draw random inputs, by name, each (batch_size, ...)."""
         generator = torch.Generator().manual_seed(seed)
         return {name: draw(batch_size, generator) for name, draw in self.inputs.items()}
 
 
 class Encoder(nn.Module):
-    """Images (batch, channels, height, width) in [0, 1] -> mean, log_var of q(z|x), each (batch, latent_dim); of a
-    conditional VAE images and their labels (batch,) int64."""
+    """Images (batch, channels, height, width) in [0, 1] -> mean, log_var of q(z|x), each (batch, latent_dim); for a
+    conditional VAE, images and their labels (batch,) int64."""
 
     def __init__(self, vae: VAE) -> None:
         super().__init__()
@@ -70,8 +76,8 @@ class Encoder(nn.Module):
 
 
 class Decoder(nn.Module):
-    """Codes (batch, latent_dim) -> images E[x|z] (batch, channels, height, width) in [0, 1]; of a conditional VAE codes
-    and labels (batch,) int64."""
+    """Codes (batch, latent_dim) -> images E[x|z] (batch, channels, height, width) in [0, 1]; for a conditional VAE,
+    codes and labels (batch,) int64."""
 
     def __init__(self, vae: VAE) -> None:
         super().__init__()
@@ -82,68 +88,74 @@ class Decoder(nn.Module):
 
 
 def require_packages() -> None:
-    """Raise ExportError unless the packages of the extra `export` are installed."""
+    """Check that the packages of the extra `export` are installed.
+
+    Raises:
+        ExportError: naming the package that cannot be imported.
+    """
     for name in PACKAGES:
         try:
             importlib.import_module(name)
         except ImportError as error:
-            why = first_line(error)
-            raise ExportError(f'exporting needs {name} ({why}); install it by: pip install -e ".[export]"') from error
+            reason = first_line(error)
+            raise ExportError(f'export needs {name} ({reason}); install it by: pip install -e ".[export]"') from error
 
 
-def export_vae(vae: VAE, folder: Path, about: Mapping[str, str]) -> list[Exported]:
-    """Write encoder.onnx, decoder.onnx and vae.safetensors; all of them, checked, or none.
+def export_vae(vae: VAE, folder: Path, metadata: Mapping[str, str]) -> list[ExportedFile]:
+    """Write encoder.onnx, decoder.onnx and vae.safetensors; if the check of one of them fails, none is written.
 
     Args:
-        vae: the model; it is left as it is, on its device and in its mode.
-        folder: where to; made if need be, in a folder that exists. An earlier export there is replaced.
-        about: what else the files shall say of the model, beside its latent_dim and image_shape.
+        vae: the model, which is not modified.
+        folder: destination, created if it does not exist; its parent must exist. An earlier export is replaced.
+        metadata: entries for the files' metadata, in addition to latent_dim and image_shape.
 
     Raises:
-        ExportError: a package is missing, a part has no counterpart in ONNX, or a file gives other values than torch.
+        ExportError: a package is missing, an operation has no ONNX counterpart, or a file's outputs differ from
+            torch's.
     """
     require_packages()
     vae = copy.deepcopy(vae).cpu().eval()
-    about = {"latent_dim": str(vae.latent_dim), "image_shape": json.dumps(vae.image_shape), **about}
+    metadata = {"latent_dim": str(vae.latent_dim), "image_shape": json.dumps(vae.image_shape), **metadata}
     # Beside the folder rather than in it, so that a failure leaves no empty folder.
     with TemporaryDirectory(prefix=f".{folder.name}.", dir=folder.parent) as staging:
         try:
-            files = [_export_onnx(part, Path(staging, f"{name}.onnx"), about) for name, part in _parts(vae).items()]
-            files.append(_export_weights(vae, Path(staging, "vae.safetensors"), about))
+            files = [_export_onnx(part, Path(staging, f"{name}.onnx"), metadata) for name, part in _parts(vae).items()]
+            files.append(_export_weights(vae, Path(staging, "vae.safetensors"), metadata))
         except (UserError, OSError):
             raise
-        except Exception as error:  # whatever torch.onnx, onnx and onnxruntime raise
-            raise ExportError(f"this model can't be exported ({first_line(error)}).") from error
+        except Exception as error:  # torch.onnx, onnx and onnxruntime raise errors of many types
+            raise ExportError(f"this model cannot be exported ({first_line(error)}).") from error
         folder.mkdir(exist_ok=True)
         return [file._replace(path=file.path.replace(folder / file.path.name)) for file in files]
 
 
-def _parts(vae: VAE) -> dict[str, Part]:
+def _parts(vae: VAE) -> dict[str, OnnxPart]:
+    """Encoder and decoder by name, with their inputs and outputs."""
     given: dict[str, Callable[[int, torch.Generator], Tensor]] = {}
     if vae.classes:
         given["labels"] = lambda n, generator: torch.randint(vae.classes, (n,), generator=generator)
     images = {"x": lambda n, generator: torch.rand(n, *vae.image_shape, generator=generator)}
     codes = {"z": lambda n, generator: torch.randn(n, vae.latent_dim, generator=generator)}
     return {
-        "encoder": Part(Encoder(vae), images | given, ("mean", "log_var")),
-        "decoder": Part(Decoder(vae), codes | given, ("images",)),
+        "encoder": OnnxPart(Encoder(vae), images | given, ("mean", "log_var")),
+        "decoder": OnnxPart(Decoder(vae), codes | given, ("images",)),
     }
 
 
-def _export_onnx(part: Part, path: Path, about: Mapping[str, str]) -> Exported:
+def _export_onnx(part: OnnxPart, path: Path, metadata: Mapping[str, str]) -> ExportedFile:
     import onnx
 
     model = _to_onnx(part)
     model.doc_string = part.module.__doc__
-    onnx.helper.set_model_props(model, dict(about))
+    onnx.helper.set_model_props(model, dict(metadata))
     write_atomically(path, model.SerializeToString())
     onnx.checker.check_model(path, full_check=True)
-    return Exported(path, path.stat().st_size, _onnx_difference(part, path))
+    return ExportedFile(path, path.stat().st_size, _onnx_difference(part, path))
 
 
-def _to_onnx(part: Part) -> Any:
-    """The part as an onnx.ModelProto whose batch axis is dynamic."""
-    example = part.draw(2, seed=0)  # two, because torch.export takes a size of one to be a constant
+def _to_onnx(part: OnnxPart) -> Any:
+    """Convert a part to an onnx.ModelProto with a dynamic batch dimension."""
+    example = part.draw(2, seed=0)  # not 1, which torch.export would treat as a constant
     batch = torch.export.Dim("batch")
     with _quiet(), torch.no_grad():
         program = torch.onnx.export(
@@ -158,61 +170,66 @@ def _to_onnx(part: Part) -> Any:
     assert program is not None
     model = program.model_proto
     graph = model.graph
-    # The exporter's notes on each node: half of a small file, and they name folders of this machine.
+    # The exporter's metadata of each node contain paths of this machine, and are half of a small file.
     for item in (*graph.node, *graph.input, *graph.output, *graph.value_info, *graph.initializer, graph):
         del item.metadata_props[:]
     return model
 
 
 @torch.no_grad()
-def _onnx_difference(part: Part, path: Path) -> float:
-    """The largest absolute difference between onnxruntime's outputs and torch's, on random inputs.
+def _onnx_difference(part: OnnxPart, path: Path) -> float:
+    """Largest absolute difference between the outputs of onnxruntime and torch, on random inputs.
 
     Raises:
-        ExportError: it is more than rounding.
+        ExportError: it exceeds TOLERANCE.
     """
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3  # errors only
-    options.intra_op_num_threads = 1  # a pool of threads would cost more than these few images
+    options.intra_op_num_threads = 1  # starting a thread pool would take longer than these few images
     session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
     differences = []
     for batch_size in BATCH_SIZES:
         inputs = part.draw(batch_size, seed=batch_size)
-        found = session.run(list(part.outputs), {name: value.numpy() for name, value in inputs.items()})
-        for name, ours, theirs in zip(part.outputs, part.module(*inputs.values()), found, strict=True):
-            differences.append(_difference(f"{name} of {path.name}", torch.from_numpy(theirs), ours))
+        actual = session.run(list(part.outputs), {name: value.numpy() for name, value in inputs.items()})
+        for name, expected, output in zip(part.outputs, part.module(*inputs.values()), actual, strict=True):
+            differences.append(_difference(f"{name} of {path.name}", torch.from_numpy(output), expected))
     return max(differences)
 
 
-def _difference(name: str, found: Tensor, expected: Tensor) -> float:
-    if found.shape != expected.shape:
-        raise ExportError(f"{name} would be of shape {tuple(found.shape)}, not {tuple(expected.shape)}; {REFUSED}")
-    difference = float((found - expected).abs().max())
-    if not difference <= TOLERANCE * max(1.0, float(expected.abs().max())):  # so put, NaN is refused too
+def _difference(name: str, actual: Tensor, expected: Tensor) -> float:
+    """Largest absolute difference between an output and its expected value.
+
+    Raises:
+        ExportError: shapes differ, or the difference exceeds TOLERANCE or is NaN; `name` is part of the message.
+    """
+    if actual.shape != expected.shape:
+        raise ExportError(f"{name} would be of shape {tuple(actual.shape)}, not {tuple(expected.shape)}; {REFUSED}")
+    difference = float((actual - expected).abs().max())
+    if not difference <= TOLERANCE * max(1.0, float(expected.abs().max())):  # in this form, True for NaN as well
         raise ExportError(f"{name} would differ by {difference:.2g} from torch's; {REFUSED}")
     return difference
 
 
-def _export_weights(vae: VAE, path: Path, about: Mapping[str, str]) -> Exported:
+def _export_weights(vae: VAE, path: Path, metadata: Mapping[str, str]) -> ExportedFile:
     from safetensors import safe_open
     from safetensors.torch import save
 
-    # safetensors takes neither channels-last tensors nor such as share their memory.
+    # safetensors accepts neither channels-last tensors nor tensors that share memory.
     weights = {name: w.clone(memory_format=torch.contiguous_format) for name, w in vae.state_dict().items()}
-    write_atomically(path, save(weights, dict(about)))
+    write_atomically(path, save(weights, dict(metadata)))
     with safe_open(path, framework="pt") as file:
-        found = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (it is no mapping)
-        same = file.metadata() == about and found.keys() == weights.keys()
-    if not same or not all(torch.equal(found[name], w) for name, w in weights.items()):
-        raise ExportError(f"{path.name}, read again, is not what was written; {REFUSED}")
-    return Exported(path, path.stat().st_size, 0.0)
+        stored = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (`file` is not a mapping)
+        same = file.metadata() == metadata and stored.keys() == weights.keys()
+    if not same or not all(torch.equal(stored[name], w) for name, w in weights.items()):
+        raise ExportError(f"{path.name} differs from what was written when it is read again; {REFUSED}")
+    return ExportedFile(path, path.stat().st_size, 0.0)
 
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Without the exporter's warnings and logs: they are about its own insides, and the result is checked."""
+    """Suppress warnings and logs of the exporter, which concern its internals; the result is checked instead."""
     level = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:

@@ -1,4 +1,4 @@
-"""Walks through the latent space: codes along a way, and the images that the decoder makes of them.
+"""Latent traversals, interpolations and manifolds: decoded images of codes along lines and on a grid.
 
 All images are float32 in [0, 1], on the CPU.
 """
@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from mnist_vae.analysis.encoding import BATCH, ShowProgress
+from mnist_vae.analysis.encoding import BATCH_SIZE, ShowProgress
 from mnist_vae.analysis.metrics import active_units
 from mnist_vae.models.posteriors import Posterior
 from mnist_vae.models.vae import VAE
@@ -16,33 +16,36 @@ from mnist_vae.models.vae import VAE
 
 @torch.no_grad()
 def decode(vae: VAE, z: Tensor, labels: Tensor | None = None, show_progress: ShowProgress = iter) -> Tensor:
-    """E[x|z] of codes (..., latent_dim): images (..., channels, height, width).
+    """Compute E[x|z] of codes (..., latent_dim) in batches: images (..., channels, height, width).
 
     Args:
-        labels: for a conditional VAE, of the codes' leading shape or one that expands to it.
-        show_progress: wraps the batches, as tqdm does.
+        labels: for a conditional VAE, of a shape that expands to the codes' leading shape.
+        show_progress: wrapper of the iterable of batches, such as tqdm.
     """
-    flat = z.reshape(-1, z.shape[-1]).to(torch.float32)
+    batches = z.reshape(-1, z.shape[-1]).to(torch.float32).split(BATCH_SIZE)
     if labels is not None and vae.classes:
-        given = labels.expand(z.shape[:-1]).reshape(-1).split(BATCH)
+        batch_labels = labels.expand(z.shape[:-1]).reshape(-1).split(BATCH_SIZE)
     else:
-        given = (None,) * len(flat.split(BATCH))
-    parts = show_progress(list(zip(flat.split(BATCH), given, strict=True)))
-    images = torch.cat([vae.decode(part.to(vae.device), some).float().cpu() for part, some in parts])
+        batch_labels = (None,) * len(batches)
+    pairs = show_progress(list(zip(batches, batch_labels, strict=True)))
+    images = torch.cat([vae.decode(batch.to(vae.device), given).float().cpu() for batch, given in pairs])
     return images.reshape(*z.shape[:-1], *images.shape[1:])
 
 
-def aggregate_deviation(posterior: Posterior) -> Tensor:
-    """Standard deviation of the aggregate posterior q(z), the mixture of all images' posteriors: (latent_dim,)."""
+def aggregate_std(posterior: Posterior) -> Tensor:
+    """Standard deviation of the aggregate posterior q(z), the mixture of all images' posteriors, (latent_dim,)."""
     return (posterior.mean.var(dim=0, unbiased=False) + posterior.log_var.exp().mean(dim=0)).sqrt()
 
 
-def most_active(means: Tensor, count: int) -> list[int]:
-    """At most `count` latent dimensions, active units only (or the most active one if there are none), those whose
-    posterior mean varies most over images first.
+def most_active_dimensions(means: Tensor, count: int) -> list[int]:
+    """Select active units, in descending order of the variance of their posterior means over images.
 
     Args:
-        means: (images, latent_dim).
+        means: posterior means, (images, latent_dim).
+        count: maximum number of dimensions.
+
+    Returns:
+        Indices of latent dimensions; if there are no active units, the dimension of largest variance.
     """
     order = means.var(dim=0).argsort(descending=True, stable=True)
     return order[: max(1, min(count, active_units(means)))].tolist()
@@ -56,13 +59,17 @@ def traversals(
     positions: Tensor,
     label: Tensor | None = None,
 ) -> Tensor:
-    """A walk along each dimension from one code: images (dimensions, positions, channels, height, width).
+    """Latent traversals: vary one dimension of a code at a time.
 
     Args:
-        start: the code that all walks pass through, (latent_dim,).
-        scale: the length of a unit of `positions` in each dimension, (latent_dim,).
-        positions: where to stop on the way; 0 is `start`.
-        label: for a conditional VAE, that of all images, a scalar.
+        start: the code, (latent_dim,).
+        dimensions: indices of the latent dimensions that are varied.
+        scale: length of a unit of `positions` in each dimension, (latent_dim,).
+        positions: offsets from `start`, (positions,).
+        label: for a conditional VAE, the label of all images, a scalar.
+
+    Returns:
+        Images (dimensions, positions, channels, height, width).
     """
     codes = start.repeat(len(dimensions), len(positions), 1)
     for row, dimension in enumerate(dimensions):
@@ -71,43 +78,54 @@ def traversals(
 
 
 def interpolations(vae: VAE, first: Tensor, last: Tensor, steps: int, labels: Tensor | None = None) -> Tensor:
-    """Straight lines between codes (pairs, latent_dim): images (pairs, steps, channels, height, width).
+    """Linear interpolations between pairs of codes.
 
     Args:
-        labels: for a conditional VAE, of the pairs, (pairs,): all of a line have one label.
+        first, last: (pairs, latent_dim).
+        steps: images per pair, both ends included.
+        labels: for a conditional VAE, the label of each pair, (pairs,).
+
+    Returns:
+        Images (pairs, steps, channels, height, width).
     """
-    share = torch.linspace(0, 1, steps)[:, None]
+    fraction = torch.linspace(0, 1, steps)[:, None]
     labels = labels[:, None] if labels is not None else None
-    return decode(vae, first[:, None] + share * (last - first)[:, None], labels)
+    return decode(vae, first[:, None] + fraction * (last - first)[:, None], labels)
 
 
 def manifold(vae: VAE, size: int, label: Tensor | None = None) -> Tensor:
-    """The plane of a two-dimensional code, decoded on a grid: images (size, size, channels, height, width).
+    """Decode a grid over a two-dimensional latent space: Kingma & Welling (2014), figure 4.
 
-    The grid's lines are quantiles of each dimension under the prior, at equal distances in probability; so for a
-    standard normal every tile stands for the same share of it: Kingma & Welling (2014), figure 4. The first dimension
-    grows along a row, the second from the last row up.
+    The grid consists of quantiles of each dimension of the prior, equally spaced in probability, so that under a
+    standard normal every cell has the same probability. The first dimension increases from left to right, the second
+    from bottom to top.
 
     Args:
-        label: for a conditional VAE, that of all images, a scalar.
+        size: images per side.
+        label: for a conditional VAE, the label of all images, a scalar.
+
+    Returns:
+        Images (size, size, channels, height, width).
     """
     probability = (torch.arange(size, dtype=torch.float64) + 0.5) / size
     across, up = vae.prior.quantile(probability).float().unbind(dim=1)
     return decode(vae, torch.stack(torch.meshgrid(across, up.flip(0), indexing="xy"), dim=-1), label)
 
 
-def spread(
-    vae: VAE, posterior: Posterior, draws: int, generator: torch.Generator, labels: Tensor | None = None
+def reconstruction_moments(
+    vae: VAE, posterior: Posterior, samples: int, generator: torch.Generator, labels: Tensor | None = None
 ) -> tuple[Tensor, Tensor]:
-    """Mean and standard deviation, pixel by pixel, of E[x|z] over draws of z from each posterior.
+    """Mean and standard deviation of each pixel of E[x|z] over samples of z from q(z|x).
 
     Args:
         posterior: q(z|x) of n images, on the CPU.
-        labels: theirs, (n,), for a conditional VAE.
+        samples: samples of z per image.
+        generator: source of randomness.
+        labels: for a conditional VAE, those of the images, (n,).
 
     Returns:
         Both (n, channels, height, width).
     """
-    noise = torch.randn(draws, *posterior.mean.shape, generator=generator)
+    noise = torch.randn(samples, *posterior.mean.shape, generator=generator)
     images = decode(vae, posterior.rsample(noise), labels)
     return images.mean(dim=0), images.std(dim=0)

@@ -1,4 +1,4 @@
-"""A run's negative log-likelihood, which takes minutes: kept as it grows, so that nothing of it is lost."""
+"""Importance-sampled negative log-likelihood of a run, saved to disk at intervals so that it can be resumed."""
 
 import hashlib
 import sys
@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from mnist_vae.analysis.importance_sampling import Weights, each_image
+from mnist_vae.analysis.importance_sampling import ImportanceWeights, iter_log_sums
 from mnist_vae.analysis.metrics import Estimate
 from mnist_vae.data.datamodule import EVALUATION_SEED
 from mnist_vae.data.images import to_unit
@@ -22,11 +22,15 @@ from mnist_vae.utils.io import shown, write_atomically
 SAVE_SECONDS = 20
 
 
-def likelihood_values(weights: Weights) -> dict[str, float]:
-    """`test/nll`, the mean of -log p(x), with its standard error over images, and what tells if the samples suffice:
+def likelihood_values(weights: ImportanceWeights) -> dict[str, float]:
+    """Summarise importance weights as metrics, in nats per image.
 
-    - `test/nll_effective_samples`: the median image's, of `nll_samples`. With few, the NLL is still too high;
-    - `test/nll_monte_carlo_error`: how far the mean would scatter over other draws. One sample can't tell.
+    Returns:
+        - `test/nll`: the mean of -log p(x) over images, and `test/nll_standard_error`;
+        - `nll_samples`: samples per image;
+        - `test/nll_effective_samples`: median over images. If it is low, the NLL is overestimated;
+        - `test/nll_monte_carlo_error`: standard deviation of the mean over repetitions with other samples; absent for a
+          single sample per image, from which it cannot be estimated.
     """
     nll, k = Estimate.of(-weights.log_likelihood), weights.k
     values = {
@@ -35,80 +39,82 @@ def likelihood_values(weights: Weights) -> dict[str, float]:
         "test/nll_effective_samples": weights.effective_samples.median().item(),
         "nll_samples": k,
     }
-    errors = weights.monte_carlo_error  # independent from image to image
+    errors = weights.monte_carlo_error  # independent between images, so variances add up
     return values | ({"test/nll_monte_carlo_error": errors.norm().item() / len(errors)} if k > 1 else {})
 
 
-def resumable_weights(run: OpenRun, images: Tensor, labels: Tensor, samples: int) -> Weights:
-    """Importance weights of all images, kept in nll_<samples>.npz of the run's folder, image by image.
+def resumable_weights(run: OpenRun, images: Tensor, labels: Tensor, samples: int) -> ImportanceWeights:
+    """Compute the importance weights of all images, saving the finished ones to <run>/nll_<samples>.npz.
 
-    After Ctrl-C the next call goes on from there; one for the same weights and images has them at once.
+    They are saved every SAVE_SECONDS and on Ctrl-C. A later call for the same model, images and number of samples
+    resumes after the last image saved, and returns at once if all are finished.
 
     Args:
         images: uint8 (n, channels, height, width).
         labels: (n,).
+        samples: importance samples per image.
     """
     file = run.folder.path / f"nll_{samples}{run.suffix}.npz"
-    made_of = _digest(run.vae, images, labels, samples)
-    done = _read(file, made_of)
-    todo = each_image(run.vae, to_unit(images), labels, samples, EVALUATION_SEED, start=len(done))
-    bar = tqdm(todo, "NLL", len(images), initial=len(done), unit="image", leave=False, disable=None)
+    digest = _digest(run.vae, images, labels, samples)
+    done = _read(file, digest)
+    remaining = iter_log_sums(run.vae, to_unit(images), labels, samples, EVALUATION_SEED, start=len(done))
+    bar = tqdm(remaining, "NLL", len(images), initial=len(done), unit="image", leave=False, disable=None)
     saved = time.monotonic()
     try:
         for sums in bar:
             done.append(sums)
             if time.monotonic() - saved > SAVE_SECONDS:
-                _write(file, made_of, done)
+                _write(file, digest, done)
                 saved = time.monotonic()
     except KeyboardInterrupt:
         bar.close()
         if done:
-            _write(file, made_of, done)
-            _tell_progress(Weights.of(samples, done), len(images), file)
+            _write(file, digest, done)
+            _print_progress(ImportanceWeights.of(samples, done), len(images), file)
         raise
     finally:
-        todo.close()
-    _write(file, made_of, done)
-    return Weights.of(samples, done)
+        remaining.close()
+    _write(file, digest, done)
+    return ImportanceWeights.of(samples, done)
 
 
-def finished_weights(run: OpenRun, images: Tensor, labels: Tensor) -> Weights | None:
-    """What an earlier call for the same weights and images finished, with the most samples; None if there is none."""
+def finished_weights(run: OpenRun, images: Tensor, labels: Tensor) -> ImportanceWeights | None:
+    """Load the finished estimate with the most samples for this model and these images; None if there is none."""
     found = []
     for file in run.folder.path.glob(f"nll_*{run.suffix}.npz"):
         samples = file.stem.removeprefix("nll_").removesuffix(run.suffix)
         if samples.isdecimal():
             done = _read(file, _digest(run.vae, images, labels, int(samples)))
             if len(done) == len(images):
-                found.append(Weights.of(int(samples), done))
+                found.append(ImportanceWeights.of(int(samples), done))
     return max(found, key=lambda weights: weights.k, default=None)
 
 
 def _digest(vae: VAE, images: Tensor, labels: Tensor, samples: int) -> str:
-    """What an estimate is made of, in 64 letters: no other weights, images or draws have the same."""
-    made_of = hashlib.sha256(f"{samples} {EVALUATION_SEED}".encode())
+    """SHA-256 of everything that an estimate depends on: model weights, images, labels, number of samples and seed."""
+    digest = hashlib.sha256(f"{samples} {EVALUATION_SEED}".encode())
     for values in (*vae.state_dict().values(), images, labels):
-        made_of.update(values.cpu().contiguous().numpy().tobytes())
-    return made_of.hexdigest()
+        digest.update(values.cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()
 
 
-def _read(file: Path, made_of: str) -> list[Tensor]:
-    """The images' sums that an earlier call left, if it was about the same."""
+def _read(file: Path, digest: str) -> list[Tensor]:
+    """Load the log-sums of the images that an earlier call with the same digest finished; else an empty list."""
     try:
         with np.load(file) as stored:
-            return list(torch.from_numpy(stored["sums"])) if str(stored["made_of"]) == made_of else []
-    except (OSError, ValueError, KeyError, BadZipFile):  # there is none, or it is damaged
+            return list(torch.from_numpy(stored["sums"])) if str(stored["made_of"]) == digest else []
+    except (OSError, ValueError, KeyError, BadZipFile):  # the file is missing or damaged
         return []
 
 
-def _write(file: Path, made_of: str, done: list[Tensor]) -> None:
-    write_atomically(file, lambda opened: np.savez(opened, made_of=made_of, sums=torch.stack(done).numpy()))
+def _write(file: Path, digest: str, done: list[Tensor]) -> None:
+    write_atomically(file, lambda opened: np.savez(opened, made_of=digest, sums=torch.stack(done).numpy()))
 
 
-def _tell_progress(weights: Weights, total: int, file: Path) -> None:
+def _print_progress(weights: ImportanceWeights, total: int, file: Path) -> None:
     count, nll = len(weights.log_sum), -weights.log_likelihood.mean().item()
     print(
-        f"\nstopped: the NLL of the first {count:,} of {total:,} images is {nll:.3f} nats, kept in {shown(file)}; the "
-        "same command goes on from there",
+        f"\nstopped: the NLL of the first {count:,} of {total:,} images is {nll:.3f} nats, saved in {shown(file)}; run "
+        "the same command again to resume",
         file=sys.stderr,
     )

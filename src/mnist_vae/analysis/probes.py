@@ -1,4 +1,4 @@
-"""What a representation is good for: how well simple classifiers read the class from it."""
+"""Classifiers that predict labels from codes: a linear probe and k nearest neighbours."""
 
 from collections.abc import Callable
 
@@ -8,9 +8,9 @@ NEIGHBOURS = 5
 
 
 def knn(train: np.ndarray, train_labels: np.ndarray, test: np.ndarray) -> np.ndarray:
-    """Labels of the test codes by the majority of their nearest training codes in Euclidean distance.
+    """Predict labels by the majority of the NEIGHBOURS nearest training codes in Euclidean distance.
 
-    Codes are taken as they are: the prior gives their scale, and dimensions that carry nothing hardly count.
+    Codes are not standardised: their scale is that of the prior, and that of inactive dimensions is small.
 
     Args:
         train, test: posterior means, (images, latent_dim).
@@ -26,9 +26,9 @@ def knn(train: np.ndarray, train_labels: np.ndarray, test: np.ndarray) -> np.nda
 
 
 def logistic_regression(train: np.ndarray, train_labels: np.ndarray, test: np.ndarray) -> np.ndarray:
-    """Labels of the test codes by multinomial logistic regression, scikit-learn's with its usual penalty.
+    """Predict labels by a linear probe: multinomial logistic regression with scikit-learn's default L2 penalty.
 
-    Arguments and result as for `knn`.
+    Arguments and return value are those of `knn`.
     """
     from sklearn.linear_model import LogisticRegression
 

@@ -23,7 +23,7 @@ def group(kind: type) -> Any:
 
 
 def parse(schema: type[T], words: Sequence[str]) -> T:
-    """The options that `key=value` words give, everything else at its default.
+    """Parse `key=value` words; options that are not given have their defaults.
 
     Text is taken as it stands, so a path may hold any character; the rest is read by OmegaConf's rules.
 
@@ -55,7 +55,7 @@ def parse(schema: type[T], words: Sequence[str]) -> T:
 
 
 def usage(schema: type, doc: str) -> str:
-    """What --help prints: the tool's docstring and a line for each key."""
+    """The text of --help: the tool's docstring and a line for each key."""
     width = max(len(key) for key, _ in _fields(schema)) + 2
     lines = []
     for key, field in _fields(schema):

@@ -1,4 +1,4 @@
-"""What the tools in scripts/ share: their manners, their options, and the runs they work on."""
+"""Shared by the tools in scripts/: their options, and the runs that they work on."""
 
 import sys
 from collections.abc import Callable, Iterator
@@ -25,7 +25,7 @@ Options = TypeVar("Options")
 
 
 class Checkpoint(Enum):
-    """Whose weights to use."""
+    """The checkpoint whose weights are used."""
 
     best = "best"  # epoch on validation images
     last = "last"  # the last epoch
@@ -38,7 +38,7 @@ class DataOptions:
 
 @dataclass
 class RunOptions:
-    """What every tool on runs takes."""
+    """Options of every tool on runs."""
 
     run: str = option(meaning="a run's folder; or a folder of runs, such as a sweep; or a glob, in quotes")
     checkpoint: Checkpoint = option(Checkpoint.best, meaning="best, or last for the last epoch's weights")
@@ -46,16 +46,16 @@ class RunOptions:
 
 @dataclass
 class ImageOptions(RunOptions):
-    """What a tool takes that puts images through a run's model."""
+    """Options of a tool that applies a run's model to images."""
 
     accelerator: Device = option(Device.auto, meaning="auto, cpu, gpu or mps")
     data: DataOptions = group(DataOptions)
 
 
 def each_run(options: RunOptions, work: Callable[[OpenRun], T]) -> Iterator[T]:
-    """What `work` gives for every run that the options name, opened and on the device asked for.
+    """Open every run that the options name, on the chosen device, and yield the result of `work` on it.
 
-    Of several runs, one that fails does not stop the others; the failures are told at the end.
+    Of several runs, one that fails does not stop the others; the failures are reported at the end.
 
     Raises:
         UserError: there is no such run, or some of them failed.
@@ -77,7 +77,7 @@ def each_run(options: RunOptions, work: Callable[[OpenRun], T]) -> Iterator[T]:
             continue
         yield result
     if failed:
-        raise UserError(f"{failed} of {len(paths)} runs failed, as said above.")
+        raise UserError(f"{failed} of {len(paths)} runs failed; the reasons are above.")
 
 
 def _open_and_work(path: Path, options: RunOptions, device: "torch.device", work: Callable[[OpenRun], T]) -> T:

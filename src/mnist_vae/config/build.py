@@ -1,4 +1,4 @@
-"""From config to the parts of an experiment."""
+"""Build the parts of an experiment from its config."""
 
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -7,6 +7,7 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 from torch import Tensor
 
+from mnist_vae.config.hparams import epochs_planned
 from mnist_vae.config.instantiate import (
     instantiate,
     instantiate_callable,
@@ -92,13 +93,17 @@ def build_optimizer(cfg: DictConfig, parameters: Iterable[Tensor], lr: float | N
     return instantiate("optimizer", node, params=parameters)
 
 
-def build_lr_factor(cfg: DictConfig) -> Callable[[float], float]:
+def build_lr_factor(cfg: DictConfig) -> Callable[[float], float] | None:
     """Build the config's schedule, a function: epochs trained (fractions count) -> factor of the learning rate.
+
+    It is None if the learning rate is constant.
 
     Raises:
         SettingsError: a value of the group is wrong.
     """
-    factor = instantiate_callable("schedule", cfg.schedule, "epoch", max_epochs=cfg.max_epochs)
+    if not cfg.schedule:
+        return None
+    factor = instantiate_callable("schedule", cfg.schedule, "epoch", max_epochs=epochs_planned(cfg))
     try:
         factor(0.0)
     except ValueError as error:

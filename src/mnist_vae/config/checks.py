@@ -16,11 +16,24 @@ EFFECTIVE = {
     "data.root": "data.source.root",
     "monitor": "callbacks.early_stopping.monitor",
 }
+# Arguments of pl.Trainer that other keys set.
+SET_ELSEWHERE = {
+    "accelerator": "it is set by accelerator=cpu, gpu, mps, ddp, …",
+    "devices": "it is set by accelerator.devices",
+    "num_nodes": "it is set by accelerator.num_nodes",
+    "precision": "it is set by accelerator.precision",
+    "strategy": "it is DDP for several processes; choose accelerator=ddp or ddp_cpu",
+    "logger": "loggers are chosen by logger=tensorboard, or added by +logger.name={_target_: …}",
+    "callbacks": "callbacks are added by +callbacks.name={_target_: …}",
+    "default_root_dir": "it is the run's folder, set by hydra.run.dir",
+    "use_distributed_sampler": "the data module splits each batch over the processes",
+    "barebones": "it would leave a run without metrics and checkpoints",
+}
 MODES = ("max", "min")
 
 
 def check(cfg: DictConfig) -> None:
-    """Raise SettingsError unless every value is in range. What only a device or the data can tell comes later."""
+    """Raise SettingsError unless every value is in range. What depends on a device or on the data is checked later."""
     for group, node in (
         ("", cfg),
         ("data.", cfg.data),
@@ -79,7 +92,7 @@ def check_overrides(cfg: DictConfig, overrides: Iterable[str]) -> None:
 
 
 def _check_names(node: DictConfig, prefix: str) -> None:
-    """Raise SettingsError for a key that was added by +, or taken away by ~."""
+    """Raise SettingsError for a key that was added by + or removed by ~."""
     schema = OmegaConf.get_type(node)
     assert schema is not None
     known = [field.name for field in dataclasses.fields(schema)]

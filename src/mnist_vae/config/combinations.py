@@ -15,23 +15,29 @@ from mnist_vae.utils.errors import SettingsError
 
 def check_combination(cfg: DictConfig, choices: Choices, vae: VAE, objective: Any) -> None:
     """Raise SettingsError, with the reason, if the parts of an experiment do not fit together."""
-    objective_name, prior = (choice(cfg, choices, group) for group in ("objective", "prior"))
+    objective_name, likelihood, prior, posterior = (
+        choice(cfg, choices, group) for group in ("objective", "likelihood", "prior", "posterior")
+    )
     if vae.likelihood.grey_only and cfg.data.binarize is not Binarize.none:
         raise SettingsError(
-            f"likelihood={choice(cfg, choices, 'likelihood')} with data.binarize={cfg.data.binarize.name}: it is a distribution of "
-            "grey levels, which pixels of 0 and 1 would drive to infinity; use data.binarize=none, or "
+            f"likelihood={likelihood} with data.binarize={cfg.data.binarize.name}: it is a distribution of grey "
+            "levels, which pixels of 0 and 1 would drive to infinity; use data.binarize=none, or "
             "likelihood=bernoulli."
         )
     if cfg.beta != 1 and "beta" not in cfg.objective:
-        raise SettingsError(f"beta={cfg.beta}: objective={objective_name} has no beta; its own weights are under objective.")
+        raise SettingsError(
+            f"beta={cfg.beta}: objective={objective_name} has no beta; its own weights are under objective."
+        )
     if getattr(objective, "needs_kl_per_dimension", False) and not _sums_over_dimensions(vae):
         raise SettingsError(
             f"objective.free_bits={cfg.objective.free_bits} with prior={prior} and "
-            f"posterior={choice(cfg, choices, 'posterior')}: free bits are given to each dimension, and the KL is a sum over "
-            "dimensions only for prior=standard_normal with posterior=diagonal."
+            f"posterior={posterior}: free bits are given to each dimension, and the KL is a sum over dimensions only "
+            "for prior=standard_normal with posterior=diagonal."
         )
     if cfg.batch_size < getattr(objective, "min_batch_size", 1):
-        raise SettingsError(f"batch_size={cfg.batch_size}: objective={objective_name} compares the images of a batch; take more.")
+        raise SettingsError(
+            f"batch_size={cfg.batch_size}: objective={objective_name} compares the images of a batch; take more."
+        )
     if isinstance(objective, MMD) and objective.kl_weight == 0 and any(True for _ in vae.prior.parameters()):
         raise SettingsError(
             f"objective.kl_weight=0 with prior={prior}: only the KL term trains a prior; set "
@@ -39,7 +45,8 @@ def check_combination(cfg: DictConfig, choices: Choices, vae: VAE, objective: An
         )
     if vae.classes and isinstance(vae.prior, VampPrior):
         raise SettingsError(
-            f"prior={prior} with conditional=true: its pseudo-inputs have no label for the encoder; choose another prior."
+            f"prior={prior} with conditional=true: its pseudo-inputs have no label for the encoder; choose another "
+            "prior."
         )
 
 

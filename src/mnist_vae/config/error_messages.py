@@ -10,6 +10,7 @@ from hydra.errors import ConfigCompositionException, HydraException, MissingConf
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from mnist_vae.config.checks import SET_ELSEWHERE
 from mnist_vae.config.schema import CONFIGS
 from mnist_vae.utils.errors import UserError, first_line, unknown_key
 
@@ -62,7 +63,9 @@ def _composition_sentence(error: Exception) -> str:
 
 
 def _no_such_key(key: str) -> str:
-    parent = key.rpartition(".")[0]
+    parent, _, name = key.rpartition(".")
+    if parent == "trainer" and name in SET_ELSEWHERE:
+        return f"{key}: {SET_ELSEWHERE[name]}."
     siblings = [other for other in _known_keys() if other.rpartition(".")[0] == parent]
     if key in siblings:
         return f"{key}: not every choice made here has such a key; give it only where it belongs."

@@ -1,4 +1,4 @@
-"""Hyperparameters by which experiments are told apart, and the names of the choices made."""
+"""The hyperparameters that identify an experiment, and the names of the choices made."""
 
 from collections.abc import Iterable, Mapping
 from enum import Enum
@@ -34,6 +34,12 @@ def choice(cfg: DictConfig, choices: Choices, group: str) -> str:
 def beta_of(cfg: DictConfig) -> float:
     """Weight of the KL term: the objective's own where it has one."""
     return float(cfg.objective.get("beta", cfg.beta))
+
+
+def epochs_planned(cfg: DictConfig) -> int:
+    """Epochs that a run is to train; `max_epochs` where trainer.max_epochs sets no limit."""
+    limit = cfg.trainer.max_epochs
+    return limit if limit and limit > 0 else cfg.max_epochs
 
 
 def headline(cfg: DictConfig, choices: Choices, overrides: Iterable[str] = ()) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Which overrides say what is done, and which only how or where."""
+"""Overrides that are part of an experiment, and those that say only how or where it runs."""
 
 from collections.abc import Iterable
 
@@ -8,7 +8,7 @@ HOW_TO_RUN = ("sweep", "launcher", "callbacks.pruning")  # which jobs, where, an
 
 
 def experiment_overrides(overrides: Iterable[str]) -> list[str]:
-    """Those of a job's overrides that say what is done, not how or where."""
+    """Those of a job's overrides that are part of the experiment."""
     keys = (*NOT_THE_EXPERIMENT, *HOW_TO_RUN)
     return [text for text in overrides if (key := _key(text)) not in keys and key.partition(".")[0] != "hydra"]
 

@@ -24,7 +24,6 @@ class Source(Protocol):
 
     def load(self) -> ImageArrays:
         """Both splits, as uint8 images (n, channels, height, width) and int64 labels (n,)."""
-        ...
 
 
 def to_unit(images: Tensor) -> Tensor:

@@ -1,18 +1,37 @@
-"""Where the images come from: MNIST and its replacements through torchvision, or scikit-learn's digits."""
+"""MNIST and its drop-in replacements: read from files that are checked, and downloaded by torchvision if missing."""
 
+import gzip
+import hashlib
+import logging
+import math
 import os
+import shutil
+import socket
+import struct
+import tempfile
+import zlib
 from pathlib import Path
-from urllib.parse import urlsplit
 
+import filelock
+import torch
 from torch import Tensor
 
-from mnist_vae.data import download, idx
 from mnist_vae.data.images import DIGITS, ImageArrays
-from mnist_vae.utils.errors import DataError
+from mnist_vae.utils.errors import DataError, first_line
+
+log = logging.getLogger(__name__)
 
 FASHION = ("T-shirt", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "boot")
 KUZUSHIJI = ("o", "ki", "su", "tsu", "na", "ha", "ma", "ya", "re", "wo")
 DATASETS = {"MNIST": DIGITS, "FashionMNIST": FASHION, "KMNIST": KUZUSHIJI}  # and what their labels mean
+# The shape of each file, the same for all datasets, and its MD5 in MNIST: torchvision has that of the .gz files only.
+FILES: dict[str, tuple[tuple[int, ...], str]] = {
+    "train-images-idx3-ubyte": ((60_000, 28, 28), "6bbc9ace898e44ae57da46a324031adb"),
+    "train-labels-idx1-ubyte": ((60_000,), "a25bea736e30d166cdddb491f175f624"),
+    "t10k-images-idx3-ubyte": ((10_000, 28, 28), "2646ac647ad5339dbf082846283269ea"),
+    "t10k-labels-idx1-ubyte": ((10_000,), "27ae3e4e09519cfbb04c329615203637"),
+}
+TIMEOUT_SECONDS = 15.0  # of each network operation, not of a whole download
 
 
 class TorchvisionSource:
@@ -29,70 +48,118 @@ class TorchvisionSource:
         """Raise DataError where the dataset is unknown or the mirror isn't an http address."""
         if dataset not in DATASETS:
             raise DataError(f"There is no dataset {dataset!r}: choose one of {', '.join(DATASETS)}.")
-        if mirror is not None and urlsplit(mirror).scheme not in ("http", "https"):
+        if mirror is not None and not mirror.lower().startswith(("http://", "https://")):
             raise DataError(f"The mirror {mirror!r} must be an address that begins with http:// or https://.")
         self.dataset = dataset
         self.raw_folder = Path(os.path.abspath(os.path.expanduser(root)), dataset, "raw")
-        self.mirror = mirror
+        self.mirrors = [] if mirror is None else [mirror.rstrip("/") + "/"]
 
     def load(self) -> ImageArrays:
         """Return both splits, downloading the files that are missing.
 
         Raises DataError where a file is damaged, or is missing and can't be downloaded.
         """
-        values = self._read_present()
-        if _missing(values):
-            values = self._download_missing()
+        files = self._read_present()
+        if len(files) < len(FILES):
+            try:
+                self._download_missing()
+            except OSError as error:
+                raise DataError(
+                    f"{self.dataset} lacks {', '.join(self._missing())} in {self.raw_folder}, and can't be downloaded "
+                    f"there ({first_line(error)}): put the four files there, point data.root (or the environment "
+                    f"variable MNIST_VAE_DATA) to a folder that has them in its {self.dataset}/raw, or use "
+                    "data=digits, which is embedded."
+                ) from error
+            files = self._read_present()
+        train_images, train_labels, test_images, test_labels = files
         return ImageArrays(
-            values[idx.TRAIN_IMAGES].unsqueeze(1),
-            values[idx.TRAIN_LABELS].long(),
-            values[idx.TEST_IMAGES].unsqueeze(1),
-            values[idx.TEST_LABELS].long(),
-            DATASETS[self.dataset],
+            train_images[:, None], train_labels.long(), test_images[:, None], test_labels.long(), DATASETS[self.dataset]
         )
 
-    def _read_present(self) -> dict[str, Tensor]:
-        paths = {name: self._path(name) for name in idx.SHAPES}
-        return {name: self._read(path) for name, path in paths.items() if path is not None}
+    def _present(self) -> dict[str, Path]:
+        paths = [self.raw_folder / (name + suffix) for name in FILES for suffix in (".gz", "")]
+        # Unlike Path.exists, os.path.exists is False in a folder that may not be entered.
+        return {path.stem: path for path in paths if os.path.exists(path)}
 
-    def _path(self, name: str) -> Path | None:
-        candidates = (self.raw_folder / name, self.raw_folder / f"{name}.gz")
-        return next((path for path in candidates if os.path.exists(path)), None)
+    def _missing(self) -> list[str]:
+        return [name for name in FILES if name not in self._present()]
 
-    def _read(self, path: Path) -> Tensor:
+    def _read_present(self) -> list[Tensor]:
+        files = []
+        for path in self._present().values():
+            try:
+                files.append(read_idx(path, self.dataset))
+            except (OSError, ValueError, EOFError, zlib.error) as error:
+                raise DataError(
+                    f"{path} is damaged or can't be read ({first_line(error)}): delete it to download it again, or "
+                    "replace it by a good copy."
+                ) from error
+        return files
+
+    def _download_missing(self) -> None:
+        """Move the missing files into the raw folder, each of them whole, once all of them are checked."""
+        self.raw_folder.mkdir(parents=True, exist_ok=True)
+        log.info("Downloading %s into %s, or waiting for another process that does", self.dataset, self.raw_folder)
+        with filelock.FileLock(self.raw_folder / ".download.lock"):  # the system frees that of a killed process
+            # Only the lock's holder writes here: these are from downloads that were killed.
+            for leftover in self.raw_folder.glob(".download-*"):
+                shutil.rmtree(leftover, ignore_errors=True)
+            # Inside the folder, as only a move within one filesystem is atomic.
+            with tempfile.TemporaryDirectory(prefix=".download-", dir=self.raw_folder) as temporary:
+                # Asked again under the lock: another process may have downloaded them in the meantime.
+                checked = [self._download(name, Path(temporary)) for name in self._missing()]
+                for path in checked:
+                    os.replace(path, self.raw_folder / path.name)
+
+    def _download(self, name: str, folder: Path) -> Path:
+        # Imported here because it takes seconds, which only a download should cost.
+        import torchvision.datasets
+        from torchvision.datasets.utils import download_and_extract_archive
+
+        theirs = getattr(torchvision.datasets, self.dataset)
+        packed = f"{name}.gz"
+        failures = []
+        before = socket.getdefaulttimeout()
+        socket.setdefaulttimeout(TIMEOUT_SECONDS)  # torchvision's downloader has no parameter for it
         try:
-            if path.suffix == ".gz":
-                return idx.read_gz(path, self.dataset, download.published_md5(self.dataset, path.name))
-            return idx.read(path, self.dataset)
-        except idx.DamagedFileError as error:
-            raise DataError(
-                f"{path} is damaged, {error}: delete it to download it again, or replace it by a good copy."
-            ) from error
-        except OSError as error:
-            raise DataError(f"{path} can't be read ({download.reason(error)}).") from error
-
-    def _download_missing(self) -> dict[str, Tensor]:
-        try:
-            self.raw_folder.mkdir(parents=True, exist_ok=True)
-            with download.exclusive(self.raw_folder):
-                # Another process may have downloaded them while this one waited for the lock.
-                values = self._read_present()
-                if names := _missing(values):
-                    values |= download.download(self.dataset, names, self.raw_folder, self.mirror)
-            return values
-        except download.DownloadError as error:
-            raise self._unavailable(f"could not be downloaded ({error})") from error
-        except OSError as error:
-            raise self._unavailable(f"can't be downloaded there ({download.reason(error)})") from error
-
-    def _unavailable(self, why: str) -> DataError:
-        names = [name for name in idx.SHAPES if self._path(name) is None]
-        return DataError(
-            f"{self.dataset} lacks {', '.join(names)} in {self.raw_folder}, and {why}: "
-            f"put the four files there, point data.root (or the environment variable MNIST_VAE_DATA) to a "
-            f"folder that has them in its {self.dataset}/raw, or use data=digits, which is embedded."
-        )
+            for base in self.mirrors + theirs.mirrors:
+                try:
+                    download_and_extract_archive(base + packed, str(folder), md5=dict(theirs.resources)[packed])
+                    read_idx(folder / name, self.dataset)
+                    return folder / name
+                # torchvision passes on whatever urllib, http.client and gzip raise, which is no closed list.
+                except Exception as error:
+                    reason = first_line(error).removeprefix("<urlopen error ").rstrip(".>")
+                    failures.append(f"{base.split('/')[2]}: {reason}")
+        finally:
+            socket.setdefaulttimeout(before)
+        raise OSError(f"{packed} from {'; from '.join(failures)}")
 
 
-def _missing(values: dict[str, Tensor]) -> list[str]:
-    return [name for name in idx.SHAPES if name not in values]
+def read_idx(path: Path, dataset: str) -> Tensor:
+    """Read an IDX file of `dataset`, raw or .gz, as uint8 in the shape that `FILES` gives for its name.
+
+    The format (http://yann.lecun.com/exdb/mnist): two zero bytes, the type of the values (8: unsigned byte), the
+    number of dimensions, each dimension as a big-endian 32-bit integer, then the values. torchvision's reader takes
+    seconds to import, and does not say what is wrong with a file.
+
+    Raises ValueError where the content is wrong; OSError, EOFError or zlib.error where it can't be read or unpacked.
+    """
+    content = bytearray(path.read_bytes())
+    if path.suffix == ".gz":
+        content = bytearray(gzip.decompress(content))
+    shape, mnist_md5 = FILES[path.stem]
+    header = struct.pack(f">4B{len(shape)}I", 0, 0, 8, len(shape), *shape)
+    size = len(header) + math.prod(shape)
+    if len(content) != size:
+        raise ValueError(f"it has {len(content):,} bytes where {size:,} are expected")
+    if not content.startswith(header):
+        raise ValueError(f"it begins with {content[: len(header)].hex()} where {header.hex()} is expected")
+    # Not for security: without the flag, hashlib refuses MD5 on machines in FIPS mode.
+    md5 = hashlib.md5(content, usedforsecurity=False).hexdigest()
+    if dataset == "MNIST" and md5 != mnist_md5:
+        raise ValueError(f"its MD5 is {md5} where {mnist_md5} is expected")
+    values = torch.frombuffer(content, dtype=torch.uint8, offset=len(header)).view(shape)
+    if len(shape) == 1 and values.max() > 9:
+        raise ValueError(f"it has the label {values.max()} where labels are 0 to 9")
+    return values

@@ -1,12 +1,20 @@
-"""Pictures of what a VAE learned: arrays in, matplotlib Figure (or an array of pixels) out."""
+"""Figures of runs and sweeps. Functions take arrays and return a matplotlib Figure, or an array of pixels."""
 
 from mnist_vae.figures.curves import curves
 from mnist_vae.figures.latent import kl_per_dimension, latent_space
 from mnist_vae.figures.mosaics import Block, image_grid, mosaic
-from mnist_vae.figures.planes import rate_distortion
+from mnist_vae.figures.rate_distortion import rate_distortion
 from mnist_vae.figures.style import pixels
 from mnist_vae.figures.sweeps import by_setting
-from mnist_vae.figures.traversals import interpolations, likeness, manifold, results, samples, traversals, uncertainty
+from mnist_vae.figures.traversals import (
+    interpolations,
+    manifold,
+    results,
+    samples,
+    traversals,
+    uncertainty,
+    variations,
+)
 
 __all__ = [
     "Block",
@@ -16,7 +24,6 @@ __all__ = [
     "interpolations",
     "kl_per_dimension",
     "latent_space",
-    "likeness",
     "manifold",
     "mosaic",
     "pixels",
@@ -25,4 +32,5 @@ __all__ = [
     "samples",
     "traversals",
     "uncertainty",
+    "variations",
 ]

@@ -1,30 +1,30 @@
-"""Images side by side, every pixel of them a whole number of pixels on the screen."""
+"""Mosaics of images, with each image pixel enlarged to a whole number of screen pixels."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from mnist_vae.figures.style import DPI, FONT, PALE
+from mnist_vae.figures.style import DPI, FONT, TITLE_COLOUR
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 GREY = 0.5
-TILE = 112  # screen pixels for the longer side of an image, about
-MANY = 15  # columns above which tiles are half as large
+TILE = 112  # approximate length in screen pixels of the longer side of an image
+MANY = 15  # number of columns above which images are half as large
 GAP = 8  # screen pixels between images
-LINE = 30  # screen pixels for a line of text
+LINE = 30  # height in screen pixels of a line of text
 
 
 def image_grid(images: np.ndarray, columns: int, zoom: int = 3, gap: int = 2) -> np.ndarray:
-    """Images side by side, enlarged pixel by pixel; quick enough for every epoch.
+    """Arrange images in a grid without matplotlib, which is fast enough for every epoch.
 
     Args:
-        images: (n, channels, height, width) in [0, 1], row after row.
-        columns: images in a row.
+        images: (n, channels, height, width) in [0, 1], in row-major order.
+        columns: images per row.
         zoom: screen pixels per image pixel.
-        gap: grey pixels between images.
+        gap: width in screen pixels of the grey lines between images.
 
     Returns:
         uint8 (height, width, channels).
@@ -38,16 +38,16 @@ def image_grid(images: np.ndarray, columns: int, zoom: int = 3, gap: int = 2) ->
 
 
 class Block(NamedTuple):
-    """A rectangle of images in a mosaic.
+    """Rectangular array of images in a mosaic.
 
     Attributes:
         images: (rows, columns, channels, height, width); NaN is left blank.
-        rows: a name for each row, to its left; or none.
-        columns: a name for each column, above it; or none.
-        heading: a line above the block.
+        rows: labels to the left of the rows; empty for none.
+        columns: labels above the columns; empty for none.
+        heading: line of text above the block.
         gap: screen pixels between images.
-        largest: the value shown as white (or the colour map's end); 0 is its beginning.
-        cmap: matplotlib's name of a colour map for images of one channel.
+        largest: value shown as white, or as the upper end of the colour map; its lower end is 0.
+        cmap: name of the matplotlib colour map for images of one channel.
     """
 
     images: np.ndarray
@@ -60,7 +60,7 @@ class Block(NamedTuple):
 
 
 def mosaic(blocks: Sequence[Block], title: str = "") -> "Figure":
-    """Blocks of images, one below the other, flush left."""
+    """Draw blocks of images below one another, left-aligned."""
     from matplotlib.figure import Figure
 
     left = max((_text_width(name) for block in blocks for name in block.rows), default=0) + 2 * GAP
@@ -70,7 +70,7 @@ def mosaic(blocks: Sequence[Block], title: str = "") -> "Figure":
     figure = Figure(figsize=(width / DPI, height / DPI), dpi=DPI)
     top = height - GAP
     if title:
-        _text(figure, GAP, top, title, color=PALE, va="top")
+        _text(figure, GAP, top, title, color=TITLE_COLOUR, va="top")
         top -= LINE + GAP
     for block, layout in zip(blocks, layouts, strict=True):
         top -= layout.above
@@ -80,20 +80,21 @@ def mosaic(blocks: Sequence[Block], title: str = "") -> "Figure":
 
 
 class _Layout:
-    """A block's measures in screen pixels."""
+    """Dimensions of a block in screen pixels."""
 
     def __init__(self, block: Block) -> None:
         rows, columns, _, height, width = block.images.shape
         self.zoom = max(1, (TILE if columns <= MANY else TILE // 2) // max(height, width))
-        self.tile = (self.zoom * height + block.gap, self.zoom * width + block.gap)  # with the gap behind it
+        self.tile = (self.zoom * height + block.gap, self.zoom * width + block.gap)  # gap included
         self.height = rows * self.tile[0] - block.gap
         self.width = columns * self.tile[1] - block.gap
         self.above = LINE * (bool(block.heading) + bool(block.columns))
 
 
 def _draw(figure: "Figure", block: Block, layout: _Layout, left: int, top: int) -> None:
+    """Draw a block whose upper left corner, labels excluded, is at (left, top) screen pixels from the lower left."""
     box = (left, top - layout.height, layout.width, layout.height)
-    # Rounded, or the last of a row of screen pixels may be lost.
+    # Rounded, because with a fractional size the last row or column of screen pixels may be missing.
     width, height = (round(size * DPI) for size in figure.get_size_inches())
     axis = figure.add_axes((box[0] / width, box[1] / height, box[2] / width, box[3] / height))
     pixels = _joined(block.images, layout.zoom, block.gap, np.nan)
@@ -106,18 +107,18 @@ def _draw(figure: "Figure", block: Block, layout: _Layout, left: int, top: int) 
         middle = left + column * layout.tile[1] + (layout.tile[1] - block.gap) / 2
         _text(figure, middle, top + GAP / 2, name, ha="center", va="bottom")
     if block.heading:
-        _text(figure, left, top + GAP / 2 + LINE * bool(block.columns), block.heading, va="bottom", color=PALE)
+        _text(figure, left, top + GAP / 2 + LINE * bool(block.columns), block.heading, va="bottom", color=TITLE_COLOUR)
 
 
 def _shown(pixels: np.ndarray, block: Block) -> np.ndarray:
-    """(height, width, channels) as imshow wants it: one channel without its axis, three with blanks in white."""
+    """Convert (height, width, channels) for imshow: one channel as masked (height, width), three with NaN as white."""
     if pixels.shape[2] == 1:
         return np.ma.masked_invalid(pixels[:, :, 0])
     return np.nan_to_num(pixels / block.largest, nan=1.0).clip(0, 1)
 
 
 def _joined(cells: np.ndarray, zoom: int, gap: int, between: float) -> np.ndarray:
-    """(rows, columns, channels, height, width) as (height, width, channels), enlarged, with gaps between."""
+    """Join (rows, columns, channels, height, width) to (height, width, channels), enlarged, with gaps."""
     rows, columns, channels, height, width = cells.shape
     large = np.full((rows, columns, channels, height * zoom + gap, width * zoom + gap), between, dtype=np.float32)
     large[..., : height * zoom, : width * zoom] = cells.repeat(zoom, axis=3).repeat(zoom, axis=4)
@@ -126,12 +127,13 @@ def _joined(cells: np.ndarray, zoom: int, gap: int, between: float) -> np.ndarra
 
 
 def _text(figure: "Figure", x: float, y: float, text: str, **style: str) -> None:
+    """Draw text at (x, y) screen pixels from the lower left."""
     width, height = figure.get_size_inches() * DPI
     figure.text(x / width, y / height, text, fontsize=FONT, **style)  # type: ignore[arg-type]
 
 
 def _text_width(text: str) -> int:
-    """Screen pixels that a line of text takes."""
+    """Width of a line of text in screen pixels."""
     if not text:
         return 0
     from matplotlib.textpath import TextPath

@@ -1,4 +1,4 @@
-"""Pictures as PNG files."""
+"""PNG encoding of images and figures."""
 
 import io
 from pathlib import Path
@@ -12,15 +12,15 @@ if TYPE_CHECKING:
 
 
 def png(pixels: "np.ndarray") -> bytes:
-    """uint8 pixels (height, width, channels) as the contents of a PNG."""
+    """Encode uint8 pixels (height, width, channels), with one or three channels, as PNG."""
     from PIL import Image
 
     image = Image.fromarray(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels)
     content = io.BytesIO()
-    image.save(content, format="png", compress_level=3)  # half the time of the default, and a quarter more bytes
+    image.save(content, format="png", compress_level=3)  # takes half the time of the default, for a quarter more bytes
     return content.getvalue()
 
 
 def write_figure(path: Path, figure: "Figure") -> None:
-    """Write a matplotlib Figure as PNG, atomically."""
+    """Write a figure to a PNG file, atomically."""
     write_atomically(path, lambda file: figure.savefig(file, format="png"))

@@ -1,18 +1,18 @@
-"""Many runs in the rate-distortion plane."""
+"""Rate-distortion plane of the runs of a sweep."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mnist_vae.figures.style import DPI, FONT, tidy
-from mnist_vae.figures.sweeps import FEW, Value, is_numeric, is_wide, plain, short
+from mnist_vae.figures.style import DPI, FONT, style_axes
+from mnist_vae.figures.sweeps import FEW, Value, abbreviate, escape, is_numeric, is_wide
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-MOST_NAMES = 10  # of a legend; the others share a grey
+MAX_COLOURS = 10  # for values that are not numbers; further values are drawn in grey
 ISO_LINES = 7
 GREY = "0.6"
 
@@ -27,47 +27,52 @@ def rate_distortion(
     curves: Sequence[Sequence[int]] = (),
     free: Sequence[int] = (),
 ) -> "Figure":
-    """Runs in the rate-distortion plane: Alemi et al. (2018), "Fixing a Broken ELBO".
+    """Scatter plot of runs in the rate-distortion plane: Alemi et al. (2018), "Fixing a Broken ELBO".
 
-    Along each straight line rate + distortion, the negative ELBO, is the same; the lines are labelled by the ELBO.
+    Straight lines of equal ELBO = -(rate + distortion) are labelled by their ELBO.
 
     Args:
-        rate: KL terms in nats; runs without a finite rate and distortion are left out.
-        distortion: reconstruction terms in nats, one per run as well.
-        values: one of the setting `name` per run, which gives its colour; or none.
-        best: the index of the run to be ringed.
-        curves: indices of runs to be joined by a line, in their order.
-        free: indices of runs to be marked as trained with beta = 1, which come to rest where they like.
+        rate: KL term of each run in nats. Runs whose rate or distortion is not finite are omitted.
+        distortion: reconstruction term of each run in nats.
+        values: value of the setting `name` of each run, by which the points are coloured; empty for one colour.
+        name: name of the setting.
+        best: index of the run that is marked by a circle.
+        title: title of the figure.
+        curves: sequences of indices of runs that are joined by a line.
+        free: indices of runs that are marked as trained with beta = 1, on whose rate the objective puts no preference.
     """
     from matplotlib.figure import Figure
 
-    places = np.array([rate, distortion], float).T
-    kept = np.isfinite(places).all(axis=1)
+    points = np.array([rate, distortion], float).T
+    finite = np.isfinite(points).all(axis=1)
     figure = Figure(figsize=(4.4, 3.6), dpi=DPI, layout="constrained")
     axis = figure.subplots()
-    if kept.any():
-        x, y = places[kept].T
+    if finite.any():
+        x, y = points[finite].T
         axis.set(xlim=_padded(x), ylim=_padded(y))
         for curve in curves:
-            axis.plot(*places[[run for run in curve if kept[run]]].T, color="0.6", linewidth=1, zorder=2, gid="curve")
-        resting = [run for run in free if kept[run]]
-        if resting:
+            axis.plot(*points[[run for run in curve if finite[run]]].T, color="0.6", linewidth=1, zorder=2, gid="curve")
+        marked = [run for run in free if finite[run]]
+        if marked:
             style: dict[str, Any] = {"mfc": "none", "mec": "tab:red", "mew": 1, "zorder": 4, "gid": "free"}
-            axis.plot(*places[resting].T, "D", ms=9, label="β = 1", **style)
-            # As an artist of its own: the axes keep only the latest legend, which is that of the colours.
-            marks = axis.legend(loc="upper right", fontsize=FONT - 1, frameon=False)
-            axis.add_artist(marks)
-        _scatter(axis, x, y, [value for value, keep in zip(values, kept, strict=True) if keep] if values else [], name)
-        if best is not None and kept[best]:
-            axis.plot(*places[best], "o", ms=11, mfc="none", mec="black", mew=1.2, gid="best", zorder=4)
-        figure.draw_without_rendering()  # the lines' labels are turned to the axes' final shape
+            axis.plot(*points[marked].T, "D", ms=9, label="β = 1", **style)
+            # As a separate artist: the axes keep only the latest legend, which is that of the colours.
+            legend = axis.legend(loc="upper right", fontsize=FONT - 1, frameon=False)
+            axis.add_artist(legend)
+        _scatter(
+            axis, x, y, [value for value, keep in zip(values, finite, strict=True) if keep] if values else [], name
+        )
+        if best is not None and finite[best]:
+            axis.plot(*points[best], "o", ms=11, mfc="none", mec="black", mew=1.2, gid="best", zorder=4)
+        figure.draw_without_rendering()  # fixes the axes' shape, by which the lines' labels are rotated
         _iso_elbo(axis, x, y)
     axis.set(xlabel="rate: KL, nats per image", ylabel="distortion: reconstruction, nats per image")
-    tidy(axis, plain(title))
+    style_axes(axis, escape(title))
     return figure
 
 
 def _scatter(axis: "Axes", x: np.ndarray, y: np.ndarray, values: Sequence[Value], name: str) -> None:
+    """Draw the runs, with a colour bar for many numbers, else with a legend."""
     from matplotlib import colormaps
     from matplotlib.colors import LogNorm, Normalize
     from matplotlib.ticker import LogLocator
@@ -86,7 +91,7 @@ def _scatter(axis: "Axes", x: np.ndarray, y: np.ndarray, values: Sequence[Value]
         norm = (LogNorm if is_wide(values) else Normalize)(min(distinct), max(distinct))
         points = axis.scatter(x, y, c=np.array(values, float), cmap="viridis", norm=norm, **style)
         bar = axis.figure.colorbar(points, ax=axis, pad=0.02, aspect=30)
-        bar.set_label(plain(name), fontsize=FONT)
+        bar.set_label(escape(name), fontsize=FONT)
         bar.ax.tick_params(labelsize=FONT - 1)
         if is_wide(values):
             bar.ax.yaxis.set_major_locator(LogLocator(subs=(1, 3)))
@@ -95,23 +100,23 @@ def _scatter(axis: "Axes", x: np.ndarray, y: np.ndarray, values: Sequence[Value]
     else:
         if is_numeric(values):
             distinct.sort()
-            colours = [colormaps["viridis"](place) for place in np.linspace(0, 0.9, len(distinct))]
+            colours = [colormaps["viridis"](position) for position in np.linspace(0, 0.9, len(distinct))]
         else:
-            colours = [colormaps["tab10"](place) for place in range(len(distinct))][:MOST_NAMES]
+            colours = [colormaps["tab10"](index) for index in range(len(distinct))][:MAX_COLOURS]
         handles, labels = [], []
-        for place, value in enumerate(distinct):
-            here = np.array([other == value for other in values])
-            colour = colours[place] if place < len(colours) else GREY
-            handles.append(axis.scatter(x[here], y[here], color=colour, **style))
-            labels.append(short(value))
+        for index, value in enumerate(distinct):
+            selected = np.array([other == value for other in values])
+            colour = colours[index] if index < len(colours) else GREY
+            handles.append(axis.scatter(x[selected], y[selected], color=colour, **style))
+            labels.append(abbreviate(value))
         if len(distinct) > len(colours):
             labels[len(colours) :] = [f"{len(distinct) - len(colours)} others"]
             del handles[len(labels) :]
-        _legend(axis, handles, labels, plain(name))
+        _legend(axis, handles, labels, escape(name))
 
 
 def _legend(axis: "Axes", handles: list, labels: list[str], title: str) -> None:
-    """To the right of the axes, where it hides no point."""
+    """Draw a legend to the right of the axes, where it covers no point."""
     legend = axis.legend(
         handles,
         labels,
@@ -128,27 +133,27 @@ def _legend(axis: "Axes", handles: list, labels: list[str], title: str) -> None:
 
 
 def _iso_elbo(axis: "Axes", x: np.ndarray, y: np.ndarray) -> None:
-    """Lines of equal ELBO through the axes as they are, each labelled where it is furthest from points and labels."""
+    """Draw lines of equal ELBO within the axes' limits, each labelled where it is furthest from points and labels."""
     from matplotlib.patheffects import withStroke
     from matplotlib.ticker import MaxNLocator
 
     (left, right), (bottom, top) = axis.get_xlim(), axis.get_ylim()
     scale = np.array([right - left, top - bottom])
-    taken = np.stack([x, y], axis=1) / scale
+    occupied = np.stack([x, y], axis=1) / scale
     for elbo in MaxNLocator(ISO_LINES).tick_values(-(right + top), -(left + bottom)):
         start, end = max(left, -elbo - top), min(right, -elbo - bottom)
         if end - start < 0.02 * (right - left):
             continue
         axis.plot([start, end], [-elbo - start, -elbo - end], color="0.85", linewidth=0.8, zorder=1, gid="iso-elbo")
         along = np.linspace(start + 0.12 * (end - start), end - 0.12 * (end - start), 25)
-        places = np.stack([along, -elbo - along], axis=1)
-        distances = np.linalg.norm(places[:, None] / scale - taken, axis=2).min(axis=1)
-        place = places[distances.argmax()]
+        positions = np.stack([along, -elbo - along], axis=1)
+        distances = np.linalg.norm(positions[:, None] / scale - occupied, axis=2).min(axis=1)
+        position = positions[distances.argmax()]
         if end - start < 0.2 * (right - left) or distances.max() < 0.03:
             continue
         text = axis.annotate(
             f"ELBO {elbo:g}".replace("-", "\N{MINUS SIGN}"),
-            place,
+            position,
             fontsize=FONT - 2,
             color="0.5",
             ha="center",
@@ -157,9 +162,10 @@ def _iso_elbo(axis: "Axes", x: np.ndarray, y: np.ndarray) -> None:
         )
         text.set(rotation=-45, rotation_mode="anchor", transform_rotates_text=True)
         text.set_path_effects([withStroke(linewidth=2, foreground="white")])
-        taken = np.concatenate([taken, place[None] / scale])
+        occupied = np.concatenate([occupied, position[None] / scale])
 
 
 def _padded(values: np.ndarray) -> tuple[float, float]:
-    room = max(0.08 * (values.max() - values.min()), 0.01 * abs(values).max(), 0.5)
-    return float(values.min() - room), float(values.max() + room)
+    """Range of the values with a margin on both sides."""
+    margin = max(0.08 * (values.max() - values.min()), 0.01 * abs(values).max(), 0.5)
+    return float(values.min() - margin), float(values.max() + margin)

@@ -1,4 +1,4 @@
-"""A run's figures: what goes into each, and which of them a run has."""
+"""Figures of a run: the data of each, and which figures apply to the run."""
 
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -17,6 +17,7 @@ from mnist_vae.analysis.encoding import encode_images
 from mnist_vae.data.images import to_unit
 from mnist_vae.figures.png import write_figure
 from mnist_vae.figures.sample_images import SAMPLE_SEED, SampleImages, labels_in_turn
+from mnist_vae.figures.sweeps import escape
 from mnist_vae.models.posteriors import Posterior, mapped
 from mnist_vae.models.priors import VampPrior
 from mnist_vae.models.vae import VAE
@@ -28,27 +29,27 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-MANIFOLD = 20  # tiles on a side
-POINTS = 3000  # in a scatter plot; more would only hide one another
-ROWS = 10  # of dimensions or pairs
-DRAWS = 64
+MANIFOLD = 20  # images per side
+MAX_POINTS = 3000  # of a scatter plot; more would overlap
+MAX_TRAVERSALS = 10
+POSTERIOR_SAMPLES = 64
 POSITIONS = torch.linspace(-3, 3, 13)
 STEPS = 9  # of an interpolation
-FRAMES = 100  # of an animation
-VISIBLE = 2 / 255  # difference of a pixel
-SUBSCRIPTS = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")  # matplotlib's own take it half a second to set up
+MAX_FRAMES = 100  # of an animation
+VISIBLE = 2 / 255  # smallest standard deviation of a pixel that can be seen
+SUBSCRIPTS = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")  # setting up matplotlib's formulas takes half a second
 
 
 class RunSummary:
-    """What the figures of one run are made from; each part is computed when the first figure asks for it.
+    """Data from which the figures of one run are drawn; encodings and sample images are computed on first access.
 
     Args:
-        title: what the run is, in a few words.
-        vae: its model.
-        split: test images, uint8 (n, channels, height, width), and their labels (n,).
-        classes: the names of the labels 0, 1, …
-        rows: its metrics.csv so far.
-        test: its final metrics, as far as there are any.
+        title: short description of the run, used in the titles of its figures.
+        vae: model of the run.
+        split: test images, uint8 (n, channels, height, width), and labels (n,).
+        classes: names of the labels 0, 1, …
+        rows: rows of metrics.csv.
+        test: final metrics; empty before the end of training.
     """
 
     def __init__(
@@ -62,10 +63,11 @@ class RunSummary:
     ) -> None:
         self.vae, self.rows, self.test = vae, rows, test
         (self.images, self.labels), self.names = split, classes
-        self.title = title.replace("$", r"\$")  # matplotlib would read formulas
+        self.title = escape(title)
 
     @cached_property
-    def gallery(self) -> SampleImages:
+    def sample_images(self) -> SampleImages:
+        """Sample images of the model on the test images."""
         return SampleImages.of(self.vae, (self.images, self.labels))
 
     @cached_property
@@ -75,75 +77,77 @@ class RunSummary:
 
     @property
     def classes(self) -> list[str]:
-        """The names of the classes that the test images have, in the order of their labels."""
-        return [self.names[label] if label < len(self.names) else str(label) for label in self.gallery.labels]
+        """Names of the classes that occur in the test images, in ascending order of their labels."""
+        return [self.names[label] if label < len(self.names) else str(label) for label in self.sample_images.labels]
 
     @property
-    def places(self) -> Tensor:
-        """Each test image's class, as its place in `classes`, (n,)."""
-        return torch.searchsorted(torch.tensor(self.gallery.labels), self.labels)
+    def class_indices(self) -> Tensor:
+        """Index in `classes` of each test image's class, (n,)."""
+        return torch.searchsorted(torch.tensor(self.sample_images.labels), self.labels)
 
     def nth_of_each_class(self, n: int) -> Tensor:
-        """Indices of the n-th test image of each class (its last one, if it has fewer), in the classes' order."""
-        places = [(self.labels == label).nonzero()[:, 0] for label in self.gallery.labels]
-        return torch.stack([place[min(n, len(place) - 1)] for place in places])
+        """Indices of the n-th test image of each class, (classes,); of its last one, if it has fewer."""
+        indices = [(self.labels == label).nonzero()[:, 0] for label in self.sample_images.labels]
+        return torch.stack([of_class[min(n, len(of_class) - 1)] for of_class in indices])
 
 
 def results(run: RunSummary) -> "Figure":
-    """Originals, reconstructions, samples."""
-    gallery, score = run.gallery, f": test ELBO {run.test['test/elbo']:.2f} nats" if "test/elbo" in run.test else ""
-    drawn = gallery.samples[: 2 * len(run.classes)].numpy()
-    pairs = gallery.originals.numpy(), gallery.reconstructions.numpy()
-    return figures.results(*pairs, drawn, run.classes, run.title + score)
+    """Originals, reconstructions and samples."""
+    images = run.sample_images
+    score = f": test ELBO {run.test['test/elbo']:.2f} nats" if "test/elbo" in run.test else ""
+    first_samples = images.samples[: 2 * len(run.classes)].numpy()
+    pairs = images.originals.numpy(), images.reconstructions.numpy()
+    return figures.results(*pairs, first_samples, run.classes, run.title + score)
 
 
 def samples(run: RunSummary) -> "Figure":
-    """A hundred samples from fixed noise."""
+    """100 samples from the prior, with a fixed seed."""
     codes = run.vae.prior.sample(100, torch.Generator().manual_seed(SAMPLE_SEED))
-    drawn = latent.decode(run.vae, codes, labels_in_turn(run.vae, len(codes)))
-    return figures.samples(drawn.numpy(), title=f"samples from the prior: {run.title}")
+    images = latent.decode(run.vae, codes, labels_in_turn(run.vae, len(codes)))
+    return figures.samples(images.numpy(), title=f"samples from the prior: {run.title}")
 
 
 def curves(run: RunSummary) -> "Figure | None":
-    """The loss's terms over epochs."""
+    """Learning curves of the ELBO and its terms, if an epoch is complete."""
     return figures.curves(run.rows, run.test, run.title) if run.rows else None
 
 
 def latent_space(run: RunSummary) -> "Figure":
     """Posterior means by class."""
-    title = f"posterior means of {min(POINTS, len(run.labels)):,} test images: {run.title}"
-    return figures.latent_space(run.posterior.mean[:POINTS].numpy(), run.places[:POINTS].numpy(), run.classes, title)
+    means, indices = run.posterior.mean[:MAX_POINTS], run.class_indices[:MAX_POINTS]
+    title = f"posterior means of {len(means):,} test images: {run.title}"
+    return figures.latent_space(means.numpy(), indices.numpy(), run.classes, title)
 
 
 def kl_per_dimension(run: RunSummary) -> "Figure | None":
-    """Which dimensions carry how much, if the KL is a sum over dimensions."""
+    """KL of each latent dimension, if the KL is a sum over dimensions."""
     return kl_bars(run.vae, run.posterior, run.title)
 
 
 def kl_bars(vae: VAE, posterior: Posterior, title: str, numbered: bool = True) -> "Figure | None":
-    """The bars of `kl_per_dimension` for any images' posteriors."""
-    shares = vae.prior.kl_per_dimension(posterior)
-    if shares is None:
+    """The figure `kl_per_dimension` for posteriors of any images; see figures.kl_per_dimension."""
+    image_kl = vae.prior.kl_per_dimension(posterior)
+    if image_kl is None:
         return None
-    kl = shares.mean(dim=0)
+    kl = image_kl.mean(dim=0)
     active = metrics.active_dimensions(posterior.mean)
     title = f"{int(active.sum())} active units of {len(kl)}, {kl.sum():.1f} nats: {title}"
     return figures.kl_per_dimension(kl.numpy(), active.numpy(), title, numbered)
 
 
 def manifold(run: RunSummary) -> "Figure | None":
-    """The decoded plane, for two latent dimensions."""
+    """Manifold of the decoder, if there are two latent dimensions."""
     if run.vae.latent_dim != 2:
         return None
     grid = latent.manifold(run.vae, MANIFOLD, run.labels[0])
-    label = f", label {run.classes[run.places[0]]}" if run.vae.classes else ""
-    return figures.manifold(grid.numpy(), f"the plane of codes through the prior's quantiles{label}: {run.title}")
+    label = f", label {run.classes[run.class_indices[0]]}" if run.vae.classes else ""
+    return figures.manifold(grid.numpy(), f"decoded quantiles of the prior{label}: {run.title}")
 
 
 def traversals(run: RunSummary) -> "Figure":
-    """What the most active dimensions do, around the code of one test image."""
-    dimensions = latent.most_active(run.posterior.mean, ROWS)
-    scale = latent.aggregate_deviation(run.posterior)
+    """Latent traversals of the most active dimensions from the code of one test image."""
+    dimensions = latent.most_active_dimensions(run.posterior.mean, MAX_TRAVERSALS)
+    scale = latent.aggregate_std(run.posterior)
     images = latent.traversals(run.vae, run.posterior.mean[0], dimensions, scale, POSITIONS, run.labels[0])
     title = f"one dimension at a time, most active first, in standard deviations of q(z): {run.title}"
     names = [f"z{str(j + 1).translate(SUBSCRIPTS)}" for j in dimensions]
@@ -151,27 +155,27 @@ def traversals(run: RunSummary) -> "Figure":
 
 
 def interpolations(run: RunSummary) -> "Figure":
-    """From an image of each class to one of the next."""
+    """Interpolations from an image of each class to an image of the next."""
     first, last = run.nth_of_each_class(0), run.nth_of_each_class(1).roll(-1)
     means = run.posterior.mean
     images = latent.interpolations(run.vae, means[first], means[last], STEPS, run.labels[first])
     ends = [to_unit(run.images[index]).numpy() for index in (first, last)]
-    return figures.interpolations(images.numpy(), ends[0], ends[1], f"straight lines between codes: {run.title}")
+    return figures.interpolations(images.numpy(), ends[0], ends[1], f"linear interpolation between codes: {run.title}")
 
 
 def uncertainty(run: RunSummary) -> "Figure | None":
-    """Spread of the reconstructions over draws of the code, unless there is none."""
+    """Standard deviation of reconstructions over samples from q(z|x), if it is large enough to be seen."""
     first = run.nth_of_each_class(0)
     posterior, generator = mapped(run.posterior, lambda part: part[first]), torch.Generator().manual_seed(SAMPLE_SEED)
-    mean, deviation = latent.spread(run.vae, posterior, DRAWS, generator, run.labels[first])
-    if deviation.max() < VISIBLE:
+    mean, std = latent.reconstruction_moments(run.vae, posterior, POSTERIOR_SAMPLES, generator, run.labels[first])
+    if std.max() < VISIBLE:
         return None
-    title = f"reconstructions over {DRAWS} draws of z from q(z|x): {run.title}"
-    return figures.uncertainty(run.gallery.originals.numpy(), mean.numpy(), deviation.numpy(), run.classes, title)
+    title = f"reconstructions over {POSTERIOR_SAMPLES} samples of z from q(z|x): {run.title}"
+    return figures.uncertainty(run.sample_images.originals.numpy(), mean.numpy(), std.numpy(), run.classes, title)
 
 
 def pseudo_inputs(run: RunSummary) -> "Figure | None":
-    """What a VampPrior has learned to imagine."""
+    """Pseudo-inputs of a VampPrior."""
     if not isinstance(run.vae.prior, VampPrior):
         return None
     images = run.vae.prior.pseudo_inputs.detach()[:100].cpu()
@@ -193,44 +197,49 @@ FIGURES: list[Callable[[RunSummary], "Figure | None"]] = [
 
 
 def draw_all(run: RunSummary, folder: Path) -> list[Path]:
-    """Draw every figure that the run has into `folder`, and the animation of its epochs; return the files.
+    """Draw all figures that apply to the run, and the animation of its epochs, into `folder`; return their paths.
 
-    One that can't be drawn is told and left out: no picture is worth a run that never completes.
+    An exception in one figure is logged and the figure omitted, so that it does not prevent the run from completing.
+
+    Raises:
+        OSError: a file cannot be written.
     """
-    drawn = []
+    paths = []
     for make in tqdm(FIGURES, "drawing", leave=False, unit="figure", disable=None):
         path = folder / f"{make.__name__}.png"
-        with _left_out_on_failure(path):
+        with _log_failure(path):
             figure = make(run)
             if figure is None:
-                path.unlink(missing_ok=True)  # of another checkpoint
+                path.unlink(missing_ok=True)  # it may be left over from another checkpoint
                 continue
             write_figure(path, figure)
-            drawn.append(path)
-    with _left_out_on_failure(folder / "training.gif"):
-        drawn += draw_animation(folder)
-    return drawn
+            paths.append(path)
+    with _log_failure(folder / "training.gif"):
+        paths += draw_animation(folder)
+    return paths
 
 
 @contextmanager
-def _left_out_on_failure(path: Path) -> Iterator[None]:
+def _log_failure(path: Path) -> Iterator[None]:
+    """Log exceptions other than OSError instead of raising them."""
     try:
         yield
     except OSError:
-        raise  # there is no room, or no permission: that is not the figure's fault
+        raise  # such as no space or no permission, which concerns all files
     except Exception as error:
         log.warning(f"{path.name} could not be drawn: {first_line(error)}")
 
 
 def draw_animation(folder: Path) -> list[Path]:
-    """training.gif: the samples of folder/epochs, one frame for each drawn epoch; nothing if there are none."""
-    pictures = (folder / "epochs").glob("samples_[0-9]*.png")
-    epochs = sorted((int(path.stem.rpartition("_")[2]), path) for path in pictures)
-    chosen = [epochs[round(i)] for i in torch.linspace(0, len(epochs) - 1, min(FRAMES, len(epochs))).tolist()]
+    """Write training.gif, the samples of <folder>/epochs with a frame per epoch, if there are any; return its path."""
+    paths = (folder / "epochs").glob("samples_[0-9]*.png")
+    epochs = sorted((int(path.stem.rpartition("_")[2]), path) for path in paths)
+    chosen = [epochs[round(i)] for i in torch.linspace(0, len(epochs) - 1, min(MAX_FRAMES, len(epochs))).tolist()]
     frames = [frame for epoch, path in chosen if (frame := _frame(path, epoch)) is not None]
     if not frames:
         return []
-    durations = [*[max(50, min(400, 6000 // len(frames)))] * (len(frames) - 1), 2000]  # ms; the last one stays
+    # In ms; the last frame is shown longer.
+    durations = [*[max(50, min(400, 6000 // len(frames)))] * (len(frames) - 1), 2000]
     path = folder / "training.gif"
     animated = {"save_all": True, "append_images": frames[1:], "duration": durations, "loop": 0}
     write_atomically(path, partial(frames[0].save, format="gif", **animated))
@@ -238,7 +247,7 @@ def draw_animation(folder: Path) -> list[Path]:
 
 
 def _frame(path: Path, epoch: int) -> Any:
-    """An epoch's picture, two thirds as large, in few greys, with the epoch's number below; None if it is damaged."""
+    """Image of an epoch, scaled by 2/3 and reduced to 12 colours, with the epoch below it; None if it is damaged."""
     from PIL import Image, ImageDraw
 
     try:

@@ -1,4 +1,4 @@
-"""The images that stand for a run: one of each class, their reconstructions, and samples from fixed noise."""
+"""Sample images of a run: one image of each class, its reconstruction, and samples from fixed noise."""
 
 from typing import NamedTuple
 
@@ -12,14 +12,14 @@ SAMPLE_SEED = 20140414
 
 
 class SampleImages(NamedTuple):
-    """All images are (n, channels, height, width) float32 in [0, 1], on the CPU.
+    """Originals, reconstructions and samples; images are float32 (n, channels, height, width) in [0, 1], on the CPU.
 
     Attributes:
-        labels: the classes, in order; each has one column in `originals` and `reconstructions`.
-        originals: the first image of each class in the split.
-        reconstructions: the originals through their posterior means.
-        samples: decoded from the same draws of the prior for every model with the same latent_dim; by a conditional
-            VAE one label after the other.
+        labels: labels that occur in the split, in ascending order.
+        originals: first image of each label.
+        reconstructions: reconstructions of the originals.
+        samples: decoded samples from the prior, with the same seed for every model; for a conditional VAE with the
+            labels in turn.
     """
 
     labels: list[int]
@@ -30,7 +30,7 @@ class SampleImages(NamedTuple):
     @classmethod
     @torch.no_grad()
     def of(cls, vae: VAE, split: tuple[Tensor, Tensor]) -> "SampleImages":
-        """The gallery of `vae` on a split: uint8 images (n, channels, height, width) and labels (n,)."""
+        """Compute the sample images of `vae` on a split: uint8 images (n, channels, height, width) and labels (n,)."""
         images, all_labels = split
         labels = sorted(set(all_labels.tolist()))
         first = [int((all_labels == label).nonzero()[0]) for label in labels]
@@ -45,5 +45,5 @@ class SampleImages(NamedTuple):
 
 
 def labels_in_turn(vae: VAE, count: int) -> Tensor | None:
-    """For a conditional VAE the labels 0, 1, … and again from 0, (count,); else None."""
+    """Labels 0, 1, …, classes - 1 repeated to length `count`, for a conditional VAE; None for an unconditional one."""
     return torch.arange(count) % vae.classes if vae.classes else None

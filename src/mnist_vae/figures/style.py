@@ -1,4 +1,4 @@
-"""What the figures share."""
+"""Style and rendering shared by the figures."""
 
 from typing import TYPE_CHECKING
 
@@ -10,20 +10,20 @@ if TYPE_CHECKING:
 
 DPI = 200
 FONT = 8  # points
-PALE = "0.3"  # of titles
+TITLE_COLOUR = "0.3"
 
 
-def tidy(axis: "Axes", title: str) -> None:
-    """Small print, a title flush left, and no frame where there is no scale."""
+def style_axes(axis: "Axes", title: str) -> None:
+    """Set the title, left-aligned, and the font sizes, and hide the top and right spines."""
     axis.spines[["top", "right"]].set_visible(False)
     axis.tick_params(labelsize=FONT - 1)
     axis.xaxis.label.set_fontsize(FONT)
     axis.yaxis.label.set_fontsize(FONT)
-    axis.set_title(title, loc="left", fontsize=FONT, color=PALE)
+    axis.set_title(title, loc="left", fontsize=FONT, color=TITLE_COLOUR)
 
 
 def pixels(figure: "Figure", dpi: int = 140) -> np.ndarray:
-    """A figure as it looks on a screen: uint8 (height, width, 3)."""
+    """Render a figure as uint8 RGB pixels (height, width, 3)."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
     figure.set_dpi(dpi)

@@ -1,4 +1,4 @@
-"""Many runs in one figure: what each setting does to each metric."""
+"""Small multiples of a sweep: each metric as a function of each setting."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -6,60 +6,67 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mnist_vae.figures.style import DPI, FONT, PALE, tidy
+from mnist_vae.figures.style import DPI, FONT, TITLE_COLOUR, style_axes
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-Value = float | str  # of a setting: all of one setting's values are numbers, or none is
+Value = float | str  # of a setting; the values of one setting are either all numbers or all strings
 
-FEW = 8  # numbers told apart by a legend; more are told by a colour bar
-WIDE = 20  # ratio from which values are shown on a logarithmic scale
-MANY = 12  # numbers above which the mean is over neighbouring ones
-LONGEST = 18  # letters of a name
+FEW = 8  # maximum number of distinct numbers shown by a legend or individual ticks
+WIDE = 20  # ratio of largest to smallest value above which the scale is logarithmic
+MANY = 12  # number of distinct numbers above which means are taken over neighbouring ones
+MAX_LENGTH = 18  # characters of a label
 
 
 def by_setting(
     settings: Mapping[str, Sequence[Value]], metrics: Mapping[str, Sequence[float]], title: str = ""
 ) -> "Figure":
-    """Small multiples: a row for each setting, a column for each metric; every run a point, and the mean at each
-    value, joined by a line where values are numbers; with many of them, the mean of neighbouring ones.
+    """Small multiples with a row for each setting and a column for each metric.
+
+    A panel shows every run as a point and the mean at each value; for settings with many distinct numbers, the mean of
+    neighbouring ones. Means of numeric settings are joined by a line.
 
     Args:
         settings: {name: one value per run}.
-        metrics: {heading: one number per run}; NaN is left out.
+        metrics: {heading: one number per run}; NaN is omitted.
+        title: title of the figure.
     """
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(2.6 * len(metrics), 1.95 * len(settings) + 0.25), dpi=DPI, layout="constrained")
     panels = figure.subplots(len(settings), len(metrics), squeeze=False, sharey="col")
-    # As a random search has it: no two runs alike in anything, so that one run at a value is no trend.
+    # In a random search nearly every run has its own value of every setting, so a mean at one value is a single run.
     scattered = sum(_mostly_once(values) for values in settings.values()) > 1
     for row, (name, values) in enumerate(settings.items()):
         for axis, (heading, numbers) in zip(panels[row], metrics.items(), strict=True):
-            _effect(axis, values, np.asarray(numbers, float), scattered and _mostly_once(values))
-            axis.set_xlabel(plain(name))
-            tidy(axis, heading if row == 0 else "")
-    figure.suptitle(plain(title), x=0.01, ha="left", fontsize=FONT, color=PALE)
+            _panel(axis, values, np.asarray(numbers, float), scattered and _mostly_once(values))
+            axis.set_xlabel(escape(name))
+            style_axes(axis, heading if row == 0 else "")
+    figure.suptitle(escape(title), x=0.01, ha="left", fontsize=FONT, color=TITLE_COLOUR)
     return figure
 
 
 def means(values: Sequence[Value], numbers: np.ndarray) -> list[tuple[Value, float]]:
-    """(value, mean of the finite numbers at it), for numbers in ascending order, else as they come."""
+    """Mean of the finite numbers at each distinct value, as (value, mean).
+
+    Values are in ascending order if they are numbers, else in order of occurrence. A value without finite numbers is
+    omitted.
+    """
     order = sorted(set(values)) if is_numeric(values) else list(dict.fromkeys(values))
-    found = []
+    result = []
     for value in order:
-        here = numbers[np.array([other == value for other in values])]
-        if np.isfinite(here).any():
-            found.append((value, float(here[np.isfinite(here)].mean())))
-    return found
+        selected = numbers[np.array([other == value for other in values])]
+        if np.isfinite(selected).any():
+            result.append((value, float(selected[np.isfinite(selected)].mean())))
+    return result
 
 
 def running_means(
     values: Sequence[float] | np.ndarray, numbers: np.ndarray, parts: int = MANY // 2
 ) -> list[tuple[float, float]]:
-    """(mean value, mean number) of each of `parts` equally large sets of neighbouring values, in ascending order."""
+    """Means (mean value, mean number) over `parts` equally large sets of neighbouring values, in ascending order."""
     points = np.array([values, numbers], float).T
     points = points[np.isfinite(points).all(axis=1)]
     points = points[np.argsort(points[:, 0], kind="stable")]
@@ -68,60 +75,63 @@ def running_means(
 
 
 def is_numeric(values: Sequence[Value]) -> bool:
-    """Whether all values are finite numbers."""
+    """Return whether all values are finite numbers; False if there are none."""
     return bool(values) and all(isinstance(value, int | float) and math.isfinite(value) for value in values)
 
 
 def is_wide(values: Sequence[Value]) -> bool:
-    """Whether the values are positive numbers that need a logarithmic scale."""
+    """Return whether the values are positive numbers with a ratio above WIDE, shown on a logarithmic scale."""
     return is_numeric(values) and min(values) > 0 and max(values) / min(values) > WIDE  # type: ignore[operator]
 
 
-def _effect(axis: "Axes", values: Sequence[Value], numbers: np.ndarray, scattered: bool) -> None:
-    places = list(dict.fromkeys(values))
+def _panel(axis: "Axes", values: Sequence[Value], numbers: np.ndarray, scattered: bool) -> None:
+    """Draw the runs and their means; `scattered`: take means over neighbouring values."""
+    distinct = list(dict.fromkeys(values))
     numeric = is_numeric(values)
-    x = np.array(values, float) if numeric else np.array([places.index(value) for value in values], float)
+    x = np.array(values, float) if numeric else np.array([distinct.index(value) for value in values], float)
     size = min(14, max(4, 1500 / max(1, len(values))))
     axis.scatter(x, numbers, s=size, color="tab:blue", alpha=0.5, linewidths=0, zorder=2)
     line: list[Any] = (
-        running_means(x, numbers) if numeric and (scattered or len(places) > MANY) else means(values, numbers)
+        running_means(x, numbers) if numeric and (scattered or len(distinct) > MANY) else means(values, numbers)
     )
-    where = [value if numeric else places.index(value) for value, _ in line]
-    # Between two names there is nothing for a line to pass through.
+    line_x = [value if numeric else distinct.index(value) for value, _ in line]
+    # No line between strings, which have no order.
     style: dict[str, Any] = (
         {"marker": "o", "ms": 3.5, "linewidth": 1} if numeric else {"marker": "_", "ms": 18, "linewidth": 0, "mew": 1.6}
     )
-    axis.plot(where, [mean for _, mean in line], color="0.15", zorder=3, gid="mean", **style)
+    axis.plot(line_x, [mean for _, mean in line], color="0.15", zorder=3, gid="mean", **style)
     if numeric:
         _number_scale(axis, sorted(set(x)))
     else:
-        _name_scale(axis, [short(value) for value in places])
+        _name_scale(axis, [abbreviate(value) for value in distinct])
 
 
 def _mostly_once(values: Sequence[Value]) -> bool:
-    """Whether most values are those of one run only."""
+    """Return whether most values occur in one run only."""
     return len(set(values)) > FEW // 2 and 2 * len(set(values)) > len(values)
 
 
 def _number_scale(axis: "Axes", values: list[float]) -> None:
+    """Set the scale and ticks of the x axis for distinct numbers in ascending order."""
     from matplotlib.ticker import MaxNLocator, NullFormatter, NullLocator
 
     if is_wide(values):
         axis.set_xscale("log")
         axis.xaxis.set_major_formatter("{x:g}")
         axis.xaxis.set_minor_formatter(NullFormatter())
-        places = np.log10(values)
+        positions = np.log10(values)
     else:
-        places = np.array(values)
+        positions = np.array(values)
         axis.xaxis.set_major_locator(MaxNLocator(5))
-    span = max(places[-1] - places[0], 1e-12)
-    if len(values) <= FEW and (len(values) == 1 or np.diff(places).min() > 0.12 * span):
+    span = max(positions[-1] - positions[0], 1e-12)
+    if len(values) <= FEW and (len(values) == 1 or np.diff(positions).min() > 0.12 * span):
         axis.set_xticks(values, [f"{value:g}" for value in values])
         axis.xaxis.set_minor_locator(NullLocator())
 
 
 def _name_scale(axis: "Axes", names: list[str]) -> None:
-    step = -(-len(names) // 12)  # with more names, only every second, third … is written
+    """Set the ticks of the x axis for strings."""
+    step = -(-len(names) // 12)  # with more than 12 names, only every second, third, … is labelled
     crowded = sum(map(len, names[::step])) > 30
     axis.set_xticks(range(0, len(names), step), names[::step], rotation=40 if crowded else 0)
     for label in axis.get_xticklabels():
@@ -129,12 +139,12 @@ def _name_scale(axis: "Axes", names: list[str]) -> None:
     axis.set_xlim(-0.5, len(names) - 0.5)
 
 
-def short(value: Value) -> str:
-    """A value as a label."""
-    text = f"{value:g}" if isinstance(value, int | float) else plain(value)
-    return text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…"
+def abbreviate(value: Value) -> str:
+    """Format a value as a label of at most MAX_LENGTH characters."""
+    text = f"{value:g}" if isinstance(value, int | float) else escape(value)
+    return text if len(text) <= MAX_LENGTH else f"{text[: MAX_LENGTH - 1]}…"
 
 
-def plain(text: str) -> str:
-    """Text that matplotlib shows as it is."""
-    return text.replace("$", r"\$")  # matplotlib would read formulas
+def escape(text: str) -> str:
+    """Escape dollar signs, which matplotlib would interpret as formulas."""
+    return text.replace("$", r"\$")

@@ -1,4 +1,4 @@
-"""What the decoder makes of codes: named figures, each a mosaic."""
+"""Mosaics of decoded images: samples, reconstructions, latent traversals, interpolations and manifolds."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -18,24 +18,24 @@ def results(
     labels: Sequence[str],
     title: str = "",
 ) -> "Figure":
-    """What a VAE learned at a glance: originals over their reconstructions, and samples from the prior.
+    """Overview of a run: originals above their reconstructions, and samples from the prior.
 
     Args:
-        originals, reconstructions: (n, channels, height, width) in [0, 1], a column each.
-        samples: (m, channels, height, width), n of them in a row; what fills no row is left out.
-        labels: n names for the columns, those of the originals' classes.
-        title: a line above the figure.
+        originals, reconstructions: (n, channels, height, width) in [0, 1], one column each.
+        samples: (m, channels, height, width), n per row; an incomplete last row is omitted.
+        labels: labels of the columns, the classes of the originals.
+        title: title of the figure.
     """
     columns = len(originals)
     rows = len(samples) // columns
-    drawn = samples[: rows * columns].reshape(rows, columns, *samples.shape[1:])
+    sample_rows = samples[: rows * columns].reshape(rows, columns, *samples.shape[1:])
     pairs = np.stack([originals, reconstructions])
     names = ["samples", *[""] * (rows - 1)]
-    return mosaic([Block(pairs, ["originals", "reconstructions"], labels), Block(drawn, names)], title)
+    return mosaic([Block(pairs, ["originals", "reconstructions"], labels), Block(sample_rows, names)], title)
 
 
 def samples(images: np.ndarray, columns: int = 10, title: str = "") -> "Figure":
-    """Images (n, channels, height, width) in rows of `columns`."""
+    """Grid of images (n, channels, height, width) in [0, 1], `columns` per row."""
     rows = -(-len(images) // columns)
     cells = np.full((rows * columns, *images.shape[1:]), np.nan, dtype=np.float32)
     cells[: len(images)] = images
@@ -43,50 +43,54 @@ def samples(images: np.ndarray, columns: int = 10, title: str = "") -> "Figure":
 
 
 def manifold(images: np.ndarray, title: str = "") -> "Figure":
-    """The plane of a two-dimensional code, decoded: Kingma & Welling (2014), appendix A, figure 4.
+    """Manifold of a two-dimensional latent space: Kingma & Welling (2014), appendix A, figure 4.
 
     Args:
-        images: (rows, columns, channels, height, width): the first latent dimension grows to the right, the
-            second upwards, so the last row is that of its smallest value.
+        images: (rows, columns, channels, height, width). The first latent dimension increases to the right, the
+            second upwards, so its smallest value is in the last row.
+        title: title of the figure.
     """
     return mosaic([Block(images, gap=0)], title)
 
 
 def traversals(images: np.ndarray, dimensions: Sequence[str], positions: Sequence[float], title: str = "") -> "Figure":
-    """What each latent dimension does: a row where it alone moves.
+    """Latent traversals: one row per latent dimension.
 
     Args:
         images: (dimensions, positions, channels, height, width).
-        dimensions: the rows' names.
-        positions: where each column lies, in standard deviations from where the walk began.
+        dimensions: labels of the rows.
+        positions: offset of each column from the code that is varied, in standard deviations.
+        title: title of the figure.
     """
     return mosaic([Block(images, dimensions, [f"{position:+g}" if position else "0" for position in positions])], title)
 
 
 def interpolations(images: np.ndarray, first: np.ndarray, last: np.ndarray, title: str = "") -> "Figure":
-    """From one image to another by way of their codes.
+    """Interpolations between the codes of two images, framed by the images.
 
     Args:
-        images: (pairs, steps, channels, height, width), from the first one's reconstruction to the last one's.
-        first, last: the images themselves, (pairs, channels, height, width).
+        images: (pairs, steps, channels, height, width), from the reconstruction of `first` to that of `last`.
+        first, last: images (pairs, channels, height, width).
+        title: title of the figure.
     """
     steps = images.shape[1]
-    shown = np.concatenate([first[:, None], images, last[:, None]], axis=1)
+    cells = np.concatenate([first[:, None], images, last[:, None]], axis=1)
     names = ["image", *[f"{step / max(1, steps - 1):.0%}" for step in range(steps)], "image"]
-    return mosaic([Block(shown, columns=names)], title)
+    return mosaic([Block(cells, columns=names)], title)
 
 
 def uncertainty(
-    originals: np.ndarray, means: np.ndarray, deviations: np.ndarray, labels: Sequence[str], title: str = ""
+    originals: np.ndarray, means: np.ndarray, stds: np.ndarray, labels: Sequence[str], title: str = ""
 ) -> "Figure":
-    """Where the reconstruction is not sure: pixel by pixel, its spread over draws of the code.
+    """Mean and standard deviation of each pixel of the reconstructions over samples from q(z|x).
 
     Args:
         originals: (n, channels, height, width) in [0, 1].
-        means, deviations: of the same shape, the mean and the standard deviation over draws from q(z|x).
-        labels: n names for the columns.
+        means, stds: of the same shape; standard deviations are averaged over channels.
+        labels: labels of the columns.
+        title: title of the figure.
     """
-    grey = deviations.mean(axis=1, keepdims=True)
+    grey = stds.mean(axis=1, keepdims=True)
     largest = float(max(grey.max(), 1e-6))
     return mosaic(
         [
@@ -97,7 +101,7 @@ def uncertainty(
     )
 
 
-def likeness(
+def variations(
     labels: Sequence[str],
     originals: np.ndarray,
     reconstructions: np.ndarray,
@@ -105,20 +109,22 @@ def likeness(
     variations: np.ndarray,
     title: str = "",
 ) -> "Figure":
-    """Test images with some labels: reconstructed, on the way from one to another, and varied.
+    """Reconstructions, interpolations and variations of test images of some labels.
 
     Args:
         labels: names of the labels.
         originals, reconstructions: (labels, n, channels, height, width) in [0, 1].
-        interpolations: (pairs, paths, steps, channels, height, width), of neighbouring labels, or within the only one.
-        variations: (labels, m, channels, height, width), around the first original of each.
+        interpolations: (pairs, paths, steps, channels, height, width) between consecutive labels, or within a single
+            label.
+        variations: (labels, m, channels, height, width), variations of the first original of each label.
+        title: title of the figure.
     """
     pairs = np.stack([originals, reconstructions], axis=1)
     pairs = pairs.reshape(-1, *pairs.shape[2:])
     pair_names = [f"{name}{kind}" for name in labels for kind in ("", ", reconstructed")]
-    ways = [f"{a} to {b}" for a, b in zip(labels, labels[1:] or labels, strict=False)]
-    way_names = [name if path == 0 else "" for name in ways for path in range(interpolations.shape[1])]
+    label_pairs = [f"{a} to {b}" for a, b in zip(labels, labels[1:] or labels, strict=False)]
+    path_names = [name if path == 0 else "" for name in label_pairs for path in range(interpolations.shape[1])]
     paths = interpolations.reshape(-1, *interpolations.shape[2:])
     varied = np.concatenate([originals[:, :1], variations], axis=1)
     varied_names = [f"{name}, and variations" for name in labels]
-    return mosaic([Block(pairs, pair_names), Block(paths, way_names), Block(varied, varied_names)], title)
+    return mosaic([Block(pairs, pair_names), Block(paths, path_names), Block(varied, varied_names)], title)

@@ -1,4 +1,4 @@
-"""Likelihoods p(x|z): what the decoder's output means."""
+"""Likelihoods p(x|z), parameterised by the decoder's output."""
 
 import math
 
@@ -8,19 +8,23 @@ from torch.nn import functional as F
 
 from mnist_vae.models.posteriors import LOG_2PI
 
-WHITE = 255  # of grey levels 0, ..., 255
+MAX_LEVEL = 255  # grey levels are 0, ..., 255
 GAUSSIAN_MIN_LOG_SCALE = -6.0
-# exp(-7) is a quarter of a grey level; at exp(5) nearly all is black or white, and float32 still gives the mean.
+# exp(-7) is a quarter of a grey level; at exp(5) nearly all mass is at 0 and 255, and the mean is still accurate in
+# float32.
 LOGISTIC_LOG_SCALES = -7.0, 5.0
-# There both float32's cancellation in the formulas and what the series leave out are about 1e-6 or less.
+# At this logit both the cancellation of the closed forms in float32 and the truncation error of the series are about
+# 1e-6 or less.
 SERIES_BELOW = 0.1
 
 
 class Likelihood(nn.Module):
-    """p(x|z) of an image, whose values are independent given z. A subclass sets and has:
+    """Base class of likelihoods p(x|z) under which the values of an image are independent given z.
 
-    - `parameters_per_value`: numbers that the decoder gives for each value of the image;
-    - `grey_only`: whether it is a distribution of grey levels, so that binarised pixels make no sense under it.
+    A subclass implements `log_prob` and `mean`, and sets:
+
+    - `parameters_per_value`: decoder outputs per value of the image;
+    - `grey_only`: whether it is a distribution of grey levels, which does not apply to binarised pixels.
     """
 
     parameters_per_value = 1
@@ -36,15 +40,15 @@ class Likelihood(nn.Module):
         raise NotImplementedError
 
     def mean(self, parameters: Tensor) -> Tensor:
-        """E[x|z], the image to show, in [0, 1]: (..., images, channels, height, width)."""
+        """E[x|z] in [0, 1], (..., images, channels, height, width)."""
         raise NotImplementedError
 
 
 class Bernoulli(Likelihood):
-    """Independent pixels in {0, 1}, given by their logits. Kingma & Welling (2014), appendix C.1.
+    """Independent pixels in {0, 1}, parameterised by logits: Kingma & Welling (2014), appendix C.1.
 
-    Grey levels in (0, 1) are accepted as probabilities, as is the custom on MNIST: the term is then the
-    expected log-likelihood of pixels drawn from them.
+    Grey levels in (0, 1) are accepted as probabilities, as is common on MNIST: `log_prob` is then the expected
+    log-likelihood of pixels drawn from them.
     """
 
     def log_prob(self, parameters: Tensor, x: Tensor) -> Tensor:
@@ -56,9 +60,9 @@ class Bernoulli(Likelihood):
 
 
 class ContinuousBernoulli(Likelihood):
-    """Independent grey levels in [0, 1], given by logits: a density proportional to that of Bernoulli, normalised.
+    """Independent grey levels in [0, 1], parameterised by logits: the Bernoulli probability, normalised as a density.
 
-    Loaiza-Ganem & Cunningham (2019), section 3, who give it by lambda = sigmoid(logit).
+    Loaiza-Ganem & Cunningham (2019), section 3, with lambda = sigmoid(logit).
     """
 
     grey_only = True
@@ -69,31 +73,31 @@ class ContinuousBernoulli(Likelihood):
         return term.flatten(-3).sum(dim=-1)
 
     def mean(self, parameters: Tensor) -> Tensor:
-        """1 / (1 - e^-l) - 1 / l for a logit l, written so that nothing overflows."""
+        """1 / (1 - e^-l) - 1 / l for a logit l, in a form that does not overflow."""
         near, small, rest = _split_at_zero(parameters)
         series = small / 12 - small**3 / 720
         return 0.5 + torch.where(near, series, 0.5 / torch.tanh(0.5 * rest) - 1 / rest)
 
     @staticmethod
     def _log_constant(logits: Tensor) -> Tensor:
-        """log C: the paper's C = 2 artanh(1 - 2 lambda) / (1 - 2 lambda) is l / tanh(l / 2) for a logit l."""
+        """Log of the normalising constant C = 2 artanh(1 - 2 lambda) / (1 - 2 lambda) = l / tanh(l / 2), l a logit."""
         near, small, rest = _split_at_zero(logits)
         series = math.log(2) + small**2 / 12 - 7 * small**4 / 1440
         return torch.where(near, series, torch.log(rest / torch.tanh(0.5 * rest)))
 
 
 class Gaussian(Likelihood):
-    """Grey levels around the decoder's output, with one scale for all, learned with the networks: the sigma-VAE.
+    """Grey levels with mean given by the decoder and one learned scale, shared by all pixels: the sigma-VAE.
 
-    Rybkin, Daniilidis & Levine (2021), with the scale that is shared by all pixels. As in the authors' code its
-    logarithm is -6 + softplus(log_scale + 6), so that the scale itself is exp(log_scale) + exp(-6): a density has no
-    upper limit, and images that are reconstructed ever better would pull an unbounded scale to 0.
+    Rybkin, Daniilidis & Levine (2021). As in the authors' code, the log-scale is -6 + softplus(log_scale + 6), so the
+    scale is exp(log_scale) + exp(-6). Without that lower bound the scale could converge to 0 and the density, which
+    has no upper bound, could diverge.
 
     Args:
-        scale: exp(log_scale) at first; white is 1.
+        scale: initial value of exp(log_scale), in the units of x.
 
     Raises:
-        ValueError: the scale isn't above 0 and finite.
+        ValueError: `scale` is not positive and finite.
     """
 
     grey_only = True
@@ -112,15 +116,15 @@ class Gaussian(Likelihood):
         return term.flatten(-3).sum(dim=-1)
 
     def mean(self, parameters: Tensor) -> Tensor:
-        """The decoder's output, brought to [0, 1] to be shown."""
+        """The decoder's output, clamped to [0, 1]."""
         return parameters.clamp(0, 1)
 
 
 class DiscretizedLogistic(Likelihood):
-    """Independent grey levels k / 255: a logistic variable, rounded to the nearest of the 256. So is x itself.
+    """Independent grey levels k / 255: a logistic variable, rounded to the nearest of 256 levels, as x is.
 
-    Salimans et al. (2017), equation 2, with one component; before, Kingma et al. (2016), appendix. The bins of black
-    and white reach to infinity. It is a probability, not a density: its nats can be those of a code.
+    Salimans et al. (2017), equation 2, with one component; before, Kingma et al. (2016), appendix. The bins of levels
+    0 and 255 extend to infinity. It is a probability, not a density, so -log p(x|z) is a code length.
     """
 
     parameters_per_value = 2
@@ -129,38 +133,41 @@ class DiscretizedLogistic(Likelihood):
     def log_prob(self, parameters: Tensor, x: Tensor) -> Tensor:
         """See Likelihood; the parameters are means, then log-scales, in the units of x."""
         mean, scale = self._mean_and_scale(parameters)
-        level = torch.round(x * WHITE)
-        below = F.logsigmoid(((level + 0.5) / WHITE - mean) / scale)
-        above = F.logsigmoid((mean - (level - 0.5) / WHITE) / scale)
+        level = torch.round(x * MAX_LEVEL)
+        below = F.logsigmoid(((level + 0.5) / MAX_LEVEL - mean) / scale)
+        above = F.logsigmoid((mean - (level - 0.5) / MAX_LEVEL) / scale)
         # sigmoid(a) - sigmoid(b) = sigmoid(a) sigmoid(-b) (1 - e^(b - a)): no difference of nearly equal numbers.
-        both = below + above + torch.log(-torch.expm1(-1 / (WHITE * scale)))
-        term = torch.where(level <= 0, below, torch.where(level >= WHITE, above, both))
+        both = below + above + torch.log(-torch.expm1(-1 / (MAX_LEVEL * scale)))
+        term = torch.where(level <= 0, below, torch.where(level >= MAX_LEVEL, above, both))
         return term.flatten(-3).sum(dim=-1)
 
     def mean(self, parameters: Tensor) -> Tensor:
-        """E[x|z] but for the rounding, so within half a grey level: the integral over [0, 1] of P(logistic > t)."""
+        """E[x|z] without the rounding, exact to half a grey level: the integral over t in [0, 1] of P(logistic > t)."""
         mean, scale = self._mean_and_scale(parameters)
         integral = scale * (F.softplus(mean / scale) - F.softplus((mean - 1) / scale))
-        return integral.clamp(0, 1)  # which it is but for rounding errors
+        return integral.clamp(0, 1)  # rounding errors may exceed the interval
 
     @staticmethod
     def _mean_and_scale(parameters: Tensor) -> tuple[Tensor, Tensor]:
         mean, raw = parameters.chunk(2, dim=-3)
         bounded = raw.clamp(*LOGISTIC_LOG_SCALES)
-        # Gradients pass straight through, so that one beyond is still pulled back.
+        # Straight-through gradient, so that a log-scale out of range can return to it.
         return mean, torch.exp(bounded.detach() + (raw - raw.detach()))
 
 
 def _log_bernoulli(logits: Tensor, x: Tensor) -> Tensor:
-    """x log p + (1 - x) log(1 - p) of each value."""
-    # From logits, never log(sigmoid(.)): finite and exact however certain the decoder is.
+    """x log p + (1 - x) log(1 - p) of each value, p = sigmoid(logit)."""
+    # From logits rather than log(sigmoid(.)), which would be -inf for large logits.
     return -F.binary_cross_entropy_with_logits(logits, x.expand_as(logits), reduction="none")
 
 
 def _split_at_zero(logits: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Where a series about 0 is to be used, the logits for it, and those for the formula that is 0 / 0 there.
+    """Split logits for functions that need a series expansion about 0, where their closed form is 0 / 0.
 
-    Each has harmless values in the other's places: torch.where keeps out values, but not the gradient's nan.
+    Returns:
+        Where to use the series, (...) bool; the logits for the series, 0 elsewhere; and the logits for the closed
+        form, 1 elsewhere. The placeholders keep gradients finite: torch.where selects values, but propagates NaN
+        gradients of the branch that was not selected.
     """
     near = logits.abs() < SERIES_BELOW
     return near, torch.where(near, logits, 0.0), torch.where(near, 1.0, logits)

@@ -1,6 +1,6 @@
-"""Approximate posteriors q(z|x): the families, and the layers that give them from an encoder's features.
+"""Approximate posteriors q(z|x): distribution families, and the layers that compute their parameters from features.
 
-A family is a named tuple of tensors that have the images first, so `mapped` can move or select any of them.
+A family is a named tuple of tensors of shape (images, ...), so that `mapped` can move or index all of them.
 """
 
 import math
@@ -10,7 +10,7 @@ from typing import NamedTuple, TypeAlias
 import torch
 from torch import Tensor, nn
 
-# exp(20) is 4.9e8: far beyond any useful variance, and still finite after squaring and summing in float32.
+# exp(20) is 4.9e8: larger than any useful variance, and still finite after squaring and summing in float32.
 MAX_LOG_VAR = 20.0
 LOG_2PI = math.log(2 * math.pi)
 
@@ -26,31 +26,31 @@ class DiagonalGaussian(NamedTuple):
 
     @classmethod
     def from_parameters(cls, parameters: Tensor) -> "DiagonalGaussian":
-        """From a network's output (images, 2 * latent_dim): means, then log-variances kept within ±20."""
+        """Split a network's output (images, 2 * latent_dim) into means and log-variances, the latter clamped to ±20."""
         mean, raw = parameters.chunk(2, dim=-1)
         return cls(mean, _bounded(raw))
 
     def rsample(self, noise: Tensor | None = None) -> Tensor:
-        """Draws by the reparameterisation z = mean + std * noise, of the noise's shape.
+        """Sample by the reparameterisation z = mean + std * noise, in the shape of `noise`.
 
         Args:
-            noise: standard normal draws, (..., images, latent_dim); one per image, drawn from torch's global
-                generator, if None.
+            noise: standard normal draws, (..., images, latent_dim); if None, one per image from torch's global
+                generator.
         """
         if noise is None:
             noise = torch.randn_like(self.mean)
         return self.mean + torch.exp(0.5 * self.log_var) * noise
 
     def log_prob(self, z: Tensor) -> Tensor:
-        """log q(z|x) in nats, (..., images): each image's Gaussian at its own codes (..., images, latent_dim)."""
+        """log q(z|x) in nats, (..., images), of codes (..., images, latent_dim) under the Gaussian of their image."""
         deviation = (z - self.mean).square() * torch.exp(-self.log_var)
         return -0.5 * (deviation + self.log_var + LOG_2PI).sum(dim=-1)
 
     def log_prob_pairwise(self, z: Tensor) -> Tensor:
         """log q(z|x) in nats of every code under every image's Gaussian, (codes, images).
 
-        A product of matrices, which needs no (codes, images, latent_dim) array; the squares are multiplied out,
-        so use float64 where Gaussians are narrow.
+        Computed by matrix products, without a (codes, images, latent_dim) array. The squares are expanded, so use
+        float64 where Gaussians are narrow.
 
         Args:
             z: (codes, latent_dim).
@@ -78,24 +78,24 @@ class FullGaussian(NamedTuple):
 
     @property
     def log_det(self) -> Tensor:
-        """Log-determinant of the scale, half that of the covariance, (images,)."""
+        """Log-determinant of `scale_tril`, half that of the covariance, (images,)."""
         return self.scale_tril.diagonal(dim1=-2, dim2=-1).log().sum(dim=-1)
 
     def rsample(self, noise: Tensor | None = None) -> Tensor:
-        """Draws by the reparameterisation z = mean + scale_tril noise, of the noise's shape.
+        """Sample by the reparameterisation z = mean + scale_tril noise, in the shape of `noise`.
 
         Args:
-            noise: standard normal draws, (..., images, latent_dim); one per image, drawn from torch's global
-                generator, if None.
+            noise: standard normal draws, (..., images, latent_dim); if None, one per image from torch's global
+                generator.
         """
         if noise is None:
             noise = torch.randn_like(self.mean)
-        with torch.autocast(noise.device.type, enabled=False):  # or z would be as coarse as half precision
+        with torch.autocast(noise.device.type, enabled=False):  # z would be rounded to half precision
             return self.mean + (self.scale_tril @ noise.unsqueeze(-1)).squeeze(-1)
 
     def log_prob(self, z: Tensor) -> Tensor:
-        """log q(z|x) in nats, (..., images): each image's Gaussian at its own codes (..., images, latent_dim)."""
-        # All codes of an image are right-hand sides of one system; a system per code would copy the factor.
+        """log q(z|x) in nats, (..., images), of codes (..., images, latent_dim) under the Gaussian of their image."""
+        # One linear system per image with all its codes as right-hand sides; one per code would copy the factor.
         flat = (z - self.mean).reshape(math.prod(z.shape[:-2]), *self.mean.shape).permute(1, 2, 0)
         white = torch.linalg.solve_triangular(self.scale_tril, flat, upper=False)
         quadratic = white.square().sum(dim=1).T.reshape(z.shape[:-1])
@@ -118,16 +118,16 @@ Posterior: TypeAlias = DiagonalGaussian | FullGaussian
 
 
 def mapped(posterior: Posterior, function: Callable[[Tensor], Tensor]) -> Posterior:
-    """The posterior with each of its tensors put through `function`, as in `mapped(q, Tensor.detach)`."""
+    """Apply `function` to each tensor of a posterior, as in `mapped(q, Tensor.detach)`."""
     return type(posterior)(*map(function, posterior))
 
 
 class Diagonal(nn.Linear):
-    """The layer to a Gaussian with independent dimensions: Kingma & Welling (2014), section 3 and appendix C.2.
+    """Linear layer to a Gaussian with diagonal covariance: Kingma & Welling (2014), section 3 and appendix C.2.
 
     Args:
         features: width of the encoder's output.
-        latent_dim: size of z.
+        latent_dim: number of latent dimensions.
     """
 
     family = DiagonalGaussian
@@ -136,19 +136,20 @@ class Diagonal(nn.Linear):
         super().__init__(features, 2 * latent_dim)
 
     def posterior(self, features: Tensor, dtype: torch.dtype) -> DiagonalGaussian:
-        """q(z|x) in `dtype`, for features (images, features)."""
+        """Compute q(z|x) in `dtype` from features (images, features)."""
         return DiagonalGaussian.from_parameters(self(features).to(dtype))
 
 
 class FullCovariance(nn.Linear):
-    """The layer to a Gaussian whose dimensions may depend on one another: Kingma & Welling (2019), section 2.5.1.
+    """Linear layer to a Gaussian with full covariance: Kingma & Welling (2019), section 2.5.1.
 
-    It gives the covariance's Cholesky factor: log-variances as for Diagonal make its diagonal, and the entries below
-    are in units of their row's. It has 2 * latent_dim + latent_dim * (latent_dim - 1) / 2 outputs.
+    It parameterises the Cholesky factor of the covariance: its diagonal by log-variances, as in Diagonal, and the
+    entries below it relative to the diagonal entry of their row. It has
+    2 * latent_dim + latent_dim * (latent_dim - 1) / 2 outputs.
 
     Args:
         features: width of the encoder's output.
-        latent_dim: size of z.
+        latent_dim: number of latent dimensions.
     """
 
     family = FullGaussian
@@ -158,7 +159,7 @@ class FullCovariance(nn.Linear):
         self.latent_dim = latent_dim
 
     def posterior(self, features: Tensor, dtype: torch.dtype) -> FullGaussian:
-        """q(z|x) in `dtype`, for features (images, features)."""
+        """Compute q(z|x) in `dtype` from features (images, features)."""
         mean, raw, below = self(features).to(dtype).tensor_split([self.latent_dim, 2 * self.latent_dim], dim=-1)
         scale = torch.exp(0.5 * _bounded(raw))
         rows, columns = torch.tril_indices(self.latent_dim, self.latent_dim, offset=-1, device=below.device)
@@ -168,5 +169,5 @@ class FullCovariance(nn.Linear):
 
 
 def _bounded(raw: Tensor) -> Tensor:
-    """Log-variances within ±20. Gradients pass straight through, so that one beyond is still pulled back."""
+    """Clamp log-variances to ±20 with a straight-through gradient, so that one out of range can return to it."""
     return raw + (raw.clamp(-MAX_LOG_VAR, MAX_LOG_VAR) - raw).detach()

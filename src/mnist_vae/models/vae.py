@@ -1,4 +1,4 @@
-"""The variational autoencoder: two networks, a posterior, a prior and a likelihood."""
+"""Variational autoencoder: encoder, decoder, approximate posterior, prior and likelihood."""
 
 import math
 from typing import NamedTuple
@@ -15,11 +15,11 @@ from mnist_vae.utils.seeding import Noise
 
 
 class Inference(NamedTuple):
-    """What an objective is made of.
+    """Posterior, samples of z and log-likelihoods of a batch, from which objectives are computed.
 
     Attributes:
         posterior: q(z|x) of each image.
-        z: draws from it, (..., images, latent_dim).
+        z: samples of q(z|x), (..., images, latent_dim).
         log_likelihood: log p(x|z) in nats, (..., images).
     """
 
@@ -29,18 +29,18 @@ class Inference(NamedTuple):
 
 
 class VAE(nn.Module):
-    """p(x|z) p(z) with the approximate posterior q(z|x). Kingma & Welling (2014); Rezende et al. (2014).
+    """Generative model p(x|z) p(z) with approximate posterior q(z|x): Kingma & Welling (2014); Rezende et al. (2014).
 
-    With `classes` it is conditional, p(x|z, y) p(z) and q(z|x, y): Sohn et al. (2015), and Kingma et al. (2014),
-    model M2. Its methods then need `labels`, int64, one per image (images,) or one for all (); an unconditional VAE
-    ignores them.
+    With `classes` above 0 the VAE is conditional, p(x|z, y) p(z) and q(z|x, y): Sohn et al. (2015), and Kingma et al.
+    (2014), model M2. Its methods then require `labels`, int64, one per image (images,) or one for all (); an
+    unconditional VAE ignores them.
 
     Args:
-        network: the encoder x -> features and the decoder z -> likelihood parameters; of a conditional VAE the
-            decoder's codes are z and the label, latent_dim + classes values.
-        likelihood: what the decoder's output means.
+        network: encoder x -> features and decoder z -> likelihood parameters. The decoder of a conditional VAE takes
+            z and the one-hot label, latent_dim + classes values.
+        likelihood: p(x|z), given the decoder's output.
         prior: p(z).
-        posterior: the layer from features to q(z|x); a diagonal Gaussian's if None.
+        posterior: layer from features to q(z|x); `Diagonal` if None.
         classes: number of labels to condition on; 0 for none.
     """
 
@@ -60,20 +60,28 @@ class VAE(nn.Module):
         self.prior = prior
         self.classes = classes
         if classes:
-            # Added to the image, so that any encoder sees the label: in its first layer it is a bias per class.
+            # Added to the image, so that it works with any encoder: for the first layer it amounts to a bias per class.
             self.label_image = nn.Embedding(classes, math.prod(self.image_shape))
             nn.init.zeros_(self.label_image.weight)
         prior.bind(self.encode)
 
     def encode(self, x: Tensor, labels: Tensor | None = None) -> Posterior:
-        """q(z|x), its tensors having the images first, of images (n, channels, height, width) in [0, 1]."""
+        """Compute q(z|x) of images (images, channels, height, width) in [0, 1]; its tensors are (images, ...).
+
+        Raises:
+            ValueError: the VAE is conditional and `labels` is None.
+        """
         if self.classes:
             x = x + self.label_image(self._required(labels).to(x.device)).reshape(-1, *self.image_shape).to(x.dtype)
-        # Back to the images' precision: under mixed precision, terms summed in half precision would be useless.
+        # In the images' precision: under mixed precision the loss terms must not be summed in half precision.
         return self.to_posterior.posterior(self.encoder(x), x.dtype)
 
     def decode_parameters(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
-        """The parameters of p(x|z): codes (..., latent_dim) give (..., channels, height, width), such as logits."""
+        """Compute the parameters of p(x|z), such as logits, of codes (..., latent_dim).
+
+        Returns:
+            (..., parameters_per_value * channels, height, width).
+        """
         flat = z.reshape(-1, z.shape[-1])
         if self.classes:
             expanded = self._required(labels).to(z.device).expand(z.shape[:-1]).reshape(-1)
@@ -82,11 +90,11 @@ class VAE(nn.Module):
         return parameters.reshape(*z.shape[:-1], *parameters.shape[1:])
 
     def decode(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
-        """E[x|z]: codes (..., latent_dim) give images (..., channels, height, width) in [0, 1]."""
+        """Compute E[x|z] of codes (..., latent_dim): images (..., channels, height, width) in [0, 1]."""
         return self.likelihood.mean(self.decode_parameters(z, labels))
 
     def reconstruct(self, x: Tensor, labels: Tensor | None = None) -> Tensor:
-        """E[x|z] at the posterior means of images (n, channels, height, width), of their shape."""
+        """Compute E[x|z] at the posterior means of images (images, channels, height, width); returns the same shape."""
         return self.decode(self.encode(x, labels).mean, labels)
 
     def sample(
@@ -96,19 +104,22 @@ class VAE(nn.Module):
         temperature: float = 1.0,
         labels: Tensor | None = None,
     ) -> Tensor:
-        """E[x|z] for `count` codes drawn from the prior, (count, channels, height, width) in [0, 1].
+        """Sample codes from the prior and compute E[x|z]: (count, channels, height, width) in [0, 1].
 
         Args:
-            generator: source of the codes; torch's global one if None.
+            count: number of samples.
+            generator: source of randomness; torch's global generator if None.
             temperature: scale of the prior's standard deviation.
+            labels: for a conditional VAE, (count,) or ().
         """
         return self.decode(self.prior.sample(count, generator, temperature).to(self.device), labels)
 
     def infer(self, x: Tensor, noise: Noise, *samples: int, labels: Tensor | None = None) -> Inference:
-        """The posterior of images x (images, channels, height, width), draws of z and the likelihood there.
+        """Encode images x (images, channels, height, width), sample z from q(z|x), and compute log p(x|z).
 
         Args:
-            samples: draws per image, as leading dimensions; one draw without any if there are none.
+            noise: source of the standard normal draws.
+            samples: samples per image, as leading dimensions of z; if omitted, one sample and no leading dimension.
         """
         posterior = self.encode(x, labels)
         draws = noise.normal(*samples, self.latent_dim, device=x.device)
@@ -118,26 +129,26 @@ class VAE(nn.Module):
         return Inference(posterior, z, self.likelihood.log_prob(self.decode_parameters(z, labels), x))
 
     def elbo_terms(self, x: Tensor, noise: Noise, labels: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """The two terms of the ELBO in nats per image, each (images,), with one draw of z per image.
+        """Compute both terms of the ELBO in nats per image, each (images,), with one sample of z per image.
 
         Returns:
             reconstruction: -log p(x|z), z drawn from q(z|x): Kingma & Welling (2014), equation 7.
-            kl: KL(q(z|x) || p(z)), in closed form where there is one, else estimated by the same draw.
+            kl: KL(q(z|x) || p(z)), in closed form where there is one, else estimated from the same z.
         """
         posterior, z, log_likelihood = self.infer(x, noise, labels=labels)
         return -log_likelihood, self.prior.kl(posterior, z)
 
     @property
     def device(self) -> torch.device:
-        """Where the weights are."""
+        """Device of the weights."""
         return self.to_posterior.weight.device
 
     def count_parameters(self) -> int:
-        """Numbers that training adjusts."""
+        """Number of trainable parameters."""
         return sum(math.prod(p.shape) for p in self.parameters() if p.requires_grad)
 
     @staticmethod
     def _required(labels: Tensor | None) -> Tensor:
         if labels is None:
-            raise ValueError("this VAE is conditional: it needs labels, as in vae.decode(z, labels)")
+            raise ValueError("this VAE is conditional: labels are required, as in vae.decode(z, labels)")
         return labels

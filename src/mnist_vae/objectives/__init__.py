@@ -1,14 +1,14 @@
-"""What is minimised, one file each. An objective is a callable `(vae, x, labels, epoch, noise) -> Terms`.
+"""Training objectives, one per module. An objective is a callable `(vae, x, labels, epoch, noise) -> Terms`.
 
-It may also have
+Optional attributes of an objective:
 
-- `schedule_values(epoch)`: the values of its schedules by name, to be logged;
-- `requires_full_batch`: True if the terms of an image depend on the others of its batch, which therefore must be in one
-  process;
-- `smallest_batch`: images that a batch must have;
+- `schedule_values(epoch)`: the current values of its schedules by name, which are logged;
+- `requires_full_batch`: True if the terms of an image depend on the other images of the batch, which then must not be
+  split over processes;
+- `min_batch_size`: smallest batch size for which the objective is defined;
 - `needs_kl_per_dimension`: True if the KL must be a sum over latent dimensions.
 
-The metric that chooses the best epoch is the config key `monitor`; the yaml of an objective may set it.
+The metric by which the best epoch is selected is the config key `monitor`, which the yaml of an objective may set.
 """
 
 from mnist_vae.objectives.base import Terms

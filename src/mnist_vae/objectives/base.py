@@ -1,4 +1,4 @@
-"""What objectives share."""
+"""Result type and argument checks shared by the objectives."""
 
 import math
 from typing import NamedTuple
@@ -7,8 +7,14 @@ from torch import Tensor
 
 
 class Terms(NamedTuple):
-    """Nats per image, each (images,). `loss` is what is minimised; the other two are those of the plain ELBO,
-    whatever the objective, so that `elbo = -(reconstruction + kl)` compares runs."""
+    """Loss terms in nats per image, each (images,).
+
+    Attributes:
+        loss: the objective, which the optimiser minimises.
+        reconstruction: -log p(x|z).
+        kl: KL(q(z|x) || p(z)). Both terms are unweighted, whatever the objective, so that
+            `elbo = -(reconstruction + kl)` is comparable between runs.
+    """
 
     loss: Tensor
     reconstruction: Tensor
@@ -16,7 +22,11 @@ class Terms(NamedTuple):
 
 
 def check_numbers(**numbers: float) -> None:
-    """Raise ValueError, naming the argument, unless every number is 0 or more, and finite."""
+    """Check that every number is non-negative and finite.
+
+    Raises:
+        ValueError: naming the argument and its value.
+    """
     for name, value in numbers.items():
         if not 0 <= value < math.inf:
             raise ValueError(f"{name} is {value}; it must be 0 or more, and finite")

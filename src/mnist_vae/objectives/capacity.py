@@ -1,4 +1,4 @@
-"""A KL term that is held at a capacity which grows."""
+"""Capacity-controlled KL term."""
 
 import math
 
@@ -10,12 +10,12 @@ from mnist_vae.utils.seeding import Noise
 
 
 class Capacity:
-    """Reconstruction + gamma * |KL - C|, C rising linearly from 0: Burgess et al. (2018), equation 8.
+    """Reconstruction + gamma * |KL - C|, with C increasing linearly from 0: Burgess et al. (2018), equation 8.
 
     Args:
-        capacity: C in nats, once risen.
-        gamma: weight of the distance from it.
-        rise_epochs: epochs over which C rises, step by step; 0 for at once.
+        capacity: final value of C in nats.
+        gamma: weight of |KL - C|.
+        rise_epochs: number of epochs over which C increases, step by step; 0 for a constant C.
 
     Raises:
         ValueError: an argument is negative, infinite or NaN.
@@ -28,16 +28,16 @@ class Capacity:
         self.capacity, self.gamma, self.rise_epochs = capacity, gamma, rise_epochs
 
     def capacity_at(self, epoch: float) -> float:
-        """C in nats after `epoch` epochs (fractions count)."""
+        """C in nats after `epoch` epochs, which may be fractional."""
         return self.capacity * min(1.0, epoch / self.rise_epochs if self.rise_epochs else math.inf)
 
     def schedule_values(self, epoch: float) -> dict[str, float]:
-        """What is logged of the schedule, by name."""
+        """Current value of C, by name, for logging."""
         return {"capacity": self.capacity_at(epoch)}
 
     def __call__(self, vae: VAE, x: Tensor, labels: Tensor | None, epoch: float, noise: Noise) -> Terms:
-        """The terms for images x (n, channels, height, width) after `epoch` epochs of training."""
+        """Compute the terms of images x (images, channels, height, width) after `epoch` epochs of training."""
         reconstruction, kl = vae.elbo_terms(x, noise, labels)
-        # Of the mean over the batch, as in the paper: C is what images carry on average, not each of them.
+        # Of the batch mean, as in the paper: C constrains the mean KL, not that of each image.
         distance = (kl.mean() - self.capacity_at(epoch)).abs()
         return Terms(reconstruction + self.gamma * distance, reconstruction, kl)

@@ -1,4 +1,4 @@
-"""Importance-weighted bounds, from the ELBO to IWAE and MIWAE."""
+"""Importance-weighted bounds: IWAE and MIWAE."""
 
 import math
 
@@ -12,16 +12,16 @@ from mnist_vae.utils.seeding import Noise
 
 
 class IWAE:
-    """The mean of m negative bounds -log 1/k Σ p(x, z_i)/q(z_i|x) of k importance samples each.
+    """Mean of m negative bounds -log 1/k Σ p(x, z_i)/q(z_i|x), each of k importance samples.
 
-    k = 1 is the ELBO (of m samples), m = 1 is Burda et al. (2016), equation 8, both above 1 is MIWAE: Rainforth et al.
-    (2018), section 4.
+    k = 1 is the ELBO with m samples, m = 1 the IWAE: Burda et al. (2016), equation 8; both above 1 the MIWAE:
+    Rainforth et al. (2018), section 4.
 
     Args:
-        k: importance samples in a bound.
-        m: bounds averaged.
-        doubly_reparameterized: take the encoder's gradient by Tucker et al. (2019), section 3. It has the same mean
-            and less variance, above all for large k.
+        k: importance samples per bound.
+        m: number of bounds that are averaged.
+        doubly_reparameterized: use the gradient estimator of Tucker et al. (2019), section 3, for the encoder. It has
+            the same mean and less variance, especially for large k.
 
     Raises:
         ValueError: k or m below 1.
@@ -34,14 +34,14 @@ class IWAE:
         self.k, self.m, self.doubly_reparameterized = k, m, doubly_reparameterized
 
     def __call__(self, vae: VAE, x: Tensor, labels: Tensor | None, epoch: float, noise: Noise) -> Terms:
-        """The terms for images x (n, channels, height, width). Memory grows with m * k."""
+        """Compute the terms of images x (images, channels, height, width). Memory is proportional to images * m * k."""
         posterior, z, log_likelihood = vae.infer(x, noise, self.m, self.k, labels=labels)
         doubly = self.doubly_reparameterized and torch.is_grad_enabled()
-        # Without the score of q, whose mean in Tucker et al.'s form is nought, q's parameters act through z alone.
+        # Without the score function of q, whose expectation is 0 in this estimator, q's parameters act through z alone.
         log_q = (mapped(posterior, Tensor.detach) if doubly else posterior).log_prob(z)
         log_weight = log_likelihood + vae.prior.log_prob(z) - log_q
         if doubly:
-            # The gradient that reaches z is weighted by w already, and the path through z is to have w squared.
+            # The gradient at z already has the normalised weight w as a factor; the estimator has w² on this path.
             weight = log_weight.detach().softmax(dim=1).unsqueeze(-1)
             z.register_hook(lambda gradient: gradient * weight)
         loss = math.log(self.k) - log_weight.logsumexp(dim=1).mean(dim=0)

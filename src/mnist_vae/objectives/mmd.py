@@ -1,4 +1,4 @@
-"""Maximum mean discrepancy between codes and the prior in place of the KL term, or beside it."""
+"""Maximum mean discrepancy between aggregate posterior and prior, instead of or in addition to the KL term."""
 
 import torch
 from torch import Tensor
@@ -13,50 +13,58 @@ SCALES = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
 class MMD:
     """Reconstruction + kl_weight * KL + mmd_weight * MMD²(q(z), p(z)).
 
-    InfoVAE: Zhao et al. (2019), section 3, with kl_weight = 1 - α and mmd_weight = α + λ - 1; without a KL it is
+    InfoVAE: Zhao et al. (2019), section 3, with kl_weight = 1 - α and mmd_weight = α + λ - 1. With kl_weight = 0 it is
     WAE-MMD with a random encoder: Tolstikhin et al. (2018), section 2 and algorithm 2.
 
-    The prior's draws carry no gradient, so without a KL a prior that has parameters is not learned.
+    Samples of the prior carry no gradient, so with kl_weight = 0 the parameters of a prior are not trained.
 
     Args:
-        mmd_weight: of the squared discrepancy, which is at most 2 * 7 and has no unit.
-        kl_weight: of KL(q(z|x) || p(z)).
+        mmd_weight: weight of the squared discrepancy, which is dimensionless and at most 2 * 7.
+        kl_weight: weight of KL(q(z|x) || p(z)).
 
     Raises:
         ValueError: a weight is negative, infinite or NaN.
     """
 
     requires_full_batch = True
-    smallest_batch = 2
+    min_batch_size = 2
 
     def __init__(self, mmd_weight: float, kl_weight: float = 0.0) -> None:
         check_numbers(mmd_weight=mmd_weight, kl_weight=kl_weight)
         self.mmd_weight, self.kl_weight = mmd_weight, kl_weight
 
     def __call__(self, vae: VAE, x: Tensor, labels: Tensor | None, epoch: float, noise: Noise) -> Terms:
-        """The terms for images x (n, channels, height, width)."""
+        """Compute the terms of images x (images, channels, height, width)."""
         posterior, z, log_likelihood = vae.infer(x, noise, labels=labels)
         kl = vae.prior.kl(posterior, z)
-        # The prior's draws are of the batch's own noise: repeatable, and of q(z)'s number.
-        drawn = vae.prior.sample(len(z), noise.generator).to(z)
-        return Terms(self.kl_weight * kl + self.mmd_weight * mmd(z, drawn) - log_likelihood, -log_likelihood, kl)
+        # From the generator of the batch's noise, so that they are reproducible.
+        prior_z = vae.prior.sample(len(z), noise.generator).to(z)
+        return Terms(self.kl_weight * kl + self.mmd_weight * mmd(z, prior_z) - log_likelihood, -log_likelihood, kl)
 
 
-def mmd(one: Tensor, other: Tensor) -> Tensor:
-    """The unbiased estimate of the squared maximum mean discrepancy of two samples, (n, latent_dim) each.
+def mmd(x: Tensor, y: Tensor) -> Tensor:
+    """Unbiased estimate of the squared maximum mean discrepancy of two samples, (n, latent_dim) each.
 
-    Gretton et al. (2012), equation 3, as in Tolstikhin et al. (2018), algorithm 2, and with their kernel: inverse
-    multiquadratics of several scales, Σ C/(C + |a - b|²), C = scale * 2 * latent_dim. A sample of one has none: 0.
+    Gretton et al. (2012), equation 3, as in Tolstikhin et al. (2018), algorithm 2, with their kernel. It is not defined
+    for n = 1, where 0 is returned.
     """
-    count = len(one)
-    if count < 2:
-        return one.new_zeros(())
-    within = [(kernel(each, each).sum() - len(SCALES) * count) / (count * (count - 1)) for each in (one, other)]
-    return within[0] + within[1] - 2 * kernel(one, other).mean()
+    n = len(x)
+    if n < 2:
+        return x.new_zeros(())
+    # Without the diagonal, on which the kernel is len(SCALES).
+    within = [(imq_kernel(each, each).sum() - len(SCALES) * n) / (n * (n - 1)) for each in (x, y)]
+    return within[0] + within[1] - 2 * imq_kernel(x, y).mean()
 
 
-def kernel(one: Tensor, other: Tensor) -> Tensor:
-    """The kernel of every pair, (n, m), in (0, 7]: 1 for each of seven scales where two codes are the same."""
-    squared = (one[:, None] - other).square().sum(dim=-1)
-    sizes = [scale * 2 * one.shape[-1] for scale in SCALES]
+def imq_kernel(x: Tensor, y: Tensor) -> Tensor:
+    """Inverse multiquadratic kernel, summed over SCALES, of every pair of x (n, latent_dim) and y (m, latent_dim).
+
+    Σ C/(C + |x - y|²) with C = scale * 2 * latent_dim: Tolstikhin et al. (2018), section 4; the scales are
+    those of their code.
+
+    Returns:
+        (n, m), in (0, 7].
+    """
+    squared = (x[:, None] - y).square().sum(dim=-1)
+    sizes = [scale * 2 * x.shape[-1] for scale in SCALES]
     return torch.stack([size / (size + squared) for size in sizes]).sum(dim=0)

@@ -1,4 +1,4 @@
-"""Checkpoints that are whole, and that can't run code when they are read."""
+"""Checkpoints: written atomically, and read without running any code."""
 
 import io
 import pickle
@@ -14,7 +14,7 @@ from mnist_vae.utils.io import write_atomically
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
-    """Lightning's checkpoints, written beside their place and moved into it, and read as tensors and plain values.
+    """Lightning's checkpoints, written atomically, and read as tensors and plain values.
 
     Lightning's own writer moves a file from the system's temporary folder, which may be another disk, so that a
     kill could leave half a checkpoint.
@@ -31,7 +31,7 @@ class AtomicCheckpointIO(TorchCheckpointIO):
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:
-    """A checkpoint's content, on the CPU. Weights-only loading: no code in the file is ever run.
+    """Read a checkpoint, on the CPU. Weights-only loading: no code in the file is run.
 
     Raises:
         RunFolderError: there is no such file, it is damaged, or it holds more than tensors and plain values.

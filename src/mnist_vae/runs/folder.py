@@ -42,11 +42,11 @@ class RunFolder:
 
     @property
     def complete(self) -> bool:
-        """Whether the run was finished: metrics.json is written last."""
+        """Whether the run is complete: metrics.json is written last."""
         return self.metrics.exists()
 
     def read_metrics(self) -> dict[str, float | str]:
-        """The final metrics.
+        """Read the final metrics.
 
         Raises:
             RunFolderError: the run is not complete, or its metrics.json is damaged.
@@ -63,7 +63,7 @@ class RunFolder:
         return metrics
 
     def read_rows(self) -> list[dict[str, float]]:
-        """The rows of metrics.csv, one per epoch; none before the first one ends.
+        """Read the rows of metrics.csv, one per epoch; none before the first one ends.
 
         Raises:
             RunFolderError: it is damaged.
@@ -81,7 +81,7 @@ class RunFolder:
         """Hold the folder for this process and this configuration.
 
         Args:
-            wait: if another process holds it, wait until it lets go, instead of refusing.
+            wait: if another process holds it, wait until it is released, instead of refusing.
 
         Raises:
             RunFolderError: another process holds it, it belongs to another configuration, or it can't be written.
@@ -107,8 +107,9 @@ class RunFolder:
         write_atomically(self.hydra, OmegaConf.to_yaml(OmegaConf.create({"hydra": hydra})).encode())
 
     def read_choices(self) -> dict[str, str]:
-        """The choice made in each config group, by hydra.yaml; empty if that is missing or damaged, since the choices
-        are only names."""
+        """Read the choice made in each config group from hydra.yaml; empty if that is missing or damaged, since choices
+        are only names.
+        """
         try:
             return choices_made(yaml.load(_yaml_text(self.hydra), _Loader)["hydra"])
         except Exception:  # a damaged file can raise anything
@@ -119,20 +120,20 @@ class RunFolder:
         write_json(self.metrics, values)
 
     def write_failure(self, failure: dict[str, Any], overrides: list[str]) -> None:
-        """Write failed.json, which is there until the run is started again, and the reason to train.log.
+        """Write failed.json, which stays until the run is started again, and the reason to train.log.
 
         Args:
-            failure: `error`, a sentence; `type`, the exception's name; `traceback`, and whether the error is of those
-                that a user can act on, `expected`: then its traceback is not worth reading in the log.
+            failure: `error`, a sentence; `type`, the exception's name; `traceback`; and `expected`, whether a user can
+                act on the error: then its traceback is not written to the log.
         """
-        told = {name: failure[name] for name in ("error", "type", "traceback")}
+        fields = {name: failure[name] for name in ("error", "type", "traceback")}
         when = datetime.now().astimezone().isoformat(timespec="seconds")
-        write_json(self.failure, told | {"overrides": overrides, "time": when})
+        write_json(self.failure, fields | {"overrides": overrides, "time": when})
         with (self.path / "train.log").open("a") as file:
-            print(f"error: {told['error']}" if failure["expected"] else told["traceback"], file=file)
+            print(f"error: {fields['error']}" if failure["expected"] else fields["traceback"], file=file)
 
     def read_failure(self) -> dict[str, Any] | None:
-        """What failed.json says; None if there is none, or if the run was complete in spite of it."""
+        """Read failed.json; None if there is none, or if the run is complete."""
         if self.complete or not self.failure.exists():
             return None
         try:
@@ -147,7 +148,7 @@ class RunFolder:
         if not self.config.exists():
             unbegun = {".hydra", "train.log", "failed.json", *Path(self.output_subdir or "").parts[:1]}
             if self.path.is_dir() and {path.name for path in self.path.iterdir()} - unbegun:
-                raise RunFolderError(f"{self.path} holds something else than a run; choose a new or empty folder.")
+                raise RunFolderError(f"{self.path} holds something other than a run; choose a new or empty folder.")
             return
         mine, theirs = (
             _flat(OmegaConf.create(OmegaConf.to_yaml(cfg, resolve=True))),
@@ -166,7 +167,7 @@ class RunFolder:
 
 
 def find_runs(where: str) -> list[Path]:
-    """The run folders that a path or a glob names: a run, or whatever runs lie in a folder, such as a sweep.
+    """Find the run folders that a path or a glob names: a run, or all runs in a folder, such as a sweep.
 
     They come in the order of their names, numbers by their value.
 

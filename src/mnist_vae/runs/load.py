@@ -1,4 +1,4 @@
-"""A run taken up from its folder, finished or still training: its config, its VAE, its images."""
+"""Load a run from its folder, complete or still training: its config, its VAE, its images."""
 
 import os
 from pathlib import Path
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from mnist_vae.models.vae import VAE
 
 
-# What runs were that were made before there was a choice.
+# Values of runs that were made before these keys existed.
 EARLIER = OmegaConf.create(
     {
         "trainer": {"fast_dev_run": False},
@@ -25,7 +25,7 @@ EARLIER = OmegaConf.create(
         "monitor_mode": "max",
         "conditional": False,
         "posterior": {"_target_": "mnist_vae.models.posteriors.Diagonal"},
-        "schedule": {"_target_": "mnist_vae.training.schedules.constant"},
+        "schedule": {},
     }
 )
 
@@ -34,11 +34,11 @@ class OpenRun(NamedTuple):
     """A run's parts.
 
     Attributes:
-        folder: where it lies.
-        cfg: its config, of the schema settings.Config.
+        folder: the run's folder.
+        cfg: its config, of the schema config.schema.Config.
         vae: the trained model, on the CPU and in evaluation mode.
-        checkpoint: `best` or `last`, whose weights these are.
-        epochs: epochs trained for them.
+        checkpoint: `best` or `last`: the checkpoint of these weights.
+        epochs: epochs trained until that checkpoint.
     """
 
     folder: RunFolder
@@ -49,11 +49,11 @@ class OpenRun(NamedTuple):
 
     @property
     def suffix(self) -> str:
-        """What tells files made from the last epoch's weights from those of the best one's."""
+        """Suffix of the names of files made from the last epoch's weights rather than the best one's."""
         return "" if self.checkpoint == "best" else f"_{self.checkpoint}"
 
     def data(self, root: str | None = None, val_size: int | None = None) -> "ImageDataModule":
-        """The images it was trained and tested on.
+        """Load the images that it was trained and tested on.
 
         Args:
             root: their folder. If None: the one that the run was trained from if the images are there, else
@@ -61,7 +61,7 @@ class OpenRun(NamedTuple):
             val_size: training images to hold out; the run's own number if None.
 
         Raises:
-            DataError: the images can't be had.
+            DataError: the images are not available.
             SettingsError: their source is not one of this project's.
         """
         from mnist_vae.config.build import build_data
@@ -78,7 +78,7 @@ class OpenRun(NamedTuple):
 
 
 def open_run(folder: str | Path, checkpoint: str = "best") -> OpenRun:
-    """Take up a run.
+    """Load a run from its folder.
 
     Nothing in the folder is executed: the config is plain data, it may name only modules of this project or of
     torch itself, and the checkpoint is read as tensors and plain values only. So folders from strangers can be

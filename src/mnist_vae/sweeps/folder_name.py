@@ -25,7 +25,7 @@ def folder_name(overrides: Iterable[str]) -> str:
 
     A list of numbers, `[400,200]`, is written 400x200. Where other characters have to go, or the name is too long,
     a digest of the overrides follows, so that different overrides keep different names. (That a key was added by `+`
-    makes no difference.) File systems that don't tell A from a may not tell such names apart; then the second of two
+    makes no difference.) On a file system that ignores case two names may be the same; then the second of two
     jobs is refused, since the folder is another's.
     """
     kept = [text.lstrip("+") for text in experiment_overrides(overrides)]

@@ -77,7 +77,7 @@ def _logging_without_console(hydra: DictConfig) -> dict[str, Any]:
 
 @contextmanager
 def _marked_as_running(folder: Path, name: Path) -> Iterator[None]:
-    """Write host and process of the job to a file while it runs; a file without its process means that it was killed."""
+    """Write host and process of the job to a file while it runs; if the process has ended without it, it was killed."""
     mark = running_mark(folder.parents[len(name.parts) - 1], name)
     write_json(mark, {"host": socket.gethostname(), "process": os.getpid()})
     try:

@@ -15,7 +15,7 @@ from mnist_vae.utils.errors import RunFolderError, first_line
 
 
 class State(str, Enum):
-    """How far a job is."""
+    """State of a job."""
 
     complete = "complete"
     failed = "failed"  # or one of its files is damaged
@@ -33,8 +33,8 @@ class Failure(NamedTuple):
 
 
 class Dataset(NamedTuple):
-    """What runs must share for their ELBOs to be comparable: the same pixels, under the same kind of likelihood, and
-    whether that is given the label."""
+    """What runs must have in common for their ELBOs to be comparable: the pixels, the kind of likelihood, and whether
+    it is conditional on the label."""
 
     name: str
     binarize: str
@@ -74,13 +74,13 @@ class Job:
 
     @property
     def seconds(self) -> float:
-        """The time it has trained."""
+        """Training time in seconds."""
         seconds = self.number("train_seconds")
         return sum(row.get("seconds", 0) for row in self.rows) if math.isnan(seconds) else seconds
 
     @property
     def dataset(self) -> Dataset:
-        """What its ELBO may be compared within."""
+        """The data and likelihood within which its ELBO can be compared."""
         name = self.metrics.get("dataset", self.settings.get("data", "unknown data"))
         binarize = self.metrics.get("binarize", self.settings.get("data.binarize", ""))
         conditional = str(self.settings.get("conditional", False)).lower() == "true"
@@ -145,7 +145,7 @@ def _state(run: RunFolder, mark: Path, damaged: bool, failed: bool) -> State:
 
 
 def _alive(mark: Path) -> bool:
-    """Whether the process that left the mark is there; taken for granted if it is on another machine."""
+    """Whether the process that left the mark exists; assumed if it is on another machine."""
     try:
         left = json.loads(mark.read_text())
         if left["host"] == socket.gethostname():

@@ -16,6 +16,7 @@ from hydra.types import HydraContext
 from omegaconf import DictConfig, OmegaConf, open_dict
 from tqdm import tqdm
 
+from mnist_vae.config.hparams import epochs_planned
 from mnist_vae.config.overrides import experiment_overrides
 from mnist_vae.runs.folder import RunFolder
 from mnist_vae.sweeps.folder_name import RESOLVER, folder_name
@@ -99,7 +100,7 @@ class Multirun:
         """One job.
 
         Args:
-            varying: those of the overrides that tell it from the others; they come first in its name.
+            varying: the overrides in which it differs from the others; they come first in its name.
             prefix: what its name begins with.
         """
         cfg = self.composed(overrides)
@@ -116,13 +117,13 @@ class Multirun:
         run.refuse_other_configuration(cfg)
         # The name is fixed here, so that it does not depend on which jobs are left to do.
         launched = [*overrides, f"hydra.sweep.subdir={_quoted(name)}"]
-        return Job(name, " ".join(varying) or name, task, launched, run, cfg.max_epochs)
+        return Job(name, " ".join(varying) or name, task, launched, run, epochs_planned(cfg))
 
     def composed(self, overrides: Sequence[str]) -> DictConfig:
-        """The config, with Hydra's part, that these overrides make.
+        """Compose the config, with Hydra's part, from these overrides.
 
         Raises:
-            HydraException: they make none.
+            HydraException: they can't be composed.
         """
         return self.context.config_loader.load_sweep_config(self.config, list(overrides))
 

@@ -58,7 +58,7 @@ class Watch:
         self.before += jobs
         if jobs:
             tqdm.write(f"{jobs} of {self.total} jobs {how}")
-        # A bar that starts where an earlier sweep ended must not take that for speed.
+        # Jobs of an earlier command must not count for the speed of this one.
         if not self._bar.disable:
             self._bar.initial += jobs
 
@@ -79,7 +79,7 @@ class Watch:
             if job.ended:
                 self.reported.add(job.name)
                 done += 1
-                self._tell(job, done)
+                self._print(job, done)
             elif job.mark(self.sweep).exists():
                 running += 1
                 parts += min(1.0, _epochs(job) / job.epochs)
@@ -87,7 +87,7 @@ class Watch:
         self._bar.n = done + parts
         self._bar.refresh()
 
-    def _tell(self, job: Job, done: int) -> None:
+    def _print(self, job: Job, done: int) -> None:
         line = f"[{done:{len(str(self.total))}d}/{self.total}] {job.label}  "
         failure = job.run.read_failure()
         if failure is not None:

@@ -60,7 +60,7 @@ class Pruning(pl.Callback):
 
 
 def open_study(sweep: Path, direction: Any = None) -> "optuna.Study":
-    """The study in a sweep's folder; with a direction, a new one if there is none.
+    """Open the study in a sweep's folder; with a direction, create it if there is none.
 
     Raises:
         SettingsError: the direction is none.
@@ -85,7 +85,7 @@ def open_study(sweep: Path, direction: Any = None) -> "optuna.Study":
 
 
 def _cut_torn_line(file: Path) -> None:
-    """Drop what a full disk, or a machine that went down, left of the last line: nothing can be appended to that."""
+    """Remove an incomplete last line, which a full disk or a power failure can leave: nothing can be appended to it."""
     if not file.exists():
         return
     with file.open("r+b") as journal:
@@ -94,7 +94,7 @@ def _cut_torn_line(file: Path) -> None:
 
 
 def build(key: str, node: dict[str, Any]) -> Any:
-    """The sampler or pruner that a config names.
+    """Build the sampler or pruner that a config names.
 
     Raises:
         SettingsError: there is none of that name, or it does not take these arguments.

@@ -97,7 +97,7 @@ class Search:
         while (missing := n_trials - len(self.study.trials)) > 0:
             self._run([self._ask() for _ in range(min(parallel, missing))])
 
-    def tell_best(self) -> None:
+    def print_best(self) -> None:
         """Print the best trial as a command, and write its overrides to best.yaml."""
         done = self.study.get_trials(states=[TrialState.COMPLETE])
         if not done:
@@ -111,7 +111,7 @@ class Search:
     def _run(self, jobs: list[tuple[int, Job]]) -> None:
         self.multirun.run([job for _, job in jobs])
         for number, job in jobs:
-            self._tell(number, job)
+            self._report_to_study(number, job)
 
     def _ask(self) -> tuple[int, Job]:
         # A sampler of its own for each trial: then a search that was resumed draws what it would have drawn.
@@ -135,7 +135,7 @@ class Search:
             "pruner": self.pruner,
         }
 
-    def _tell(self, number: int, job: Job) -> None:
+    def _report_to_study(self, number: int, job: Job) -> None:
         value = job.run.read_metrics().get(self.metric) if job.run.complete else None
         if not isinstance(value, int | float) or not math.isfinite(value):
             self.study.tell(number, state=TrialState.FAIL)

@@ -1,4 +1,4 @@
-"""What differs between the jobs of a sweep, in as few keys as tell them apart."""
+"""The settings in which the jobs of a sweep differ, in as few keys as possible."""
 
 import json
 from collections.abc import Iterable, Sequence
@@ -28,14 +28,14 @@ def settings_of(config: DictConfig | None, overrides: Sequence[str], choices: Ch
 
 
 def experiment_of(config: DictConfig) -> str:
-    """Everything that a run is, but its seed and where its images lie: equal for runs that differ in these alone."""
+    """The config without the seed and the place of the images: equal for runs that differ in these alone."""
     left_out = (*NOT_THE_EXPERIMENT, SEED)
     kept = {key: value for key, value in _experiment(config).items() if key not in left_out}
     return json.dumps(kept, sort_keys=True, default=str)
 
 
 def varied_keys(jobs: Iterable[tuple[Flat, Sequence[str], str | None]]) -> list[str]:
-    """The keys by which jobs differ: those that were given for them, and of the others as few as are needed besides.
+    """The keys in which jobs differ: those that were given for them, and as few others as needed.
 
     A key that only follows another is left out: model.hidden_dims where it comes with the model, objective.beta
     where it is beta.
@@ -68,8 +68,8 @@ def _differs(key: str, jobs: list[tuple[Flat, Sequence[str], str | None]]) -> bo
 
 
 def _splits(key: str, keys: list[str], begun: list[tuple[Flat, str]]) -> bool:
-    """Whether the key tells runs of different experiments apart that all of `keys` take for the same."""
-    if key == SEED:  # no part of an experiment, and always worth telling
+    """Whether the key separates runs of different experiments that are equal in all of `keys`."""
+    if key == SEED:  # not part of an experiment, and always shown
         return len({_text(settings, key) for settings, _ in begun}) > 1
     alike: dict[tuple, dict[str, str | None]] = {}
     for settings, experiment in begun:
@@ -79,7 +79,7 @@ def _splits(key: str, keys: list[str], begun: list[tuple[Flat, str]]) -> bool:
 
 
 def _follows(key: str, keys: list[str], begun: list[tuple[Flat, str]]) -> bool:
-    """Whether a key has nothing to say beside `keys`: it repeats one, or belongs to the choice of a group."""
+    """Whether a key is redundant beside `keys`: it repeats one, or follows from the choice of a group."""
     group, _, leaf = key.rpartition(".")
     if leaf in keys and all(_text(settings, key) in (_text(settings, leaf), None) for settings, _ in begun):
         return True
@@ -116,7 +116,7 @@ def _named(config: DictConfig, choices: Choices) -> Flat:
 
 
 def _experiment(config: DictConfig) -> Flat:
-    """The config without what only says how a sweep's jobs are chosen and run."""
+    """The config without the keys of how a sweep's jobs are chosen and run."""
     how = tuple(f"{key}." for key in HOW_TO_RUN)
     return {key: value for key, value in _flat(config).items() if not f"{key}.".startswith(how)}
 
@@ -131,7 +131,7 @@ def _flat(node: Any, prefix: str = "") -> Flat:
 
 
 def _value(text: str) -> Any:
-    """What a value on the command line is: a number, a list, or the text itself."""
+    """Parse a value of the command line: a number, a list, or the text itself."""
     if "${" in text:
         return text
     try:

@@ -11,7 +11,9 @@ from mnist_vae.data.datamodule import ImageDataModule
 from mnist_vae.models.vae import VAE
 
 
-def opening(cfg: DictConfig, choices: hparams.Choices, vae: VAE, data: ImageDataModule, device: str, processes: int) -> str:
+def opening(
+    cfg: DictConfig, choices: hparams.Choices, vae: VAE, data: ImageDataModule, device: str, processes: int
+) -> str:
     """Two lines: the model, the data and the device."""
     where = f"{processes} processes on {device}" if processes > 1 else device
     threads = f", {torch.get_num_threads()} threads" if device == "cpu" else ""

@@ -15,15 +15,15 @@ from mnist_vae.utils.errors import UserError
 def run_on_processes(function: Callable[..., Any], processes: int, *args: Any, num_nodes: int = 1) -> Any:
     """Call `function(*args)` in `processes` processes at once; return what it returns here, as this machine's first.
 
-    The environment tells Lightning the rank of each, as a cluster's launcher would. The first is this process, so
+    Environment variables give Lightning the rank of each, as a cluster's launcher would. The first is this process, so
     its console, logging and Hydra state are those of any other run, also in the middle of a multirun.
 
     Args:
         function: importable by name, and args picklable.
-        num_nodes: machines that do the same at the same time; see nodes.py.
+        num_nodes: machines that do the same at the same time; see cluster.py.
 
     Raises:
-        SettingsError: there are several machines, and nothing tells where the first is.
+        SettingsError: there are several machines, and the address of the first is not known.
     """
     if processes * num_nodes == 1:
         return function(*args)
@@ -35,7 +35,7 @@ def run_on_processes(function: Callable[..., Any], processes: int, *args: Any, n
     try:
         with group.place(0):
             result = function(*args)
-        while not others.join():  # raises what another process died of
+        while not others.join():  # raises the error of another process
             pass
         return result
     finally:
@@ -44,12 +44,12 @@ def run_on_processes(function: Callable[..., Any], processes: int, *args: Any, n
 
 
 def _run_rank(index: int, function: Callable[..., Any], group: "_Group", args: tuple[Any, ...]) -> None:
-    with group.place(index + 1), suppress(UserError):  # rank 0 meets the same one and tells the user
+    with group.place(index + 1), suppress(UserError):  # rank 0 raises the same one and reports it
         function(*args)
 
 
 class _Group(NamedTuple):
-    """The processes that share one experiment, and where they meet."""
+    """The processes that share one experiment, and the address of the first."""
 
     processes: int  # of each machine
     num_nodes: int

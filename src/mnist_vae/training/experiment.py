@@ -40,16 +40,19 @@ class Experiment:
         check_combination(cfg, choices, self.module.vae, self.module.objective)
         if cfg.trainer.compile:
             self.module.compile_terms(cfg.trainer.compile_mode)
-        self.callbacks: list[pl.Callback] = [
-            instantiate(f"callbacks.{name}", node) for name, node in cfg.callbacks.items()
-        ]
-        for callback in self.callbacks:
-            self._check_monitor(callback)
+        self.callbacks = [self._callback(f"callbacks.{name}", node) for name, node in cfg.callbacks.items()]
 
-    def _check_monitor(self, callback: pl.Callback) -> None:
-        """Raise SettingsError if the callback monitors a validation metric, and there is no validation split."""
+    def _callback(self, key: str, node: DictConfig) -> pl.Callback:
+        """Build a callback; raise SettingsError if the metric that it monitors is null, or of an absent split."""
+        if "monitor" in node and node.monitor is None:
+            raise SettingsError(
+                f"{key}.monitor: it is null, as the key monitor is here: the last epoch is kept; name a metric of each "
+                f"epoch, such as {key}.monitor=val/elbo."
+            )
+        callback = instantiate(key, node)
         if str(getattr(callback, "monitor", "")).startswith("val/") and self.cfg.data.val_size == 0:
             raise SettingsError(
                 f"callbacks: {type(callback).__name__} monitors {callback.monitor}, and data.val_size=0 leaves no "  # type: ignore[attr-defined]
                 "images to validate on; hold images out, or choose callbacks=default."
             )
+        return callback

@@ -1,4 +1,4 @@
-"""What to compute on: the device asked for, or one clear sentence; threads; and a record of the machine."""
+"""The device and the processes of a run, and a record of the machine."""
 
 import os
 import platform
@@ -26,10 +26,10 @@ PACKAGES = [
 
 
 def resolve_device(wanted: Device) -> Device:
-    """The device to use; `auto` is a GPU, else Apple's MPS, else the CPU.
+    """Resolve the device; `auto` is a GPU, else Apple's MPS, else the CPU.
 
     Raises:
-        SettingsError: the device asked for is not there.
+        SettingsError: the chosen device is not available.
     """
     found = [device for device, there in _available().items() if there]
     if wanted is Device.auto:
@@ -49,7 +49,7 @@ def torch_device(device: Device) -> torch.device:
 
 
 def resolve_processes(wanted: int, device: Device) -> int:
-    """How many processes, one per device; -1 is one for each GPU, or one.
+    """Resolve the number of processes, one per device; -1 is one for each GPU, or one.
 
     Raises:
         SettingsError: there are fewer devices.
@@ -66,7 +66,7 @@ def resolve_processes(wanted: int, device: Device) -> int:
 
 
 def stop_searching_for_gpus() -> None:
-    """Where there is none, have torch answer so from memory: its optimisers ask at each step.
+    """Where there is no GPU, have torch remember that: its optimisers ask at each step.
 
     Importing Lightning sets that it looks for the driver's library each time, so that processes forked later could
     still use the GPUs.
@@ -76,7 +76,7 @@ def stop_searching_for_gpus() -> None:
 
 
 def describe() -> dict[str, Any]:
-    """What environment.json records: versions, git commit, machine."""
+    """The content of environment.json: versions, git commit, machine."""
     return {
         "python": platform.python_version(),
         "packages": {name: _version(name) for name in PACKAGES},

@@ -52,7 +52,7 @@ class TensorBoard(TensorBoardLogger):
 
     @rank_zero_only
     def write_headline(self, headline: dict[str, Any], metrics: Mapping[str, float], step: int) -> None:
-        """Write the values by which runs are told apart, and the final metrics, for the tab HParams."""
+        """Write the hyperparameters that identify the run, and the final metrics, for the tab HParams."""
         for summary in hparams(headline, _by_term(metrics)):
             self.experiment.file_writer.add_summary(summary, step)
 
@@ -80,7 +80,7 @@ class TensorBoard(TensorBoardLogger):
 
     @rank_zero_only
     def save(self) -> None:
-        """Hand everything logged so far to the operating system."""
+        """Write everything logged so far to the event file."""
         self.experiment.flush()
 
     def finalize(self, status: str) -> None:

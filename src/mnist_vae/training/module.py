@@ -1,4 +1,4 @@
-"""The LightningModule: how a VAE is trained and evaluated on a batch."""
+"""The LightningModule: the training and evaluation of a VAE on a batch."""
 
 import math
 from collections.abc import Mapping
@@ -60,7 +60,10 @@ class VAEModule(pl.LightningModule):
 
     def configure_optimizers(self) -> Any:
         optimizer = build_optimizer(self.cfg, self.parameters(), self.lr)
-        factor, steps = build_lr_factor(self.cfg), self._steps_per_epoch()
+        factor = build_lr_factor(self.cfg)
+        if factor is None:
+            return optimizer
+        steps = self._steps_per_epoch()
         scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: factor(step / steps))
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
 
@@ -190,7 +193,7 @@ class VAEModule(pl.LightningModule):
         return math.ceil(self.trainer.num_training_batches / self.trainer.accumulate_grad_batches)
 
     def _epochs_done(self) -> float:
-        """Epochs trained so far, just before that moment: a schedule that repeats would have started again at it."""
+        """Epochs trained so far, less a rounding error: at a whole number a cyclic schedule would start again."""
         batches = self.trainer.num_training_batches or math.inf
         return math.nextafter(self.global_step * self.trainer.accumulate_grad_batches / batches, 0.0)
 

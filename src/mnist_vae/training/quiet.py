@@ -1,11 +1,11 @@
-"""Which of Lightning's messages reach the console."""
+"""Filter Lightning's messages on the console."""
 
 import logging
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-# Messages of Lightning that tell the user nothing that the run's own lines don't.
+# Messages of Lightning that repeat what the run's own lines say.
 ROUTINE = (
     "GPU available",
     "TPU available",
@@ -23,6 +23,7 @@ ROUTINE = (
 WARNINGS = (
     ".*does not have many workers.*",  # batches are slices of a tensor, which workers would only slow down
     ".*smaller than the logging interval.*",  # small datasets have short epochs
+    ".*You requested to overfit but enabled.*",  # as debug=overfit means it
     ".*isinstance\\(treespec, LeafSpec\\).*",
 )
 

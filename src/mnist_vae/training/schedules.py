@@ -3,16 +3,11 @@
 import math
 
 
-def constant(epoch: float) -> float:
-    """lr from first to last."""
-    return 1.0
-
-
 def cosine(epoch: float, max_epochs: int, warmup_epochs: float = 0.0, final: float = 0.0) -> float:
     """Half a cosine from lr down to final * lr at the end of max_epochs: Loshchilov & Hutter (2017), equation 5.
 
     Args:
-        warmup_epochs: before that, a linear rise from nought over these epochs: Goyal et al. (2017), section 2.2.
+        warmup_epochs: before that, a linear rise from 0 over these epochs: Goyal et al. (2017), section 2.2.
         final: factor at the end, from 0 to 1.
 
     Raises:

@@ -15,6 +15,7 @@ from mnist_vae.config.combinations import check_processes
 from mnist_vae.config.hparams import Choices
 from mnist_vae.config.overrides import experiment_overrides
 from mnist_vae.config.schema import Device
+from mnist_vae.data.datamodule import ImageDataModule
 from mnist_vae.data.images import to_unit
 from mnist_vae.figures.run_figures import RunSummary, draw_all
 from mnist_vae.runs.checkpoints import read_checkpoint
@@ -112,9 +113,7 @@ def _finish(cfg: DictConfig, run: RunFolder, hydra: Any, wait: bool) -> None:
             _run(experiment, run, device, processes)
 
 
-def run_rank(
-    cfg: DictConfig, named: tuple[Choices, list[str]], folder: str, device: Device, processes: int
-) -> None:
+def run_rank(cfg: DictConfig, named: tuple[Choices, list[str]], folder: str, device: Device, processes: int) -> None:
     """Do one process's share of an experiment in several processes."""
     _run(Experiment(cfg, *named), RunFolder(folder), device, processes)
 
@@ -134,13 +133,16 @@ def _run(experiment: Experiment, run: RunFolder, device: Device, processes: int)
         try:
             with logging_redirect_tqdm():
                 trainer.fit(module, data, ckpt_path=str(run.last) if steps else None)
-                if not cfg.trainer.fast_dev_run:
-                    # Given the path, Lightning would restore the callbacks of that epoch too, and with them forget the
-                    # epochs since.
-                    module.load_state_dict(read_checkpoint(run.best)["state_dict"])
-                trainer.test(module, data, verbose=False)
-            if trainer.is_global_zero and not cfg.trainer.fast_dev_run:
-                _conclude(experiment, run, checkpoint, trainer)
+                if cfg.trainer.fast_dev_run:
+                    trainer.test(module, data, verbose=False)
+                    return
+                content = read_checkpoint(run.best)
+                # Given the path, Lightning would restore the callbacks of that epoch too, and with them forget the
+                # epochs since.
+                module.load_state_dict(content["state_dict"])
+                final = {"best_epoch": int(content["epoch"]) + 1, **_evaluate(trainer, module, data)}
+            if trainer.is_global_zero:
+                _conclude(experiment, run, recorder, trainer, final)
         finally:
             for logger in trainer.loggers:
                 if isinstance(logger, TensorBoard):
@@ -156,14 +158,34 @@ def _own_callbacks(
     return own if cfg.trainer.fast_dev_run else [*own, recorder, checkpoint]
 
 
-def _conclude(experiment: Experiment, run: RunFolder, checkpoint: RunCheckpoint, trainer: pl.Trainer) -> None:
+def _evaluate(trainer: Any, module: pl.LightningModule, data: ImageDataModule) -> dict[str, float]:
+    """Validation and test metrics of the module's present weights.
+
+    The validation metrics of the epochs can be of other weights: trainer.val_check_interval validates before an epoch
+    ends, and weights can be averaged after the last one.
+    """
+    val: Any = []
+    if len(data.val_split[0]) and trainer.limit_val_batches != 0:
+        # Without loggers, whose curves have the epochs' validations, and without callbacks, of which WeightAveraging
+        # would exchange the weights.
+        loggers, callbacks = trainer.loggers, trainer.callbacks
+        trainer.loggers, trainer.callbacks = [], []
+        val = trainer.validate(module, data, verbose=False)
+        trainer.loggers, trainer.callbacks = loggers, callbacks
+    (test,) = trainer.test(module, data, verbose=False)
+    return {name: float(value) for values in (*val, test) for name, value in values.items()}
+
+
+def _conclude(
+    experiment: Experiment, run: RunFolder, recorder: EpochRecorder, trainer: pl.Trainer, final: dict[str, float]
+) -> None:
     """Write the loggers' last entries, the figures, and metrics.json."""
     cfg, module, data = experiment.cfg, experiment.module, experiment.data
-    test = {name: float(value) for name, value in trainer.callback_metrics.items() if name.startswith("test/")}
+    test = {name: value for name, value in final.items() if name.startswith("test/")}
     if not all(math.isfinite(value) for value in test.values()):
         raise TrainingDiverged(f"the tested weights give no finite numbers: {test}; a lower lr usually helps.")
-    metrics = _final_metrics(experiment, checkpoint, test)
-    rows = checkpoint.recorder.rows
+    rows = recorder.rows
+    metrics = _final_metrics(experiment, recorder, final)
     title = hparams.title(cfg, experiment.choices)
     summary = RunSummary(title, module.vae, data.test_split, data.classes, rows, metrics)
     for logger in trainer.loggers:
@@ -197,18 +219,16 @@ def _steps_done(run: RunFolder) -> int:
         ) from error
 
 
-def _final_metrics(experiment: Experiment, checkpoint: RunCheckpoint, test: dict[str, float]) -> dict[str, float | str]:
-    rows, best, cfg = checkpoint.recorder.rows, checkpoint.best, experiment.cfg
+def _final_metrics(experiment: Experiment, recorder: EpochRecorder, final: dict[str, float]) -> dict[str, float | str]:
+    rows, cfg = recorder.rows, experiment.cfg
     seconds = sum(row["seconds"] for row in rows)
-    values: dict[str, float | str] = dict(test)
-    values |= {name: value for name, value in best.items() if name.startswith("val/")}
+    values: dict[str, float | str] = dict(final)
     values |= {
         "train/loss": rows[-1]["train/loss"],
         "epochs": len(rows),
-        "best_epoch": best["epoch"],
         "parameters": experiment.module.vae.count_parameters(),
         "train_seconds": round(seconds, 3),
-        "images_per_second": round(checkpoint.recorder.images / seconds, 1),
+        "images_per_second": round(recorder.images / seconds, 1),
         "dataset": cfg.data.name,
         "binarize": cfg.data.binarize.name,
     }

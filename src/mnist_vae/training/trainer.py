@@ -1,4 +1,4 @@
-"""From the config's groups `trainer`, `accelerator` and `logger` to a pl.Trainer."""
+"""Build the pl.Trainer from the config's groups `trainer`, `accelerator` and `logger`."""
 
 import inspect
 from typing import Any
@@ -8,6 +8,7 @@ from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning.plugins.environments import LightningEnvironment
 from pytorch_lightning.strategies import DDPStrategy
 
+from mnist_vae.config.checks import SET_ELSEWHERE
 from mnist_vae.config.instantiate import instantiate
 from mnist_vae.config.schema import Device
 from mnist_vae.runs.checkpoints import AtomicCheckpointIO
@@ -15,30 +16,21 @@ from mnist_vae.runs.folder import RunFolder
 from mnist_vae.utils.errors import SettingsError, first_line, unknown_key
 
 COMPILATION = ("compile", "compile_mode")  # the entries of the group that are not arguments of pl.Trainer
-ELSEWHERE = {
-    "accelerator": "it is set by accelerator=cpu, gpu, mps, ddp, …",
-    "devices": "it is set by accelerator.devices",
-    "num_nodes": "it is set by accelerator.num_nodes",
-    "precision": "it is set by accelerator.precision",
-    "strategy": "it is DDP for several processes; choose accelerator=ddp or ddp_cpu",
-    "logger": "loggers are chosen by logger=tensorboard, or added by +logger.name={_target_: …}",
-    "callbacks": "callbacks are added by +callbacks.name={_target_: …}",
-    "default_root_dir": "it is the run's folder, set by hydra.run.dir",
-    "use_distributed_sampler": "the data module splits each batch over the processes",
-    "barebones": "it would leave a run without metrics and checkpoints",
-}
 
 
 def check_trainer(cfg: DictConfig) -> None:
     """Raise SettingsError if the group `trainer` has an unknown entry, or one that is set elsewhere."""
     known = [*inspect.signature(pl.Trainer).parameters, *COMPILATION]
     for name in map(str, cfg.trainer):
-        if name in ELSEWHERE:
-            raise SettingsError(f"trainer.{name}: {ELSEWHERE[name]}.")
+        if name in SET_ELSEWHERE:
+            raise SettingsError(f"trainer.{name}: {SET_ELSEWHERE[name]}.")
         if name not in known:
             raise SettingsError(unknown_key(f"trainer.{name}", [f"trainer.{other}" for other in known]))
     if cfg.trainer.get("enable_checkpointing") is False:
         raise SettingsError("trainer.enable_checkpointing=false: a run is tested and resumed from its checkpoints.")
+    for name in ("limit_train_batches", "limit_test_batches", "max_epochs", "max_steps"):
+        if cfg.trainer.get(name) == 0:
+            raise SettingsError(f"trainer.{name}=0: a run is trained and tested; it must not be 0.")
     if cfg.trainer.max_epochs == -1 and cfg.trainer.max_steps == -1 and cfg.trainer.max_time is None:
         raise SettingsError("trainer.max_epochs=-1: set trainer.max_steps or trainer.max_time, or training never ends.")
 
@@ -46,7 +38,7 @@ def check_trainer(cfg: DictConfig) -> None:
 def build_trainer(
     cfg: DictConfig, run: RunFolder, device: Device, processes: int, callbacks: list[pl.Callback], last_step: int
 ) -> pl.Trainer:
-    """The trainer of a run.
+    """Build the trainer of a run.
 
     Args:
         processes: of this machine.
@@ -81,7 +73,7 @@ def build_trainer(
 
 
 def build_loggers(cfg: DictConfig, run: RunFolder, last_step: int) -> list[pl.loggers.Logger]:
-    """The loggers that the group `logger` lists; those that accept `folder` and `last_step` are given them."""
+    """Build the loggers that the group `logger` lists; those that accept `folder` and `last_step` are given them."""
     return [
         instantiate(f"logger.{name}", node, folder=str(run.path), last_step=last_step)
         for name, node in cfg.logger.items()

@@ -1,4 +1,4 @@
-"""Private names of other libraries that this project depends on, each with its reason and what would replace it."""
+"""Uses of private names of other libraries, each with its reason and the public name that would replace it."""
 
 from typing import Any
 
@@ -10,10 +10,14 @@ __all__ = ["BasicSweeper", "gradient_scale", "optuna_trial", "sbatch_script"]
 
 
 def gradient_scale(trainer: Any, optimizer: Any) -> float:
-    """The loss scale that gradients still carry in `on_before_optimizer_step`; 1 but for fused optimisers in 16-mixed.
+    """Factor by which gradients are still scaled in `on_before_optimizer_step`; not 1 for fused optimisers in 16-mixed.
 
-    Such an optimiser takes the loss scale out of the gradients itself, inside its step; torch marks it by the private
-    `_step_supports_amp_scaling`, which Lightning reads too. To be replaced by whatever public mark torch gives it.
+    A fused optimiser unscales the gradients itself, inside its step. Torch marks such optimisers by the private
+    attribute `_step_supports_amp_scaling`, which Lightning reads too. To be replaced by a public attribute.
+
+    Args:
+        trainer: Lightning trainer.
+        optimizer: torch optimiser.
     """
     scaler = getattr(trainer.precision_plugin, "scaler", None)
     if scaler is None or not getattr(optimizer, "_step_supports_amp_scaling", False):
@@ -22,10 +26,10 @@ def gradient_scale(trainer: Any, optimizer: Any) -> float:
 
 
 def optuna_trial(study: Any, number: int) -> Any:
-    """The trial of that number, to report to from another process than the one that asked for it.
+    """Return a running trial of an Optuna study by its number, for reports from another process than its creator.
 
-    `optuna.trial.Trial` is made from the storage's id, which a frozen trial has only as the private `_trial_id`. To be
-    replaced when a study gives out its running trials.
+    `optuna.trial.Trial` is constructed from the id in the storage, which a frozen trial has only as the private
+    `_trial_id`. To be replaced when a study has a public method for its running trials.
     """
     from optuna.trial import Trial
 
@@ -33,9 +37,9 @@ def optuna_trial(study: Any, number: int) -> Any:
 
 
 def sbatch_script(executor: Any, jobs: int) -> str:
-    """The text that submitit's AutoExecutor for SLURM would hand to sbatch for an array of jobs.
+    """Text of the script that submitit's AutoExecutor for SLURM would submit for an array of `jobs` jobs.
 
-    submitit only writes it while it submits. To be replaced when submitit can show what it would submit.
+    submitit writes it only when it submits. To be replaced when submitit has a public method for it.
     """
     slurm = executor._executor
     slurm.parameters["map_count"] = jobs

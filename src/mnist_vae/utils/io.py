@@ -1,22 +1,22 @@
-"""Files that are either whole or not there."""
+"""Atomic file output, lock files, and paths for messages."""
 
 import json
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, Any
 
 from mnist_vae.utils.errors import RunFolderError
 
-if TYPE_CHECKING:
-    pass
-
 
 def write_atomically(path: Path, content: bytes | Callable[[IO[bytes]], Any]) -> None:
-    """Write a file beside `path`, then put it in its place in one step; a kill leaves the old file or the new.
+    """Write a file atomically: if the process is killed, `path` has either the old content or the new.
+
+    Missing parent folders are created.
 
     Args:
+        path: the file.
         content: the bytes, or a function that writes them to an open binary file.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -40,21 +40,26 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def shown(path: Path) -> str:
-    """A path as short as it can be printed."""
+    """Format a path for messages: relative to the working directory if it is inside it."""
     relative = os.path.relpath(path)
     return str(path) if relative.startswith("..") else relative
 
 
 @contextmanager
 def locked(file: Path, what: Path, wait: bool = False) -> Iterator[None]:
-    """Hold a lock file for this process.
+    """Context manager that holds an exclusive lock on `file`.
+
+    Args:
+        file: the lock file, created if it does not exist.
+        what: path that the error message names.
+        wait: wait for another process to release the lock.
 
     Raises:
-        RunFolderError: another process holds it, and this one is not to wait; the message names `what`.
+        RunFolderError: another process holds the lock, and `wait` is False.
     """
     from filelock import FileLock, Timeout
 
-    # Left behind: deleting a lock file that another process may just have opened is a race.
+    # The file is not deleted afterwards: another process may have opened it already, which would be a race condition.
     lock = FileLock(file, timeout=-1 if wait else 0)
     try:
         lock.acquire()

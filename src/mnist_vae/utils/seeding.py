@@ -1,4 +1,4 @@
-"""Random draws that depend on the seed, the epoch and the batch, not on the processes that share the batch."""
+"""Seeds and noise that depend on the seed, the epoch and the batch, but not on the number of processes."""
 
 import random
 from typing import NamedTuple
@@ -9,14 +9,17 @@ from torch import Tensor
 
 
 def derived_seed(seed: int, *keys: int) -> int:
-    """A 32-bit seed for one purpose, independent of the seeds for other `keys` (numpy's SeedSequence)."""
-    # The number of keys comes first, since SeedSequence takes trailing zeros for nothing.
+    """Derive a 32-bit seed that is independent of the seeds for other `keys`, by numpy's SeedSequence."""
+    # The number of keys is included because SeedSequence ignores trailing zeros.
     return int(np.random.SeedSequence((len(keys), seed, *keys)).generate_state(1)[0])
 
 
 def seed_everything(seed: int, *keys: int) -> None:
-    """Seed Python, numpy and torch (all devices). Called at each epoch's start, it makes every draw of an
-    epoch a function of (seed, epoch), so a resumed run draws what the uninterrupted one would have drawn."""
+    """Seed the global generators of Python, numpy and torch (all devices).
+
+    Called with (seed, epoch) at the start of each epoch, so that a resumed run uses the same random numbers as an
+    uninterrupted one.
+    """
     value = derived_seed(seed, *keys)
     random.seed(value)
     np.random.seed(value)
@@ -24,15 +27,15 @@ def seed_everything(seed: int, *keys: int) -> None:
 
 
 class Noise(NamedTuple):
-    """Draws for one batch, of which this process may hold only every `world_size`-th image.
+    """Source of random numbers for one batch, which may be split over processes.
 
-    Each process draws for the whole batch and keeps its own rows. So processes that are seeded alike draw
-    together exactly what one process would have drawn alone.
+    Each process draws for the whole batch and keeps the rows of its own images. With equal seeds, all processes
+    together therefore obtain the same numbers as a single process.
 
     Args:
         total: images in the whole batch.
         rank, world_size: this process holds the images `rank, rank + world_size, …` of the batch.
-        generator: source of the draws; None is torch's global one on the device asked for.
+        generator: source of randomness; if None, torch's global generator of the requested device.
     """
 
     total: int
@@ -41,14 +44,14 @@ class Noise(NamedTuple):
     generator: torch.Generator | None = None
 
     def normal(self, *shape: int, device: torch.device | str = "cpu") -> Tensor:
-        """Standard normal draws, (images of this process, *shape)."""
+        """Draw from N(0, 1): (images of this process, *shape)."""
         return self._rows(torch.randn, shape, device)
 
     def uniform(self, *shape: int, device: torch.device | str = "cpu") -> Tensor:
-        """Draws from [0, 1), (images of this process, *shape)."""
+        """Draw uniformly from [0, 1): (images of this process, *shape)."""
         return self._rows(torch.rand, shape, device)
 
     def _rows(self, draw, shape: tuple[int, ...], device: torch.device | str) -> Tensor:
         source = device if self.generator is None else self.generator.device
-        drawn = draw(self.total, *shape, generator=self.generator, device=source).to(device)
-        return drawn if self.world_size == 1 else drawn[self.rank :: self.world_size]
+        whole = draw(self.total, *shape, generator=self.generator, device=source).to(device)
+        return whole if self.world_size == 1 else whole[self.rank :: self.world_size]

@@ -1,4 +1,4 @@
-"""What every architecture offers."""
+"""Base class of the encoder-decoder architectures."""
 
 import math
 
@@ -16,16 +16,16 @@ ACTIVATIONS: dict[str, type[nn.Module]] = {
 
 
 class Network(nn.Module):
-    """An encoder and a decoder for images of one shape. A subclass sets:
+    """Encoder and decoder for images of one shape. A subclass sets:
 
     - `encoder`: images (n, channels, height, width) -> features (n, `features`);
     - `decoder`: codes (n, latent_dim) -> (n, parameters_per_value * channels, height, width);
     - `features`: width of the encoder's output.
 
     Args:
-        image_shape: (channels, height, width), taken from the data.
-        latent_dim: size of z.
-        parameters_per_value: what the likelihood needs for each value of the image (1 for Bernoulli).
+        image_shape: (channels, height, width), set from the data.
+        latent_dim: number of latent dimensions; a conditional VAE adds its number of classes.
+        parameters_per_value: decoder outputs per value of the image, set by the likelihood (1 for Bernoulli).
     """
 
     encoder: nn.Module
@@ -41,15 +41,15 @@ class Network(nn.Module):
 
     @property
     def pixels(self) -> int:
-        """Values in one image."""
+        """Number of values in one image, channels included."""
         return math.prod(self.image_shape)
 
 
 def activation_class(name: str) -> type[nn.Module]:
-    """The module behind an activation's name.
+    """Return the module class of an activation.
 
     Raises:
-        ValueError: there is none of that name.
+        ValueError: `name` is not a key of ACTIVATIONS.
     """
     if name not in ACTIVATIONS:
         raise ValueError(f"activation is {name!r}; choose one of {', '.join(ACTIVATIONS)}")
@@ -57,7 +57,11 @@ def activation_class(name: str) -> type[nn.Module]:
 
 
 def check_sizes(**sizes: int | list[int]) -> None:
-    """Raise ValueError, naming the argument, unless every size is at least 1."""
+    """Check that every size is at least 1 and that no list of sizes is empty.
+
+    Raises:
+        ValueError: naming the argument and its value.
+    """
     for name, value in sizes.items():
         values = [value] if isinstance(value, int) else value
         if not values or min(values) < 1:

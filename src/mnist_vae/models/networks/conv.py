@@ -1,5 +1,7 @@
 """Convolutional encoder and decoder."""
 
+import math
+
 import torch
 from torch import Tensor, nn
 
@@ -9,17 +11,18 @@ KERNEL, STRIDE, PADDING = 4, 2, 1
 
 
 class Conv(Network):
-    """Strided convolutions, each halving the image, a hidden layer, and the mirror image of both.
+    """Strided convolutions that each halve the image, then a hidden layer; the decoder mirrors the encoder.
 
-    After DCGAN's all-convolutional design, Radford et al. (2016), section 3, without batch normalisation.
+    The all-convolutional design of DCGAN, Radford et al. (2016), section 3, without batch normalisation.
 
     Args:
-        channels: output channels of the encoder's convolutions, from the image inwards.
-        hidden_dim: width of the fully connected layer on either side of the latent code.
-        activation: nonlinearity after each layer.
+        channels: output channels of the encoder's convolutions, from the image to the code.
+        hidden_dim: width of the fully connected layer before and after the latent code.
+        activation: nonlinearity after each layer, a key of base.ACTIVATIONS.
 
     Raises:
-        ValueError: a size below 1, an unknown activation, or more halvings than the image has pixels.
+        ValueError: a size is below 1, the activation is unknown, or the image is too small to be halved once per
+            convolution.
     """
 
     def __init__(
@@ -34,9 +37,9 @@ class Conv(Network):
         super().__init__(image_shape, latent_dim, parameters_per_value)
         check_sizes(channels=channels, hidden_dim=hidden_dim)
         nonlinearity = activation_class(activation)
-        sizes = _halvings(image_shape[1:], len(channels))
-        inner = (channels[-1], *sizes[-1])
-        flat = inner[0] * inner[1] * inner[2]
+        sizes = _halved_sizes(image_shape[1:], len(channels))
+        innermost = (channels[-1], *sizes[-1])
+        flat = math.prod(innermost)
         self.features = hidden_dim
 
         down: list[nn.Module] = []
@@ -45,29 +48,31 @@ class Conv(Network):
         self.encoder = nn.Sequential(ChannelsLast(), *down, nn.Flatten(), nn.Linear(flat, hidden_dim), nonlinearity())
 
         up: list[nn.Module] = [nn.Linear(latent_dim, hidden_dim), nonlinearity()]
-        up += [nn.Linear(hidden_dim, flat), nonlinearity(), nn.Unflatten(1, inner), ChannelsLast()]
+        up += [nn.Linear(hidden_dim, flat), nonlinearity(), nn.Unflatten(1, innermost), ChannelsLast()]
         outputs = [self.output_shape[0], *channels]
         for i in reversed(range(len(channels))):
-            odd = (sizes[i][0] - 2 * sizes[i + 1][0], sizes[i][1] - 2 * sizes[i + 1][1])
+            # 1 where the encoder halved an odd size, rounding down; else 0.
+            output_padding = (sizes[i][0] - 2 * sizes[i + 1][0], sizes[i][1] - 2 * sizes[i + 1][1])
             up += [
-                nn.ConvTranspose2d(outputs[i + 1], outputs[i], KERNEL, STRIDE, PADDING, odd),
+                nn.ConvTranspose2d(outputs[i + 1], outputs[i], KERNEL, STRIDE, PADDING, output_padding),
                 nonlinearity(),
             ]
-        self.decoder = nn.Sequential(*up[:-1])
+        self.decoder = nn.Sequential(*up[:-1])  # no nonlinearity after the last layer
         self.to(memory_format=torch.channels_last)
 
 
 class ChannelsLast(nn.Module):
-    """Lays a batch of images out with channels innermost, which makes convolutions faster on most devices."""
+    """Conversion of a batch to the channels-last memory format, with which convolutions are faster on most devices."""
 
     def forward(self, x: Tensor) -> Tensor:
         return x.contiguous(memory_format=torch.channels_last)
 
 
-def _halvings(size: tuple[int, int], times: int) -> list[tuple[int, int]]:
+def _halved_sizes(size: tuple[int, int], times: int) -> list[tuple[int, int]]:
+    """(height, width) before and after each of `times` halvings, rounded down: `times` + 1 sizes."""
     sizes = [size]
     for _ in range(times):
         sizes.append((sizes[-1][0] // 2, sizes[-1][1] // 2))
     if min(sizes[-1]) < 1:
-        raise ValueError(f"channels has {times} layers; each halves the image, and {size} can't be halved so often")
+        raise ValueError(f"channels has {times} layers; each halves the image, and {size} cannot be halved that often")
     return sizes

@@ -9,16 +9,17 @@ from mnist_vae.models.networks.base import Network, activation_class, check_size
 
 
 class MLP(Network):
-    """Flattened pixels through hidden layers, and back through the same layers in reverse.
+    """Multilayer perceptrons: the encoder on flattened pixels, the decoder with the hidden layers in reverse order.
 
-    Kingma & Welling (2014), appendix C; with hidden_dims = [400] the notebook's 784-400-latent.
+    Kingma & Welling (2014), appendix C. hidden_dims = [400] gives the 784-400-latent_dim network of
+    scripts/notebook.py.
 
     Args:
-        hidden_dims: widths of the encoder's hidden layers, from the image inwards.
-        activation: nonlinearity after each hidden layer.
+        hidden_dims: widths of the encoder's hidden layers, from the image to the code.
+        activation: nonlinearity after each hidden layer, a key of base.ACTIVATIONS.
 
     Raises:
-        ValueError: a width below 1, or an unknown activation.
+        ValueError: a width is below 1, or the activation is unknown.
     """
 
     def __init__(
@@ -31,17 +32,17 @@ class MLP(Network):
     ) -> None:
         super().__init__(image_shape, latent_dim, parameters_per_value)
         check_sizes(hidden_dims=hidden_dims)
-        inwards, outwards = list(hidden_dims), list(reversed(hidden_dims))
-        self.features = inwards[-1]
-        self.encoder = nn.Sequential(nn.Flatten(), *_layers([self.pixels, *inwards], activation))
+        self.features = hidden_dims[-1]
+        self.encoder = nn.Sequential(nn.Flatten(), *_layers([self.pixels, *hidden_dims], activation))
         self.decoder = nn.Sequential(
-            *_layers([latent_dim, *outwards], activation),
-            nn.Linear(outwards[-1], math.prod(self.output_shape)),
+            *_layers([latent_dim, *reversed(hidden_dims)], activation),
+            nn.Linear(hidden_dims[0], math.prod(self.output_shape)),
             nn.Unflatten(1, self.output_shape),
         )
 
 
 def _layers(widths: list[int], activation: str) -> list[nn.Module]:
+    """Linear layers of these widths, input first, each followed by the activation."""
     nonlinearity = activation_class(activation)
     layers: list[nn.Module] = []
     for width_in, width_out in itertools.pairwise(widths):

@@ -1,5 +1,7 @@
 """Residual convolutional encoder and decoder."""
 
+import math
+
 import torch
 from torch import Tensor, nn
 
@@ -8,19 +10,20 @@ from mnist_vae.models.networks.conv import KERNEL, PADDING, STRIDE, ChannelsLast
 
 
 class ResNet(Network):
-    """Stages, each at half the size of the one before and with residual blocks of its own, and the mirror image.
+    """Stages of residual blocks, each at half the size of the one before; the decoder mirrors the encoder.
 
     The blocks are those of He et al. (2016), "Identity Mappings in Deep Residual Networks", figure 1b, without batch
-    normalisation: they start as the identity instead, as in Zhang et al. (2019), "Fixup Initialization", section 3.
-    Images grow by sub-pixel convolutions: Shi et al. (2016), section 3.2.
+    normalisation; instead they are initialised as the identity: Zhang et al. (2019), "Fixup Initialization", section 3.
+    The decoder upsamples by sub-pixel convolutions: Shi et al. (2016), section 3.2.
 
     Args:
-        channels: width of each stage, from the image inwards; the first is at half the image's size.
-        blocks: residual blocks of each stage.
-        activation: nonlinearity.
+        channels: channels of each stage, from the image to the code; the first stage has half the image's size.
+        blocks: number of residual blocks in each stage.
+        activation: nonlinearity, a key of base.ACTIVATIONS.
 
     Raises:
-        ValueError: a width below 1, a negative number of blocks or not one for each stage, or an unknown activation.
+        ValueError: a number of channels is below 1, `blocks` has another length than `channels` or a negative entry,
+            or the activation is unknown.
     """
 
     def __init__(
@@ -40,31 +43,32 @@ class ResNet(Network):
         sizes = [image_shape[1:]]
         for _ in channels:
             sizes.append(((sizes[-1][0] + 1) // 2, (sizes[-1][1] + 1) // 2))
-        inner = (channels[-1], *sizes[-1])
-        self.features = inner[0] * inner[1] * inner[2]
+        innermost = (channels[-1], *sizes[-1])
+        self.features = math.prod(innermost)
 
         down: list[nn.Module] = [ChannelsLast()]
         up: list[nn.Module] = []
-        outside = [image_shape[0], *channels]
-        produced = [self.output_shape[0], *channels]
+        encoder_inputs = [image_shape[0], *channels]
+        decoder_outputs = [self.output_shape[0], *channels]
         for i, (width, count) in enumerate(zip(channels, blocks, strict=True)):
-            height, width_of_image = sizes[i]
-            down.append(nn.ZeroPad2d((0, width_of_image % 2, 0, height % 2)))
-            down.append(nn.Conv2d(outside[i], width, KERNEL, STRIDE, PADDING))
-            down += [*(Residual(width, nonlinearity) for _ in range(count)), nonlinearity()]
-            larger = [nn.Conv2d(width, 4 * produced[i], 3, padding=1), Grow(*sizes[i])]
-            up = [*(Residual(width, nonlinearity) for _ in range(count)), nonlinearity(), *larger, *up]
+            image_height, image_width = sizes[i]
+            down.append(nn.ZeroPad2d((0, image_width % 2, 0, image_height % 2)))
+            down.append(nn.Conv2d(encoder_inputs[i], width, KERNEL, STRIDE, PADDING))
+            down += [*(ResidualBlock(width, nonlinearity) for _ in range(count)), nonlinearity()]
+            upsample = [nn.Conv2d(width, 4 * decoder_outputs[i], 3, padding=1), CroppedPixelShuffle(*sizes[i])]
+            up = [*(ResidualBlock(width, nonlinearity) for _ in range(count)), nonlinearity(), *upsample, *up]
         self.encoder = nn.Sequential(*down, nn.Flatten())
-        self.decoder = nn.Sequential(nn.Linear(latent_dim, self.features), nn.Unflatten(1, inner), ChannelsLast(), *up)
+        unflatten = nn.Unflatten(1, innermost)
+        self.decoder = nn.Sequential(nn.Linear(latent_dim, self.features), unflatten, ChannelsLast(), *up)
         self.to(memory_format=torch.channels_last)
 
 
-class Residual(nn.Module):
-    """x + two 3x3 convolutions of x, each after a nonlinearity; at first the identity.
+class ResidualBlock(nn.Module):
+    """x + f(x), f being two 3x3 convolutions, each after a nonlinearity; initialised as the identity.
 
     Args:
-        channels: of x (n, channels, height, width) and of the result.
-        nonlinearity: its class.
+        channels: channels of x (n, channels, height, width) and of the result.
+        nonlinearity: class of the activation.
     """
 
     def __init__(self, channels: int, nonlinearity: type[nn.Module]) -> None:
@@ -80,13 +84,14 @@ class Residual(nn.Module):
         return x + self.change(x)
 
 
-class Grow(nn.Module):
-    """Four channels to the four pixels of a square of one, cut to a size: (n, 4 c, h, w) to (n, c, height, width).
+class CroppedPixelShuffle(nn.Module):
+    """Pixel shuffle by a factor of 2, cropped to a size: (n, 4 c, h, w) -> (n, c, height, width).
 
-    As torch's PixelShuffle, whose gradient fails for a process that has no image of a batch.
+    Equal to a crop of torch's PixelShuffle(2), whose backward pass fails on an empty batch: with several processes,
+    one may have no image of the last batch.
 
     Args:
-        height, width: of the result; twice those of x, or one less.
+        height, width: size of the result; twice that of the input, or one less.
     """
 
     def __init__(self, height: int, width: int) -> None:
@@ -96,5 +101,5 @@ class Grow(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         images, channels, height, width = x.shape
         squares = x.reshape(images, channels // 4, 2, 2, height, width).permute(0, 1, 4, 2, 5, 3)
-        grown = squares.reshape(images, channels // 4, 2 * height, 2 * width)
-        return grown[..., : self.height, : self.width].contiguous(memory_format=torch.channels_last)
+        shuffled = squares.reshape(images, channels // 4, 2 * height, 2 * width)
+        return shuffled[..., : self.height, : self.width].contiguous(memory_format=torch.channels_last)

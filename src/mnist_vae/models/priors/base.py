@@ -1,4 +1,4 @@
-"""What every prior offers."""
+"""Base class of priors."""
 
 from collections.abc import Callable
 
@@ -12,9 +12,9 @@ QUANTILE_SEED = 20140414
 
 
 class Prior(nn.Module):
-    """p(z) over codes of `latent_dim` dimensions. A subclass has `log_prob` and `sample`; the rest follows.
+    """Base class of priors p(z) over `latent_dim` dimensions. A subclass implements `log_prob` and `sample`.
 
-    One whose KL has a closed form overrides `kl`, and `kl_per_dimension` if that is a sum over dimensions.
+    A prior whose KL has a closed form overrides `kl`, and `kl_per_dimension` if that is a sum over dimensions.
     """
 
     def __init__(self, latent_dim: int) -> None:
@@ -26,44 +26,53 @@ class Prior(nn.Module):
         raise NotImplementedError
 
     def sample(self, count: int, generator: torch.Generator | None = None, temperature: float = 1.0) -> Tensor:
-        """Latent codes drawn from the prior, (count, latent_dim), without gradients.
+        """Sample codes from p(z), (count, latent_dim), without gradients.
 
-        They are on the device of the prior's parameters; on the generator's if it has none.
+        They are on the device of the prior's parameters, or on that of the generator if the prior has none.
 
         Args:
-            generator: source of the draws, which are made on its device; torch's global one if None.
-            temperature: scale of the standard deviation of the Gaussians that the prior is made of or starts from;
-                below 1 codes keep closer to its modes.
+            count: number of samples.
+            generator: source of randomness, used on its own device; torch's global CPU generator if None.
+            temperature: scale of the standard deviation of the mixture's components or of the flow's base
+                distribution; below 1, samples are closer to the modes.
         """
         raise NotImplementedError
 
     def bind(self, encode: Callable[[Tensor], Posterior]) -> None:
-        """Called once with the VAE's own encoder, x -> q(z|x), for a prior that is made of posteriors."""
+        """Receive the encoder x -> q(z|x) when the VAE is built; for priors that are defined by posteriors."""
 
     def fixed(self) -> "Prior":
-        """This prior for many calls in which no weight changes; one that has to be made first is made once."""
+        """Return this prior with everything that depends only on the weights precomputed; valid until they change."""
         return self
 
     def kl(self, posterior: Posterior, z: Tensor) -> Tensor:
-        """KL(q(z|x) || p(z)) in nats per image, estimated by draws z from q (..., images, latent_dim): (..., images).
+        """Monte Carlo estimate log q(z|x) - log p(z) of KL(q(z|x) || p(z)) in nats per image, (..., images).
 
-        log q(z|x) - log p(z), whose mean over z is the KL: Kingma & Welling (2014), equation 6.
+        Its mean over z is the KL: Kingma & Welling (2014), equation 6.
+
+        Args:
+            posterior: q(z|x).
+            z: samples of it, (..., images, latent_dim).
         """
         return posterior.log_prob(z) - self.log_prob(z)
 
     def kl_per_dimension(self, posterior: Posterior) -> Tensor | None:
-        """The KL's share of each dimension in nats, (images, latent_dim); None if it is no sum over dimensions."""
+        """KL of each latent dimension in nats, (images, latent_dim); None if the KL is not a sum over dimensions."""
         return None
 
     @torch.no_grad()
     def quantile(self, probability: Tensor) -> Tensor:
-        """Each dimension's value at each probability (p,): (p, latent_dim) on the CPU, estimated from draws."""
-        drawn = self.sample(QUANTILE_SAMPLES, torch.Generator().manual_seed(QUANTILE_SEED))
-        return torch.quantile(drawn.cpu().double(), probability.double(), dim=0)
+        """Quantiles of each dimension, (p, latent_dim) on the CPU, at probabilities (p,); estimated from samples."""
+        samples = self.sample(QUANTILE_SAMPLES, torch.Generator().manual_seed(QUANTILE_SEED))
+        return torch.quantile(samples.cpu().double(), probability.double(), dim=0)
 
 
 def check_counts(**counts: int) -> None:
-    """Raise ValueError, naming the argument, unless every count is at least 1."""
+    """Check that every count is at least 1.
+
+    Raises:
+        ValueError: naming the argument and its value.
+    """
     for name, value in counts.items():
         if value < 1:
             raise ValueError(f"{name} is {value}; it must be 1 or more")

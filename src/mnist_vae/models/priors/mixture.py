@@ -1,4 +1,4 @@
-"""A mixture of Gaussians as the prior."""
+"""Mixture-of-Gaussians prior."""
 
 import torch
 from torch import Tensor, nn
@@ -9,11 +9,13 @@ from mnist_vae.models.priors.mixture_density import log_mixture, sample_mixture
 
 
 class Mixture(Prior):
-    """p(z) = sum_k w_k N(mean_k, diag(var_k)), all of it learned: the baseline of Tomczak & Welling (2018), section 3.
+    """p(z) = sum_k w_k N(mean_k, diag(var_k)), with learned weights, means and variances.
 
-    It starts from unit variances, equal weights and means drawn from N(0, I).
+    The baseline of Tomczak & Welling (2018), section 3. Initialised with unit variances, equal weights and means drawn
+    from N(0, I).
 
     Args:
+        latent_dim: number of latent dimensions.
         components: number of Gaussians.
 
     Raises:
@@ -29,7 +31,7 @@ class Mixture(Prior):
 
     @property
     def components(self) -> DiagonalGaussian:
-        """The Gaussians, their log-variances kept within the posterior's bounds."""
+        """Components of the mixture, with log-variances clamped as those of a posterior."""
         return DiagonalGaussian.from_parameters(torch.cat([self.means, self.log_vars], dim=-1))
 
     def log_prob(self, z: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""The standard normal prior."""
+"""Standard normal prior."""
 
 import torch
 from torch import Tensor
@@ -8,25 +8,28 @@ from mnist_vae.models.priors.base import Prior
 
 
 class StandardNormal(Prior):
-    """p(z) = N(0, I). Kingma & Welling (2014), section 3."""
+    """p(z) = N(0, I): Kingma & Welling (2014), section 3."""
 
     def log_prob(self, z: Tensor) -> Tensor:
         return -0.5 * (z.square() + LOG_2PI).sum(dim=-1)
 
     def kl_per_dimension(self, posterior: Posterior) -> Tensor | None:
-        """Of a diagonal Gaussian: Kingma & Welling (2014), appendix B. A full one has more than its marginals' KL."""
+        """KL of each latent dimension in nats, (images, latent_dim): Kingma & Welling (2014), appendix B.
+
+        None for a full covariance, whose KL exceeds the sum over its marginals.
+        """
         return _kl_of_marginals(posterior) if isinstance(posterior, DiagonalGaussian) else None
 
     def kl(self, posterior: Posterior, z: Tensor | None = None) -> Tensor:
-        """KL(q(z|x) || p(z)) in nats, (images,), in closed form; no draws are needed."""
+        """KL(q(z|x) || p(z)) in nats, (images,), in closed form; z is not used."""
         marginals = _kl_of_marginals(posterior).sum(dim=-1)
         if isinstance(posterior, DiagonalGaussian):
             return marginals
-        # What the dimensions tell of one another: half of sum log var_j - log det covariance.
+        # The total correlation of q(z|x): half of sum_j log var_j - log det covariance.
         return marginals + 0.5 * posterior.log_var.sum(dim=-1) - posterior.log_det
 
     def quantile(self, probability: Tensor) -> Tensor:
-        """Each dimension's value at each probability (p,), (p, latent_dim): the inverse distribution function."""
+        """Quantiles of each dimension, (p, latent_dim), at probabilities (p,): the inverse normal CDF."""
         return torch.special.ndtri(probability)[:, None].expand(-1, self.latent_dim)
 
     def sample(self, count: int, generator: torch.Generator | None = None, temperature: float = 1.0) -> Tensor:

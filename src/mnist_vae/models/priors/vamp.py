@@ -1,4 +1,4 @@
-"""The variational mixture of posteriors as the prior."""
+"""VampPrior: the variational mixture of posteriors."""
 
 import copy
 import math
@@ -17,11 +17,12 @@ class VampPrior(Prior):
     """p(z) = 1/K sum_k q(z|u_k), with learned pseudo-inputs u_k: Tomczak & Welling (2018), equations 9 and 10.
 
     Args:
-        image_shape: (channels, height, width), taken from the data.
-        components: number of pseudo-inputs; the paper's 500.
-        initial_mean: about the mean of the data's values. Pseudo-inputs start as draws of
-            N(initial_mean, initial_std²); the defaults are those of the paper's code for MNIST.
-        initial_std: what tells the pseudo-inputs apart at first.
+        latent_dim: number of latent dimensions.
+        image_shape: (channels, height, width), set from the data.
+        components: number of pseudo-inputs; 500 in the paper.
+        initial_mean: pseudo-inputs are initialised by draws from N(initial_mean, initial_std²); the mean should be
+            near that of the data. The defaults are those of the paper's code for MNIST.
+        initial_std: standard deviation of the initial pseudo-inputs.
 
     Raises:
         ValueError: a size is below 1.
@@ -42,29 +43,33 @@ class VampPrior(Prior):
         self._fixed: Posterior | None = None
 
     def bind(self, encode: Callable[[Tensor], Posterior]) -> None:
-        # A method, not the VAE: the VAE as a submodule of its own prior would be a cycle. A deep copy of the VAE
-        # copies the method with it, and so binds the copy's prior to the copy.
+        # A bound method rather than the VAE, which as a submodule of its own prior would be a cycle. A deep copy of the
+        # VAE copies the method too, which binds the copy's prior to the copy's encoder.
         self._encode = encode
 
     @property
     def pseudo_inputs(self) -> Tensor:
-        """u_k as images in [0, 1], (components, channels, height, width)."""
+        """Pseudo-inputs u_k: images (components, channels, height, width) in [0, 1]."""
         return _UnitInterval.apply(self.unbounded)
 
     @property
     def components(self) -> Posterior:
-        """q(z|u_k) of each pseudo-input."""
+        """Posteriors q(z|u_k) of the pseudo-inputs.
+
+        Raises:
+            ValueError: no encoder is bound.
+        """
         if self._fixed is not None:
             return self._fixed
         if self._encode is None:
-            raise ValueError("a VampPrior needs a VAE's encoder: build the VAE with it, or call bind, first")
-        # Mixed precision stays on for the encoder, so that u_k is encoded just as an image is.
+            raise ValueError("a VampPrior needs a VAE's encoder: build the VAE with it, or call bind first")
+        # Under the same autocast as images, so that u_k is encoded exactly as an image would be.
         return self._encode(self.pseudo_inputs)
 
     def fixed(self) -> "VampPrior":
-        known = copy.copy(self)
-        known._fixed = mapped(self.components, Tensor.detach)
-        return known
+        fixed = copy.copy(self)
+        fixed._fixed = mapped(self.components, Tensor.detach)
+        return fixed
 
     def log_prob(self, z: Tensor) -> Tensor:
         return log_mixture(self.components, -math.log(len(self.unbounded)), z)
@@ -75,10 +80,10 @@ class VampPrior(Prior):
 
 
 class _UnitInterval(torch.autograd.Function):
-    """Values clamped to [0, 1], where the paper has a hard tanh.
+    """Clamp to [0, 1], in place of the paper's hard tanh.
 
-    A value outside keeps the gradient that pulls it back in, without which it would be stuck for ever, and loses
-    the one that would push it further out, with which it would drift too far to come back.
+    For a value out of range, gradients that move it towards the interval are passed through, else it could not return;
+    gradients that move it further away are set to 0.
     """
 
     @staticmethod

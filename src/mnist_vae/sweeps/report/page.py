@@ -1,4 +1,4 @@
-"""report.html: what goes on the page. How it looks is in templates/."""
+"""report.html: the content of the page; its layout is in templates/."""
 
 import re
 from datetime import datetime

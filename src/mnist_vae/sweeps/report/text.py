@@ -15,7 +15,7 @@ def number(value: float, digits: int = 2) -> str:
 
 
 def spread(mean: float, std: float, digits: int = 2) -> str:
-    """`mean ± std`; of one value alone there is no std to be told."""
+    """`mean ± std`; of a single value, the mean alone."""
     return number(mean, digits) if math.isnan(std) else f"{number(mean, digits)} ± {number(std, digits)}"
 
 

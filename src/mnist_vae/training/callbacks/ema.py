@@ -8,7 +8,7 @@ from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 
 class ExponentialAverage(WeightAveraging):
-    """Validates, tests and keeps an exponential moving average of the weights; training goes on with its own.
+    """Validate, test and save an exponential moving average of the weights; training uses the weights themselves.
 
     Tarvainen & Valpola (2017), section 2. The decay rises to its value as (1 + t)/(10 + t) after t steps, as in
     TensorFlow's ExponentialMovingAverage, since the average would otherwise remember the random weights of the start.

@@ -1,4 +1,4 @@
-"""Pictures of a model while it is trained."""
+"""Reconstructions and samples after every epoch."""
 
 from pathlib import Path
 
@@ -17,7 +17,7 @@ from mnist_vae.utils.io import write_atomically
 
 
 class EpochImages(pl.Callback):
-    """Draws test images above their reconstructions, and samples from fixed noise.
+    """Draw test images above their reconstructions, and samples from fixed noise.
 
     They are written to `<run>/figures/epochs`, and to the loggers that take images, which get a bar chart of each
     dimension's KL as well.

@@ -16,7 +16,7 @@ log = logging.getLogger(__name__)
 
 
 class EpochRecorder(pl.callbacks.Checkpoint):
-    """Keeps a row of metrics for each epoch, and writes them to metrics.csv.
+    """Keep a row of metrics for each epoch, and write them to metrics.csv.
 
     It is a Checkpoint so that Lightning calls it after the module and the callbacks that log metrics. In the list of
     callbacks it stands before RunCheckpoint: a row is on disk before the checkpoint that a run is resumed from.

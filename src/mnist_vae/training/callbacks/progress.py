@@ -16,7 +16,7 @@ class Progress(pl.callbacks.ProgressBar):
         self._bar: tqdm | None = None
 
     def disable(self) -> None:
-        """Lightning calls it on all processes but the first, which `on_train_start` tells by itself."""
+        """Do nothing: Lightning calls it on all processes but the first, which `on_train_start` checks."""
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         if trainer.is_global_zero:

@@ -5,14 +5,16 @@ from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
+import torch
 
+from mnist_vae.runs.checkpoints import AtomicCheckpointIO, read_checkpoint
 from mnist_vae.training.callbacks.epoch_recorder import EpochRecorder
 from mnist_vae.utils.errors import SettingsError
 from mnist_vae.utils.io import write_atomically
 
 
 class RunCheckpoint(pl.callbacks.Checkpoint):
-    """Writes checkpoints/best.ckpt and checkpoints/last.ckpt after each epoch.
+    """Write checkpoints/best.ckpt and checkpoints/last.ckpt after each epoch.
 
     pl's ModelCheckpoint saves no best checkpoint of a run that ends before its first validation, and serialises an
     epoch that is both best and last twice.
@@ -63,6 +65,14 @@ class RunCheckpoint(pl.callbacks.Checkpoint):
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         if self.recorder.rows and trainer.is_global_zero:
             self.recorder.write()
+            self._save_averaged(pl_module)
+
+    def _save_averaged(self, pl_module: pl.LightningModule) -> None:
+        """Make the module's weights the best ones if a callback, such as StochasticWeightAveraging, has changed them
+        after the last epoch."""
+        last, present = read_checkpoint(self.folder / "last.ckpt"), pl_module.state_dict()
+        if not all(torch.equal(weights.cpu(), last["state_dict"][name]) for name, weights in present.items()):
+            AtomicCheckpointIO().save_checkpoint(last | {"state_dict": present}, self.folder / "best.ckpt")
 
     def _check_monitor(self) -> None:
         row = self.recorder.rows[-1]

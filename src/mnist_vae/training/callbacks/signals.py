@@ -1,4 +1,4 @@
-"""What a run does when it receives a signal to end."""
+"""Stop a run on SIGTERM."""
 
 import signal
 import threading
@@ -7,7 +7,7 @@ import pytorch_lightning as pl
 
 
 class StopOnTerminate(pl.Callback):
-    """SIGTERM stops a run as Ctrl-C does.
+    """Stop a run on SIGTERM as Ctrl-C does.
 
     Lightning's own handler starts a collective operation inside the signal handler, which hangs when the processes are
     in another one. It is registered before these hooks are called, and restored after them.

@@ -20,10 +20,10 @@ from tests.conftest import ROOT, command
 
 FAILURE = {"error": "it failed.", "type": "RuntimeError", "traceback": "", "expected": True}
 
-Play = Callable[["Pretence", DictConfig], Any]
+Work = Callable[["FakeJob", DictConfig], Any]
 
 
-class Pretence:
+class FakeJob:
     """One job of the sweep, as far as its files go."""
 
     def __init__(self, sweep: Path, cfg: DictConfig) -> None:
@@ -48,15 +48,15 @@ class Pretence:
         self.run.write_failure(FAILURE, [])
 
 
-class Stage:
+class FakeLauncher:
     """In the place of Hydra's context, config loader and launcher.
 
     Args:
-        play: called with each job that is launched, in turn.
+        work: called with each job that is launched, in turn.
     """
 
-    def __init__(self, sweep: Path, play: Play) -> None:
-        self.sweep, self.play = sweep, play
+    def __init__(self, sweep: Path, work: Work) -> None:
+        self.sweep, self.work = sweep, work
         self.config_loader = self
         self.launched: list[list[str]] = []
 
@@ -68,12 +68,12 @@ class Stage:
         return cfg
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
-        jobs = [Pretence(self.sweep, self.load_sweep_config(DictConfig({}), list(words))) for words in job_overrides]
+        jobs = [FakeJob(self.sweep, self.load_sweep_config(DictConfig({}), list(words))) for words in job_overrides]
         self.launched.append([job.name for job in jobs])
         returned = []
         for job, words in zip(jobs, job_overrides, strict=True):
             result = JobReturn(status=JobStatus.COMPLETED)
-            result.return_value = self.play(job, self.load_sweep_config(DictConfig({}), list(words)))
+            result.return_value = self.work(job, self.load_sweep_config(DictConfig({}), list(words)))
             returned.append(result)
         return returned
 

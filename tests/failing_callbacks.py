@@ -1,4 +1,4 @@
-"""Callbacks that end a run badly, each in its own way."""
+"""Callbacks that make a run fail."""
 
 import os
 import signal
@@ -8,13 +8,13 @@ import pytorch_lightning as pl
 import torch
 
 
-class Broken(pl.Callback):
+class RaisingCallback(pl.Callback):
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         raise RuntimeError("this one is broken")
 
 
-class Deadly(pl.Callback):
-    """Kills a process once training begins, as the want of memory does.
+class KillingCallback(pl.Callback):
+    """Kill a process once training begins, as the system does when it is out of memory.
 
     Args:
         generation: 0 for the process that trains, 1 for the one that waits for it.
@@ -25,18 +25,18 @@ class Deadly(pl.Callback):
 
     def on_train_start(self, *args: object) -> None:
         os.kill([os.getpid(), os.getppid()][self.generation], signal.SIGKILL)
-        time.sleep(60)  # the word of that comes by way of a closed pipe
+        time.sleep(60)  # the other process notices a closed pipe first
 
 
-class Greedy(pl.Callback):
-    """Asks for more memory than there is."""
+class AllocatingCallback(pl.Callback):
+    """Allocate more memory than there is."""
 
     def on_train_start(self, *args: object) -> None:
         torch.empty(2**50)
 
 
-class Murderous(Deadly):
-    """Kills the process that waits for its own."""
+class ParentKillingCallback(KillingCallback):
+    """Kill the process that waits for the one that trains."""
 
     def __init__(self) -> None:
         super().__init__(generation=1)
