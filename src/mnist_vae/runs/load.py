@@ -149,10 +149,10 @@ def _typed(run: RunFolder) -> DictConfig:
 
 def _root_with_images(cfg: DictConfig) -> str | None:
     """The folder that the config names, if all four files are in it."""
-    from mnist_vae.data import idx
+    from mnist_vae.data.mnist import FILES
 
     raw = Path(str(cfg.data.root)).expanduser() / str(cfg.data.source.get("dataset", "")) / "raw"
-    there = all((raw / name).exists() or (raw / f"{name}.gz").exists() for name in idx.SHAPES)
+    there = all((raw / name).exists() or (raw / f"{name}.gz").exists() for name in FILES)
     return str(cfg.data.root) if there else None
 
 

@@ -1,8 +1,7 @@
-"""The process in which a sweep's jobs run one after the other: torch is imported once, and a killed job costs only
-itself.
+"""The process that runs a sweep's jobs one after the other: torch is imported once, a killed job costs only itself.
 
-This file is both sides of it. `call` sends a job to the process; `main` is what `python -m mnist_vae.sweeps.worker`
-runs there. The process is started by subprocess, not by multiprocessing, joblib's loky or concurrent.futures, since
+`call` sends a job to it; `main` is what it runs, as `python -m mnist_vae.sweeps.worker`. It is started by subprocess,
+not by multiprocessing, joblib's loky or concurrent.futures, since
 
 - a process that joblib started cannot start one by multiprocessing ("cannot find context for 'loky'"), so a joblib
   sweep could have no worker; and if joblib's own processes ran the jobs, these could not start the processes of DDP;

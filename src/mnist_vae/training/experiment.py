@@ -52,7 +52,7 @@ class Experiment:
         callback = instantiate(key, node)
         if str(getattr(callback, "monitor", "")).startswith("val/") and self.cfg.data.val_size == 0:
             raise SettingsError(
-                f"callbacks: {type(callback).__name__} monitors {callback.monitor}, and data.val_size=0 leaves no "  # type: ignore[attr-defined]
+                f"callbacks: {type(callback).__name__} monitors {callback.monitor}, and data.val_size=0 leaves no "
                 "images to validate on; hold images out, or choose callbacks=default."
             )
         return callback
