@@ -1,6 +1,8 @@
 """Draw all figures of a run, finished or training, into <run>/figures (<run>/figures_last with checkpoint=last).
 
-python scripts/figures.py run=outputs/runs/…
+    python scripts/figures.py run=outputs/runs/…
+
+Figures that do not apply to a run are omitted, such as the manifold with more than two latent dimensions.
 """
 
 from functools import partial

@@ -210,7 +210,7 @@ def test_joblib_goes_on_without_a_process_that_was_killed(tmp_path: Path) -> Non
     assert done.returncode != 0 and "1 of 2 jobs failed" in done.stderr
     found = states(tmp_path)
     assert sorted(found.values()) == ["complete", "failed"]
-    assert all(("Murderous" in name) == (state == "failed") for name, state in found.items())
+    assert all(("ParentKillingCallback" in name) == (state == "failed") for name, state in found.items())
 
 
 JOBS = ("data=digits", "model.hidden_dims=[32]", "max_epochs=12", "callbacks=none", "latent_dim=2,3", "seed=0,1")

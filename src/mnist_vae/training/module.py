@@ -167,9 +167,10 @@ class VAEModule(pl.LightningModule):
     def _evaluate(self, batch: Any, split: str) -> None:
         images, labels, total = self._unpack(batch)
         terms = self.terms(images, labels, self._epochs_done(), self._noise(total, self._generator))
-        # A process may have no image of a small last batch.
-        values = self._named(torch.stack(terms).cpu().double().sum(dim=1) / max(1, len(images)))
-        self._log({f"{split}/{name}": value for name, value in values.items()}, batch_size=len(images))
+        # Lightning averages over processes: with this weight that is the mean over the images of all of them, however
+        # many each has, and the size is the same in all, since Lightning rounds the mean of sizes down.
+        means = torch.stack(terms).cpu().double().sum(dim=1) * (self.trainer.world_size / total)
+        self._log({f"{split}/{name}": value for name, value in self._named(means).items()}, batch_size=total)
         self._variance.add(self.vae.encode(images, labels).mean)
 
     def _log_active_units(self, split: str) -> None:

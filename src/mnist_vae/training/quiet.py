@@ -18,6 +18,7 @@ ROUTINE = (
     "`weights_only`",
     "Using ",
     "LOCAL_RANK",
+    "-" * 100 + "\ndistributed_backend",
     "\nDetected KeyboardInterrupt",
 )
 WARNINGS = (
