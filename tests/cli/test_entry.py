@@ -1,7 +1,6 @@
 """The command line, run as a user runs it: a process of its own, and what it prints."""
 
 import json
-import os
 import re
 import signal
 import time
@@ -11,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from mnist_vae.config.schema import CONFIGS, Config
+from mnist_vae.config.schema import Config
 from tests.config.test_checks import CHOICES
-from tests.conftest import ROOT, TINY, command, forked, least_seconds
+from tests.conftest import TINY, command, forked, least_seconds
 from tests.forks import Fork, start_alone
 
 
@@ -56,27 +55,16 @@ def test_shell_completion_can_be_installed() -> None:
 
 MISTAKES = [
     (["latent_dmi=3"], "latent_dmi: there is no such key; did you mean latent_dim?"),
-    (["modle=conv"], "modle: there is no such key; did you mean model?"),
-    (["model=conv", "model.chanels=[3]"], "did you mean model.channels?"),
-    (["data.val_sise=3"], "did you mean data.val_size?"),
     (["+latent_dmi=3"], "did you mean latent_dim?"),
-    (["model=cnov"], "model=cnov: there is no such choice; model can be conv, iwae_mlp, mlp, resnet."),
-    (["experiment=nope"], "experiment can be iwae_k5, iwae_k50, iwae_vae_k1, likelihood_cpu, notebook,"),
-    (["latent_dim=abc"], "latent_dim=abc: Value 'abc' of type 'str' could not be converted to Integer."),
-    (["latent_dim=2,4"], "add -m"),
     (["beta=-1"], "beta=-1.0: it must be 0 or more"),
-    (["data.binarize=maybe"], "expected one of [none, dynamic, threshold]"),
     (["model.hidden_dims=[0]"], "hidden_dims is [0]"),
     (["model.hidden_dims=big"], "model.hidden_dims=big"),
     (["batch_size=5000"], "batch_size=5000: the training split of digits has 1300 images"),
-    (["model={a:1}"], "model"),
-    (["model=null"], "a group is given the name of a choice, as in model=conv"),
     (["objective.beta=nan"], "beta is nan; it must be 0 or more, and finite"),
     (["latent_dim=99999999999999999999999"], "model: "),
     (["optimizer.wd=3"], "optimizer.wd: there is no such key; there are optimizer._target_"),
     (["callbacks.epoch_images=null"], "callbacks.epoch_images: it must be a mapping with a _target_"),
     (["accelerator.precision=16-mixed"], "16-mixed: it needs a GPU"),
-    (["callbacks=none", "accelerator.accelerator=tpu"], "expected one of [auto, cpu, gpu, mps]"),
 ]
 
 
@@ -90,7 +78,7 @@ def test_a_mistake_gets_one_sentence_and_leaves_nothing(overrides: list[str], me
     assert not folder.exists()
 
 
-def test_the_whole_error_on_demand(tmp_path: Path) -> None:
+def test_the_whole_error_is_raised_on_demand(tmp_path: Path) -> None:
     done = forked("latent_dim=0", f"hydra.run.dir={tmp_path}/run", HYDRA_FULL_ERROR="1")
     assert done.returncode != 0 and "Traceback" in done.stderr and "SettingsError" in done.stderr
 
@@ -148,7 +136,10 @@ def test_the_users_own_folders_and_files_are_left_alone(tmp_path: Path) -> None:
     forked(*TINY, "latent_dim=0", f"hydra.run.dir={tmp_path}/mine/run")
     assert (tmp_path / "mine").is_dir()
     (tmp_path / "mine" / "thesis.tex").write_text("important")
-    for overrides, message in (("latent_dim=0", "must be 1 or more"), ("latent_dim=2", "holds something else")):
+    for overrides, message in (
+        ("latent_dim=0", "must be 1 or more"),
+        ("latent_dim=2", "something other than a run"),
+    ):
         done = forked(*TINY, overrides, f"hydra.run.dir={tmp_path}/mine")
         assert done.returncode != 0 and message in done.stderr
         assert [path.name for path in (tmp_path / "mine").rglob("*")] == ["thesis.tex"]
@@ -177,7 +168,3 @@ def test_a_stopped_run_says_how_to_go_on(
     assert process.wait(timeout=60) == 130
     stderr = (tmp_path / "stderr").read_text()
     assert f"hydra.run.dir={tmp_path}/run" in stderr and "Traceback" not in stderr
-
-
-def test_the_configs_folder_is_the_projects() -> None:
-    assert CONFIGS == ROOT / "configs" and os.path.isdir(CONFIGS)

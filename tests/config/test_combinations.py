@@ -47,7 +47,8 @@ def config(**chosen: Any) -> DictConfig:
         if group == "conditional":
             cfg.conditional = name
         else:
-            cfg[group] = OmegaConf.load(ROOT / "configs" / group / f"{name}.yaml")
+            part = OmegaConf.load(ROOT / "configs" / group / f"{name}.yaml")
+            cfg[group] = part.get(group, part)  # a file with `@package _global_` holds the group under its name
             cfg[group].merge_with(SMALL.get(group, {}).get(name, {}))
     return cfg
 

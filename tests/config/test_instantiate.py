@@ -1,8 +1,17 @@
+import datetime
+from typing import Any
+
 import pytest
 import torch
 from omegaconf import OmegaConf
 
-from mnist_vae.config.instantiate import instantiate, instantiate_safely
+from mnist_vae.config.instantiate import (
+    instantiate,
+    instantiate_callable,
+    instantiate_safely,
+    instantiate_source_safely,
+)
+from mnist_vae.data.digits import DigitsSource
 from mnist_vae.models.likelihoods import Bernoulli
 from mnist_vae.models.networks.mlp import MLP
 from mnist_vae.objectives import ELBO
@@ -12,12 +21,12 @@ SHAPE = {"image_shape": (1, 4, 4), "latent_dim": 2, "parameters_per_value": 1}
 MLP_NODE = {"_target_": "mnist_vae.models.networks.mlp.MLP", "hidden_dims": [8]}
 
 
-def test_it_calls_the_target_with_config_and_given_arguments() -> None:
+def test_the_target_is_called_with_the_configs_and_the_given_arguments() -> None:
     net = instantiate("model", OmegaConf.create(MLP_NODE), **SHAPE, not_wanted=1)
     assert isinstance(net, MLP) and net.features == 8
 
 
-def test_values_are_converted_to_the_signatures_types() -> None:
+def test_values_are_converted_to_the_types_of_the_signature() -> None:
     objective = instantiate("objective", OmegaConf.create({"_target_": "mnist_vae.objectives.ELBO", "beta": "2"}))
     assert isinstance(objective, ELBO) and objective.beta == 2.0
 
@@ -33,10 +42,12 @@ def test_values_are_converted_to_the_signatures_types() -> None:
         ({"_target_": "mnist_vae.models.networks.mlp.MPL", "hidden_dims": [8]}, "nothing can be imported"),
         ({"_target_": "nowhere.Net"}, "nothing can be imported"),
         ({"_target_": "Net"}, "nothing can be imported"),
+        ({"_target_": "mnist_vae.data.images.DIGITS"}, "DIGITS: it must be a class or a function"),
+        ({"hidden_dims": [8]}, "model: it must be a mapping with a _target_"),
         ({**MLP_NODE, "latent_dim": 3}, "model.latent_dim: there is no such key"),
     ],
 )
-def test_mistakes_are_named(node: dict, message: str) -> None:
+def test_mistakes_are_reported_by_their_keys(node: dict, message: str) -> None:
     with pytest.raises(SettingsError, match=message):
         instantiate("model", OmegaConf.create(node), **SHAPE)
 
@@ -48,10 +59,86 @@ def test_torchs_own_optimisers_can_be_built(target: str) -> None:
     assert optimizer.param_groups[0]["lr"] == 0.5
 
 
-def test_the_targets_own_refusal_is_passed_on() -> None:
+def test_an_error_of_the_target_is_reported() -> None:
     node = OmegaConf.create({"_target_": "torch.optim.Adam", "betas": [2.0, 0.9]})
     with pytest.raises(SettingsError, match="optimizer: Invalid beta"):
         instantiate("optimizer", node, params=[torch.zeros(1, requires_grad=True)])
+
+
+class Holder:
+    """Takes anything; `length` is an argument of the program's, not of the config's."""
+
+    def __init__(self, length: int = 0, **entries: Any) -> None:
+        self.length, self.entries = length, entries
+
+    @classmethod
+    def doubled(cls, length: int) -> "Holder":
+        return cls(2 * length)
+
+
+HOLDER = f"{__name__}.Holder"
+DAYS = {"_target_": "datetime.timedelta", "days": 2}
+
+
+@pytest.mark.parametrize(
+    ("entry", "expected"),
+    [
+        (DAYS, datetime.timedelta(2)),
+        ([DAYS, 1], [datetime.timedelta(2), 1]),
+        ({"inner": [DAYS]}, {"inner": [datetime.timedelta(2)]}),
+        ({"_target_": "datetime.timedelta", "_args_": [3]}, datetime.timedelta(3)),
+        ({"plain": [1, "a"]}, {"plain": [1, "a"]}),
+    ],
+    ids=str,
+)
+def test_nested_targets_are_built_at_any_depth(entry: Any, expected: Any) -> None:
+    held = instantiate("callbacks.mine", OmegaConf.create({"_target_": HOLDER, "held": entry}))
+    assert held.entries == {"held": expected}
+
+
+def test_an_error_of_a_nested_target_is_reported() -> None:
+    node = OmegaConf.create({"_target_": HOLDER, "held": {"_target_": "datetime.timedelta", "days": "x"}})
+    with pytest.raises(SettingsError, match=r"^callbacks\.mine: .*unsupported type.*\.$"):
+        instantiate("callbacks.mine", node)
+
+
+def test_a_partial_has_the_given_arguments_bound() -> None:
+    make = instantiate("part", OmegaConf.create({"_target_": HOLDER, "_partial_": True, "a": 1}), length=3)
+    made = make(b=2)
+    assert (made.length, made.entries) == (3, {"a": 1, "b": 2})
+    incomplete = instantiate("model", OmegaConf.create({"_target_": MLP_NODE["_target_"], "_partial_": True}), **SHAPE)
+    assert incomplete(hidden_dims=[8]).features == 8
+
+
+def test_a_target_with_keyword_arguments_accepts_any_entry_but_a_given_one() -> None:
+    node = {"_target_": HOLDER, "anything": [1]}
+    made = instantiate("part", OmegaConf.create(node), length=3, not_wanted=1)
+    assert (made.length, made.entries) == (3, {"anything": [1]})
+    with pytest.raises(SettingsError, match=r"part\.length: there is no such key"):
+        instantiate("part", OmegaConf.create(node | {"length": 4}), length=3)
+
+
+def test_a_target_can_be_a_method() -> None:
+    assert instantiate("part", OmegaConf.create({"_target_": f"{HOLDER}.doubled", "length": 2})).length == 4
+
+
+def test_given_arguments_are_passed_as_they_are() -> None:
+    given = torch.zeros(1)
+    assert instantiate("part", OmegaConf.create({"_target_": HOLDER}), length=given).length is given
+
+
+def scaled(x: float, scale: float, offset: float = 0.0) -> float:
+    return scale * x + offset
+
+
+def test_a_callable_is_a_function_with_its_other_arguments_or_an_instance() -> None:
+    node = OmegaConf.create({"_target_": f"{__name__}.scaled", "scale": "3"})
+    assert instantiate_callable("schedule", node, "x", offset=1.0)(2.0) == 7.0
+    with pytest.raises(SettingsError, match=r"schedule\.scale: not given"):
+        instantiate_callable("schedule", OmegaConf.create({"_target_": f"{__name__}.scaled"}), "x")
+    with pytest.raises(SettingsError, match=r"schedule\.x: there is no such key"):
+        instantiate_callable("schedule", OmegaConf.create(dict(node) | {"x": 1}), "x")
+    assert isinstance(instantiate_callable("part", OmegaConf.create({"_target_": HOLDER}), "x"), Holder)
 
 
 def test_safe_targets_are_torch_modules_of_known_packages() -> None:
@@ -85,3 +172,24 @@ def test_safe_targets_are_torch_modules_of_known_packages() -> None:
 def test_everything_else_is_refused_before_it_is_called(target: str) -> None:
     with pytest.raises(SettingsError, match=r"only torch modules|nothing can be imported"):
         instantiate_safely("likelihood", OmegaConf.create({"_target_": target}))
+
+
+@pytest.mark.parametrize(
+    "value", [{"_target_": "os.getcwd"}, [{"_target_": "os.getcwd"}], {"deep": {"_target_": "os.getcwd"}}], ids=str
+)
+def test_a_target_within_an_argument_is_refused(value: Any) -> None:
+    sentence = r"\.{}: here a _target_ within an argument is not allowed\.$"
+    node = OmegaConf.create({**MLP_NODE, "activation": value})
+    with pytest.raises(SettingsError, match="^model" + sentence.format("activation")):
+        instantiate_safely("model", node, **SHAPE)
+    source = OmegaConf.create({"_target_": "mnist_vae.data.digits.DigitsSource", "held": value})
+    with pytest.raises(SettingsError, match=r"^data\.source" + sentence.format("held")):
+        instantiate_source_safely("data.source", source)
+
+
+def test_safe_sources_are_classes_of_the_data_package() -> None:
+    source = OmegaConf.create({"_target_": "mnist_vae.data.digits.DigitsSource"})
+    assert isinstance(instantiate_source_safely("data.source", source), DigitsSource)
+    for target in ("os.getcwd", "mnist_vae.data.mnist.read_idx", "mnist_vae.data.mnist.Path"):
+        with pytest.raises(SettingsError, match=r"only classes from mnist_vae\.data are allowed|nothing can be"):
+            instantiate_source_safely("data.source", OmegaConf.create({"_target_": target}))

@@ -4,12 +4,9 @@ import re
 from pathlib import Path
 
 import pytest
-from hydra.core.config_store import ConfigStore
-from hydra.errors import HydraException
 
-from mnist_vae.config.error_messages import sentence
 from tests import slurm
-from tests.conftest import command, composed, forked
+from tests.conftest import command, forked
 from tests.fake_sweep import swept, table
 
 SWEEP = ("data=digits", "model.hidden_dims=[16]", "max_epochs=1", "callbacks=none", "seed=0,1,2", "latent_dim=3")
@@ -81,25 +78,6 @@ def test_the_script_that_would_be_submitted(words: list[str]) -> None:
 def test_a_sweep_that_could_not_run_is_not_shown(words: list[str], message: str) -> None:
     done = forked(*words, script="scripts/sbatch.py")
     assert done.returncode != 0 and message in done.stderr and len(done.stderr.splitlines()) == 1
-
-
-@pytest.mark.parametrize(
-    ("launcher", "plugin", "extra"),
-    [
-        ("joblib", "joblib", "joblib"),
-        ("submitit_local", "submitit_local", "submitit"),
-        ("slurm", "submitit_slurm", "submitit"),
-        ("ray", "ray", "ray"),
-    ],
-)
-def test_a_missing_plugin_is_told_with_the_command_that_installs_it(
-    launcher: str, plugin: str, extra: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    assert composed(f"launcher={launcher}")
-    monkeypatch.delitem(ConfigStore.instance().repo["hydra"]["launcher"], f"{plugin}.yaml")  # what a plugin registers
-    with pytest.raises(HydraException) as caught:
-        composed(f"launcher={launcher}")
-    assert sentence(caught.value).endswith(f'install it by: pip install -e ".[{extra}]"')
 
 
 def test_slurm_without_a_cluster_is_told(tmp_path: Path) -> None:

@@ -64,16 +64,6 @@ def test_complete_jobs_are_not_launched_again_and_failed_ones_are(
     assert sweep(complete).launched == []
 
 
-def test_what_ended_between_is_told_and_what_was_complete_is_counted(
-    sweep: Callable[..., FakeLauncher], capsys: pytest.CaptureFixture[str]
-) -> None:
-    sweep(complete, [["seed=0", "lr=1e-2"]])
-    assert "[1/1] seed=0 lr=1e-2   test ELBO -100.000, 1 epochs in 1 s" in capsys.readouterr().out
-    sweep(lambda job, cfg: job.fail(), [["seed=0", "lr=1e-2"], ["seed=1", "lr=1e-2"]])
-    out = capsys.readouterr().out
-    assert "1 of 2 jobs are complete already" in out and "[2/2] seed=1   failed: it failed." in out
-
-
 def test_a_process_that_takes_the_sweep_down_costs_only_its_own_job(
     sweep: Callable[..., FakeLauncher], tmp_path: Path
 ) -> None:

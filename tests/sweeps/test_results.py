@@ -2,8 +2,6 @@
 
 import json
 import math
-import os
-import socket
 import time
 from pathlib import Path
 
@@ -11,6 +9,7 @@ import pytest
 
 from mnist_vae.sweeps.results import Sweep, read_sweep
 from mnist_vae.utils.errors import RunFolderError
+from tests.sweeps.test_job_results import mark
 from tests.synthetic import make_failure, make_plan, make_run
 
 
@@ -18,17 +17,12 @@ def states(sweep: Sweep) -> dict[str, str]:
     return {job.name: job.state.value for job in sweep.jobs}
 
 
-def mark(sweep: Path, job: str, content: str = "{}") -> None:
-    (sweep / ".sweep" / "running").mkdir(parents=True, exist_ok=True)
-    (sweep / ".sweep" / "running" / job).write_text(content)
-
-
-def test_every_state_is_told_and_the_plan_gives_the_order(tmp_path: Path) -> None:
+def test_every_state_is_reported_in_the_order_of_the_plan(tmp_path: Path) -> None:
     make_plan(tmp_path, "beta=4,seed=0", "beta=1,seed=0", "beta=2,seed=0", "beta=8,seed=0", "beta=16,seed=0")
     make_run(tmp_path / "another", -101.0, beta=3)
     make_run(tmp_path / "beta=1,seed=0", -100.0, beta=1)
     make_run(tmp_path / "beta=4,seed=0", beta=4)
-    mark(tmp_path, "beta=4,seed=0")
+    mark(tmp_path / "beta=4,seed=0")
     make_run(tmp_path / "beta=2,seed=0", beta=2)
     make_failure(tmp_path / "beta=8,seed=0", "it broke.")
     sweep = read_sweep(tmp_path)
@@ -42,60 +36,6 @@ def test_every_state_is_told_and_the_plan_gives_the_order(tmp_path: Path) -> Non
     ]
     assert sweep.jobs[4].settings == {"beta": 16, "seed": 0}
     assert sweep.jobs[0].seconds == 5 and len(sweep.jobs[0].rows) == 2
-
-
-def test_a_job_started_again_is_not_failed_any_more(tmp_path: Path) -> None:
-    make_failure(make_run(tmp_path / "again"), "before.")
-    mark(tmp_path, "again")
-    make_failure(make_run(tmp_path / "done", -100.0), "before.")
-    assert states(read_sweep(tmp_path)) == {"again": "running", "done": "complete"}
-
-
-def test_a_mark_whose_process_is_gone_does_not_count(tmp_path: Path) -> None:
-    gone = os.spawnlp(os.P_NOWAIT, "true", "true")
-    os.waitpid(gone, 0)
-    for name, host, process in (("gone", socket.gethostname(), gone), ("here", socket.gethostname(), os.getpid())):
-        make_run(tmp_path / name)
-        mark(tmp_path, name, json.dumps({"host": host, "process": process}))
-    make_run(tmp_path / "elsewhere")
-    mark(tmp_path, "elsewhere", json.dumps({"host": "another machine", "process": gone}))
-    assert states(read_sweep(tmp_path)) == {"elsewhere": "running", "gone": "unfinished", "here": "running"}
-
-
-@pytest.mark.parametrize(
-    ("file", "content"),
-    [
-        ("metrics.json", '{"test/el'),
-        ("metrics.json", "[1, 2]"),
-        ("metrics.csv", "epoch,train/loss\n1,a\n"),
-        (".hydra/config.yaml", "latent_dim: [2"),
-        (".hydra/config.yaml", "latent_dim: ${beta}"),
-        (".hydra/config.yaml", "\udcff"),
-    ],
-)
-def test_a_damaged_file_fails_its_own_job_alone(tmp_path: Path, file: str, content: str) -> None:
-    make_run(tmp_path / "good", -100.0)
-    make_run(tmp_path / "bad", -90.0)
-    (tmp_path / "bad" / file).write_bytes(content.encode(errors="surrogateescape"))
-    sweep = read_sweep(tmp_path)
-    assert states(sweep) == {"bad": "failed", "good": "complete"}
-    assert sweep.jobs[0].failure is not None and "bad" in sweep.jobs[0].failure.error
-    assert [job.name for job in sweep.groups[0].ranked] == ["good"]
-
-
-@pytest.mark.parametrize("content", ['{"error', "[]", "{}", '{"error": 3, "overrides": null, "traceback": null}'])
-def test_a_damaged_failure_is_a_failure(tmp_path: Path, content: str) -> None:
-    (make_failure(tmp_path / "a", "") / "failed.json").write_text(content)
-    assert states(read_sweep(tmp_path)) == {"a": "failed"}
-
-
-def test_a_folder_where_a_file_should_be_is_a_failure(tmp_path: Path) -> None:
-    for file in ("metrics.json", "metrics.csv", "failed.json", ".hydra/overrides.yaml"):
-        name = file.replace("/", "-")
-        make_run(tmp_path / name, typed=False)
-        (tmp_path / name / file).unlink(missing_ok=True)
-        (tmp_path / name / file).mkdir()
-    assert list(states(read_sweep(tmp_path)).values()) == ["unfinished", "failed", "failed", "failed"]
 
 
 def test_runs_are_ranked_within_the_same_data_only(tmp_path: Path) -> None:
@@ -120,7 +60,15 @@ def test_runs_are_ranked_within_the_same_data_only(tmp_path: Path) -> None:
     assert groups[0].title == "mnist, binarize none, bernoulli likelihood" and groups[0].keys == ["latent_dim"]
 
 
-def test_seeds_are_averaged_as_by_hand(tmp_path: Path) -> None:
+def test_a_damaged_file_fails_its_own_job_alone(tmp_path: Path) -> None:
+    make_run(tmp_path / "good", -100.0)
+    (make_run(tmp_path / "bad", -90.0) / "metrics.json").write_text("[1, 2]")
+    sweep = read_sweep(tmp_path)
+    assert states(sweep) == {"bad": "failed", "good": "complete"}
+    assert [job.name for job in sweep.groups[0].ranked] == ["good"]
+
+
+def test_means_and_deviations_over_seeds_are_those_of_the_formula(tmp_path: Path) -> None:
     for seed, elbo in enumerate((-100.0, -102.0, -107.0)):
         make_run(tmp_path / f"a{seed}", elbo, beta=1, seed=seed)
     make_run(tmp_path / "again", -102.0, beta=1, seed=1)  # the same run done twice is no fourth seed
@@ -158,7 +106,7 @@ def test_a_folder_may_be_relative_and_nested(tmp_path: Path, monkeypatch: pytest
     assert list(states(read_sweep("."))) == ["9"]
 
 
-def test_what_is_no_sweep_is_told_in_a_sentence(tmp_path: Path) -> None:
+def test_what_is_no_sweep_is_reported_in_a_sentence(tmp_path: Path) -> None:
     with pytest.raises(RunFolderError, match=r"nowhere: there is no such folder\.$"):
         read_sweep(tmp_path / "nowhere")
     with pytest.raises(RunFolderError, match=r"there is no run in it; a run's folder has"):

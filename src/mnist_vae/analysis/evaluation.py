@@ -12,7 +12,7 @@ from mnist_vae.analysis.encoding import encode_images
 from mnist_vae.analysis.metrics import Estimate
 from mnist_vae.analysis.nll import finished_weights, likelihood_values, resumable_weights
 from mnist_vae.analysis.probes import CLASSIFIERS
-from mnist_vae.data.datamodule import EVALUATION_BATCH, EVALUATION_SEED
+from mnist_vae.data.batches import EVALUATION_BATCH, EVALUATION_SEED
 from mnist_vae.data.images import to_unit
 from mnist_vae.models.posteriors import Posterior
 from mnist_vae.models.vae import VAE

@@ -8,6 +8,8 @@ from torch.utils.data import Dataset, Sampler
 
 from mnist_vae.utils.seeding import derived_seed
 
+EVALUATION_SEED = 20140414  # of the held-out split and the evaluation bits: not the run's, so that runs compare
+EVALUATION_BATCH = 1000
 ORDER = 1  # key of the seed of the data order, which keeps it apart from the seed of the noise
 
 

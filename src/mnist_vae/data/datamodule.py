@@ -7,14 +7,11 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from mnist_vae.data.batches import Batch, ImageDataset, SeededShuffle
+from mnist_vae.data.batches import EVALUATION_BATCH, EVALUATION_SEED, Batch, ImageDataset, SeededShuffle
 from mnist_vae.data.binarize import Binarize, binarize
 from mnist_vae.data.images import ImageArrays, Source, to_unit
 from mnist_vae.utils.errors import SettingsError
 from mnist_vae.utils.seeding import Noise
-
-EVALUATION_SEED = 20140414  # of the held-out split and the evaluation bits: not the run's, so that runs compare
-EVALUATION_BATCH = 1000
 
 
 class ImageDataModule(pl.LightningDataModule):

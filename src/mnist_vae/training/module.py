@@ -11,7 +11,7 @@ from torch import Tensor
 
 from mnist_vae.analysis import metrics
 from mnist_vae.config.build import build_lr_factor, build_objective, build_optimizer, build_vae
-from mnist_vae.data.datamodule import EVALUATION_SEED
+from mnist_vae.data.batches import EVALUATION_SEED
 from mnist_vae.data.images import to_unit
 from mnist_vae.objectives import Terms
 from mnist_vae.training.accumulators import LatentVariance, TermSums

@@ -1,0 +1,70 @@
+"""The parts of an experiment are built from its config."""
+
+import pytest
+import torch
+
+from mnist_vae.config.build import build_data, build_lr_factor, build_objective, build_optimizer, build_vae
+from mnist_vae.models.posteriors import FullCovariance
+from mnist_vae.models.priors import Mixture
+from mnist_vae.objectives import BetaTCVAE
+from mnist_vae.utils.errors import SettingsError
+from tests.conftest import TINY, composed
+
+SHAPE = (1, 4, 4)
+
+
+def test_the_vae_has_the_parts_that_the_config_names() -> None:
+    cfg = composed(*TINY, "prior=mixture", "prior.components=5", "posterior=full_covariance")
+    vae = build_vae(cfg, SHAPE)
+    assert isinstance(vae.prior, Mixture) and isinstance(vae.to_posterior, FullCovariance)
+    assert [module.out_features for module in vae.encoder if isinstance(module, torch.nn.Linear)] == [16]
+    posterior = vae.encode(torch.zeros(2, *SHAPE))
+    assert posterior.mean.shape == (2, 3) and vae.decode(posterior.mean).shape == (2, *SHAPE)
+    torch.manual_seed(7)
+    first = build_vae(cfg, SHAPE, safely=True).state_dict()
+    torch.manual_seed(7)
+    assert all(torch.equal(value, first[name]) for name, value in build_vae(cfg, SHAPE).state_dict().items())
+
+
+def test_only_a_conditional_vae_has_labels() -> None:
+    assert build_vae(composed(*TINY), SHAPE, classes=10).classes == 0
+    conditional = composed(*TINY, "conditional=true")
+    vae = build_vae(conditional, SHAPE, classes=10)
+    assert vae.classes == 10 and vae.sample(2, labels=torch.tensor([0, 9])).shape == (2, *SHAPE)
+    with pytest.raises(ValueError, match="a conditional VAE needs the number of its labels"):
+        build_vae(conditional, SHAPE)
+
+
+def test_a_config_of_somebody_else_can_name_only_known_classes() -> None:
+    cfg = composed(*TINY, "data.val_size=5")
+    assert len(build_data(cfg, safely=True).val_split[0]) == 5
+    cfg.data.source = cfg.prior = {"_target_": "os.getcwd"}
+    for build in (lambda: build_data(cfg, safely=True), lambda: build_vae(cfg, SHAPE, safely=True)):
+        with pytest.raises(SettingsError, match=r"_target_=os\.getcwd: here only"):
+            build()
+
+
+def test_an_objective_is_given_the_number_of_training_images() -> None:
+    objective = build_objective(composed("objective=beta_tcvae", "beta=3"), train_size=123)
+    assert isinstance(objective, BetaTCVAE) and (objective.train_size, objective.beta) == (123, 3.0)
+
+
+def test_a_learning_rate_found_by_the_tuner_replaces_the_configs() -> None:
+    weights = [torch.nn.Parameter(torch.zeros(2))]
+    cfg = composed("optimizer=adamw", "lr=0.5")
+    assert build_optimizer(cfg, weights).param_groups[0]["lr"] == 0.5
+    assert build_optimizer(cfg, weights, lr=0.25).param_groups[0]["lr"] == 0.25 and cfg.optimizer.lr == 0.5
+    del cfg.optimizer.lr
+    assert build_optimizer(cfg, weights, lr=0.25).param_groups[0]["lr"] == 1e-3  # torch's default
+
+
+def test_the_schedule_ends_with_the_planned_epochs() -> None:
+    assert build_lr_factor(composed("schedule=constant")) is None
+    factor = build_lr_factor(composed("schedule=cosine", "max_epochs=8", "trainer.max_epochs=4"))
+    assert factor is not None
+    assert [factor(epoch) for epoch in (0.0, 2.0, 4.0)] == pytest.approx([1.0, 0.5, 0.0])
+
+
+def test_a_schedule_that_is_wrong_is_refused_when_it_is_built() -> None:
+    with pytest.raises(SettingsError, match=r"^schedule: final is 2\.0; it must be from 0 to 1\.$"):
+        build_lr_factor(composed("schedule=cosine", "schedule.final=2"))

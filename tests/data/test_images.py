@@ -1,0 +1,15 @@
+import pytest
+import torch
+
+from mnist_vae.data.images import ImageArrays, to_unit
+
+
+def test_grey_levels_become_unit_floats() -> None:
+    x = to_unit(torch.tensor([0, 51, 255], dtype=torch.uint8))
+    assert x.dtype == torch.float32 and x.tolist() == pytest.approx([0, 0.2, 1])
+
+
+def test_the_classes_are_digits_unless_a_dataset_has_names() -> None:
+    splits = torch.zeros(2, 1, 28, 28, dtype=torch.uint8), torch.zeros(2, dtype=torch.int64)
+    assert ImageArrays(*splits, *splits).classes == tuple("0123456789")
+    assert ImageArrays(*splits, *splits, classes=("shirt", "coat")).classes == ("shirt", "coat")
