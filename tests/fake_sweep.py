@@ -98,7 +98,7 @@ def files(folder: Path) -> dict[str, tuple[int, bytes]]:
 
 
 def table(sweep: Path) -> dict[str, dict[str, Any]]:
-    """Each complete job's metrics, but for those that tell the time."""
+    """Each complete job's metrics, but for the times."""
     found = {path.parent.name: json.loads(path.read_text()) for path in sweep.glob("*/metrics.json")}
     timed = ("train_seconds", "images_per_second")
     return {name: {key: value for key, value in row.items() if key not in timed} for name, row in found.items()}

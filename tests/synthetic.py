@@ -77,3 +77,15 @@ def make_failure(folder: Path, error: str, traceback: str = "", overrides: list[
 def make_plan(sweep: Path, *jobs: str) -> None:
     """sweep.json of jobs that are named by their overrides, joined by commas."""
     (sweep / "sweep.json").write_text(json.dumps({"jobs": {job: job.split(",") for job in jobs}}))
+
+
+def make_sweep(top: Path) -> Path:
+    """Four complete jobs of two settings and two seeds, and one of each other state."""
+    jobs = [(1, 0, -100.0), (1, 1, -102.0), (4, 0, -110.0), (4, 1, -110.5)]
+    names = [f"beta={beta},seed={seed}" for beta, seed, _ in jobs]
+    for name, (beta, seed, elbo) in zip(names, jobs, strict=True):
+        make_run(top / name, elbo, beta=beta, seed=seed)
+    make_run(top / "beta=8,seed=0", beta=8, seed=0)
+    make_failure(top / "beta=9,seed=0", "it broke.", "Traceback: line 3", ["beta=9", "seed=0"])
+    make_plan(top, *names, "beta=8,seed=0", "beta=9,seed=0", "beta=16,seed=0")
+    return top

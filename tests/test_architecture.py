@@ -1,4 +1,7 @@
-"""Imports go one way, from a package to those on its left; the mathematics imports neither Lightning nor Hydra."""
+"""Imports go one way, from a package to those on its left; the mathematics imports neither Lightning nor Hydra.
+
+Each source module has its tests at the same path below tests/, with `test_` before its name.
+"""
 
 import ast
 import subprocess
@@ -13,6 +16,9 @@ MATHEMATICS = ("utils", "models", "objectives", "analysis", "figures")
 FRAMEWORKS = {"pytorch_lightning", "lightning", "hydra", "omegaconf"}
 COMPAT = "utils/compat.py"  # private names of any library, by design
 HEAVY = {"torch", "pytorch_lightning", "torchvision", "matplotlib", "sklearn"}
+TESTS = Path(__file__).parent
+# Tests of several modules together, or of a whole run.
+INTEGRATION = {"training/test_fidelity.py", "training/test_resume.py", "sweeps/test_launchers.py"}
 FILES = sorted(path for path in PACKAGE.rglob("*.py") if path.parent != PACKAGE)
 
 
@@ -60,3 +66,30 @@ def test_the_command_line_imports_nothing_heavy() -> None:
     code = f"import sys, mnist_vae.cli.entry; print(sorted({HEAVY!r} & set(sys.modules)))"
     printed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert printed.strip() == "[]"
+
+
+MODULES = [path for path in FILES if path.name != "__init__.py"]
+TEST_MODULES = sorted(path for top in ORDER for path in (TESTS / top).rglob("test_*.py"))
+
+
+def below_tests(path: Path) -> str:
+    return path.relative_to(TESTS).as_posix()
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name)
+def test_every_module_has_its_test_module(path: Path) -> None:
+    tests = TESTS / path.relative_to(PACKAGE).with_name(f"test_{path.name}")
+    assert tests.is_file(), f"{name(path)} has no {below_tests(tests)}"
+
+
+@pytest.mark.parametrize(
+    "path", [path for path in TEST_MODULES if below_tests(path) not in INTEGRATION], ids=below_tests
+)
+def test_every_test_module_has_its_module(path: Path) -> None:
+    module = PACKAGE / path.relative_to(TESTS).with_name(path.name.removeprefix("test_"))
+    package_itself = module.with_suffix("") / "__init__.py"  # such as sweeps/report
+    assert module.is_file() or package_itself.is_file(), f"{below_tests(path)} tests no module of its name"
+
+
+def test_the_exempt_test_modules_exist() -> None:
+    assert {below_tests(path) for path in TEST_MODULES} >= INTEGRATION

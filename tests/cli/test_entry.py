@@ -1,4 +1,4 @@
-"""The command line, run as a user runs it: a process of its own, and what it prints."""
+"""The command line as a user runs it, in a process of its own: what it prints, and what it leaves."""
 
 import json
 import re
@@ -131,7 +131,7 @@ def test_the_quickstart(tmp_path: Path) -> None:
     assert json.loads((tmp_path / "run" / "metrics.json").read_text())["test/elbo"] > -95
 
 
-def test_the_users_own_folders_and_files_are_left_alone(tmp_path: Path) -> None:
+def test_other_folders_and_files_are_not_changed(tmp_path: Path) -> None:
     (tmp_path / "mine").mkdir()
     forked(*TINY, "latent_dim=0", f"hydra.run.dir={tmp_path}/mine/run")
     assert (tmp_path / "mine").is_dir()
@@ -151,12 +151,54 @@ def test_the_current_folder_as_the_runs_folder(tmp_path: Path) -> None:
     assert (tmp_path / "metrics.json").exists() and "tensorboard" not in done.stdout
 
 
+def without_times(folder: Path) -> dict[str, float | str]:
+    """A run's final metrics but for those of its speed."""
+    metrics = json.loads((folder / "metrics.json").read_text())
+    return {name: value for name, value in metrics.items() if name not in ("train_seconds", "images_per_second")}
+
+
+def test_a_finished_runs_own_config_gives_the_same_run(tmp_path: Path) -> None:
+    quick = ("callbacks=none", "logger=none", "data.binarize=dynamic", "max_epochs=1")
+    first, again = tmp_path / "first", tmp_path / "again"
+    done = forked(*TINY, *quick, f"hydra.run.dir={first}")
+    assert done.returncode == 0, done.stderr
+    own = ("--config-path", str(first / ".hydra"), "--config-name", "config")
+    done = forked(*own, f"hydra.run.dir={again}")
+    assert done.returncode == 0 and done.stderr == "", done.stderr
+    assert without_times(again) == without_times(first)
+    config = (first / ".hydra" / "config.yaml").read_bytes()
+    assert (again / ".hydra" / "config.yaml").read_bytes() == config
+
+    done = forked(*own, f"hydra.run.dir={first}")
+    assert done.returncode == 0 and "is complete already" in done.stdout and done.stderr == ""
+    for overrides, message in (
+        (["lr=0.5"], "lr=0.5: it has no effect, since optimizer.lr has a value of its own here (0.001)"),
+        (
+            ["lr=0.5", "optimizer.lr=0.5"],
+            "belongs to another configuration, which differs in lr (there 0.001,",
+        ),
+    ):
+        done = forked(*own, *overrides, f"hydra.run.dir={first}")
+        assert done.returncode == 1 and message in done.stderr and len(done.stderr.splitlines()) == 1
+    assert (first / ".hydra" / "config.yaml").read_bytes() == config
+
+
+def test_hydras_own_copy_of_the_config_can_be_kept_too(tmp_path: Path) -> None:
+    run = (*TINY, "callbacks=none", "logger=none", "max_epochs=1", f"hydra.run.dir={tmp_path}")
+    done = forked(*run, "hydra.output_subdir=mine")
+    assert done.returncode == 0 and done.stderr == "", done.stderr
+    assert {path.name for path in (tmp_path / "mine").iterdir()} == {"config.yaml", "hydra.yaml", "overrides.yaml"}
+    assert (tmp_path / "metrics.json").exists()
+    done = forked(*run, "hydra.output_subdir=mine")
+    assert done.returncode == 0 and "is complete already" in done.stdout and done.stderr == ""
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("stop", "accelerator", "start"),
     [(signal.SIGINT, "cpu", start_alone), (signal.SIGTERM, "cpu", Fork), (signal.SIGTERM, "ddp_cpu", Fork)],
 )
-def test_a_stopped_run_says_how_to_go_on(
+def test_a_stopped_run_prints_how_to_continue(
     stop: signal.Signals, accelerator: str, start: Callable[..., Any], tmp_path: Path
 ) -> None:
     run = (*TINY, f"accelerator={accelerator}", "max_epochs=2000", f"hydra.run.dir={tmp_path}/run")

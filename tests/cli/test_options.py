@@ -54,7 +54,7 @@ def test_text_is_taken_as_it_stands(text: str) -> None:
         (["run=a", "count=null"], "count"),
     ],
 )
-def test_mistakes_are_told(words: list[str], message: str) -> None:
+def test_mistakes_are_reported(words: list[str], message: str) -> None:
     with pytest.raises(SettingsError, match=message):
         parse(Options, words)
 

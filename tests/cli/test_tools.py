@@ -65,7 +65,7 @@ def test_a_mistake_gets_one_sentence_and_leaves_nothing(
 
 
 @pytest.mark.parametrize("name", ["evaluate", "encode", "figures", "generate", "export"])
-def test_a_run_without_a_checkpoint_is_told(tool: Tool, runs: Path, name: str) -> None:
+def test_a_run_without_a_checkpoint_is_reported(tool: Tool, runs: Path, name: str) -> None:
     for checkpoint in (runs / "mlp" / "checkpoints").iterdir():
         checkpoint.unlink()
     done = tool(name, f"run={runs}/mlp")
@@ -79,11 +79,11 @@ def test_a_run_that_is_not_complete_is_used_and_said(tool: Tool, runs: Path) -> 
     assert done.returncode == 0 and "is not complete; these are its weights after epoch 3." in done.stdout
 
 
-def test_one_bad_run_among_many_is_told_and_the_others_are_done(tool: Tool, runs: Path) -> None:
+def test_one_bad_run_among_many_is_reported_and_the_others_are_evaluated(tool: Tool, runs: Path) -> None:
     (runs / "plane" / "checkpoints" / "best.ckpt").write_bytes(b"not much")
     done = tool("evaluate", f"run={runs}")
     assert done.returncode == 1
-    assert "plane: " in done.stderr and "error: 1 of 3 runs failed, as said above." in done.stderr
+    assert "plane: " in done.stderr and "error: 1 of 3 runs failed; the reasons are above." in done.stderr
     assert {path.parent.name for path in runs.rglob("evaluation.json")} == {"mlp", "conv"}
     assert [line.split()[0].rpartition("/")[2] for line in done.stdout.splitlines()[1:3]] == ["conv", "mlp"]
 
@@ -117,7 +117,7 @@ def test_encode_gives_what_the_encoder_gives(tool: Tool, runs: Path) -> None:
         assert np.array_equal(arrays["labels"], labels)
 
 
-def test_encode_tells_of_a_split_that_a_run_does_not_have(tool: Tool, runs: Path) -> None:
+def test_encode_reports_a_split_that_a_run_does_not_have(tool: Tool, runs: Path) -> None:
     config = runs / "mlp" / ".hydra" / "config.yaml"
     config.write_text(config.read_text().replace("val_size: 200", "val_size: 0"))
     done = tool("encode", f"run={runs}/mlp", "split=val")
@@ -214,7 +214,7 @@ def test_files_of_the_last_epochs_weights_do_not_replace_those_of_the_best(tool:
     assert "generated/samples_100_seed0_temperature1_last.png" in new
 
 
-def test_a_place_that_cannot_be_written_is_told(tool: Tool, runs: Path) -> None:
+def test_a_folder_that_cannot_be_written_is_reported(tool: Tool, runs: Path) -> None:
     (runs / "mlp" / "encodings").touch()
     done = tool("encode", f"run={runs}/mlp")
     assert done.returncode == 1 and done.stderr == f"error: {runs}/mlp/encodings can't be written (File exists).\n"

@@ -93,7 +93,7 @@ DAYS = {"_target_": "datetime.timedelta", "days": 2}
 )
 def test_nested_targets_are_built_at_any_depth(entry: Any, expected: Any) -> None:
     held = instantiate("callbacks.mine", OmegaConf.create({"_target_": HOLDER, "held": entry}))
-    assert held.entries == {"held": expected}
+    assert held.entries == {"held": expected} and type(held.entries["held"]) is type(expected)  # not OmegaConf's
 
 
 def test_an_error_of_a_nested_target_is_reported() -> None:

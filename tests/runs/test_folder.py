@@ -1,11 +1,13 @@
-"""Finding runs. Claiming and refusing folders is tested in test_training.py, where runs are made."""
+"""A run's folder: its files, and how runs are found. Claiming it is tested in test_train.py, where runs are made."""
 
 from pathlib import Path
 
 import pytest
+from omegaconf import OmegaConf
 
-from mnist_vae.runs.folder import find_runs
+from mnist_vae.runs.folder import RunFolder, find_runs
 from mnist_vae.utils.errors import RunFolderError
+from tests.conftest import composed, composed_with_hydra
 
 
 @pytest.fixture
@@ -52,6 +54,36 @@ def test_relative_paths_and_the_home_folder(outputs: Path, monkeypatch: pytest.M
         ("runs/a run/figures", "did you mean .*runs/a run"),
     ],
 )
-def test_what_is_no_run_is_told(outputs: Path, where: str, message: str) -> None:
+def test_what_is_no_run_is_reported(outputs: Path, where: str, message: str) -> None:
     with pytest.raises(RunFolderError, match=message):
         find_runs(f"{outputs}/{where}")
+
+
+def test_hydras_own_config_is_kept_with_the_choices(tmp_path: Path) -> None:
+    run = RunFolder(tmp_path)
+    assert run.read_choices() == {}
+    _, hydra = composed_with_hydra("model=conv")
+    run.write_hydra(["model=conv", "seed=1"], hydra)
+    stored = OmegaConf.load(tmp_path / ".hydra" / "hydra.yaml")
+    assert list(stored) == ["hydra"] and stored.hydra.runtime.choices.model == "conv"  # as Hydra itself writes it
+    assert OmegaConf.load(tmp_path / ".hydra" / "overrides.yaml") == ["model=conv", "seed=1"]
+    choices = run.read_choices()
+    assert (choices["model"], choices["prior"]) == ("conv", "standard_normal") and "experiment" not in choices
+
+
+@pytest.mark.parametrize(
+    "content", ["", "hydra: [", "- a", "runtime: {choices: {model: conv}}", "hydra: &a {runtime: *a}", "\udcff"]
+)
+def test_damaged_choices_are_no_choices(content: str, tmp_path: Path) -> None:
+    (tmp_path / ".hydra").mkdir()
+    (tmp_path / ".hydra" / "hydra.yaml").write_bytes(content.encode(errors="surrogateescape"))
+    assert RunFolder(tmp_path).read_choices() == {}
+
+
+def test_a_folder_with_hydras_own_copy_alone_is_no_other_things(tmp_path: Path) -> None:
+    cfg = composed("data=digits")
+    (tmp_path / "mine" / "deep").mkdir(parents=True)
+    RunFolder(tmp_path, "mine/deep").refuse_other_configuration(cfg)
+    for output_subdir in (None, "other"):
+        with pytest.raises(RunFolderError, match="holds something other than a run"):
+            RunFolder(tmp_path, output_subdir).refuse_other_configuration(cfg)

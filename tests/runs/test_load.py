@@ -1,4 +1,4 @@
-"""Opening a run, whoever made its folder."""
+"""Loading a run from its folder, which may be damaged or hostile."""
 
 from pathlib import Path
 
@@ -100,20 +100,20 @@ def test_a_hostile_checkpoint_is_not_run(folder: Path, tmp_path: Path) -> None:
     ("key", "value"),
     [("latent_dim", 5), ("model.hidden_dims", [9]), ("model._target_", "mnist_vae.models.networks.conv.Conv")],
 )
-def test_weights_of_another_config_are_told(folder: Path, key: str, value: object) -> None:
+def test_weights_of_another_config_are_reported(folder: Path, key: str, value: object) -> None:
     edit(folder, key, value)
     with pytest.raises((RunFolderError, SettingsError), match=r"does not fit|no such key"):
         mnist_vae.load_run(folder)
 
 
 @pytest.mark.parametrize("content", [[1, 2], {"state_dict": 3, "image_shape": [1]}, {}, {"image_shape": "x"}])
-def test_a_checkpoint_of_something_else_is_told(folder: Path, content: object) -> None:
+def test_a_checkpoint_of_something_else_is_reported(folder: Path, content: object) -> None:
     torch.save(content, folder / "checkpoints" / "best.ckpt")
     with pytest.raises(RunFolderError, match=r"not a checkpoint|does not fit"):
         mnist_vae.load_run(folder)
 
 
-def test_what_is_not_there_is_told(folder: Path, tmp_path: Path) -> None:
+def test_what_is_not_there_is_reported(folder: Path, tmp_path: Path) -> None:
     with pytest.raises(RunFolderError, match="nowhere: there is no such folder"):
         mnist_vae.load_run(tmp_path / "nowhere")
     (tmp_path / "empty").mkdir()
@@ -134,7 +134,7 @@ def test_a_config_that_would_expand_without_end_is_refused(folder: Path) -> None
         mnist_vae.load_run(folder)
 
 
-def test_changed_weights_are_noticed(folder: Path) -> None:
+def test_changed_weights_are_refused(folder: Path) -> None:
     path = folder / "checkpoints" / "best.ckpt"
     weight = torch.load(path, weights_only=True)["state_dict"]["vae.to_posterior.weight"].numpy().tobytes()
     content = path.read_bytes()
@@ -151,7 +151,7 @@ def test_an_open_run_has_its_typed_config_and_its_epochs(folder: Path) -> None:
     assert run.epochs == 5 and run.checkpoint == "best" and run.cfg.data.binarize.name == "none"
 
 
-def test_runs_of_another_layout_are_told(folder: Path) -> None:
+def test_runs_of_another_layout_are_reported(folder: Path) -> None:
     path = folder / ".hydra" / "config.yaml"
     whole = OmegaConf.load(path)
     for name in ("likelihood", "seed"):
@@ -169,13 +169,13 @@ def test_runs_of_another_layout_are_told(folder: Path) -> None:
 
 
 @pytest.mark.parametrize(("key", "value", "message"), [("objective", 3, "its objective is not"), ("lr", -1, "lr=-1")])
-def test_damaged_configs_are_told(folder: Path, key: str, value: object, message: str) -> None:
+def test_damaged_configs_are_reported(folder: Path, key: str, value: object, message: str) -> None:
     edit(folder, key, value)
     with pytest.raises((RunFolderError, SettingsError), match=message):
         open_run(folder)
 
 
-def test_weights_that_are_no_numbers_are_told(folder: Path) -> None:
+def test_weights_that_are_no_numbers_are_reported(folder: Path) -> None:
     content = torch.load(folder / "checkpoints" / "best.ckpt", weights_only=True)
     content["state_dict"]["vae.to_posterior.bias"][0] = float("nan")
     torch.save(content, folder / "checkpoints" / "best.ckpt")

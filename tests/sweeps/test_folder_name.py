@@ -51,7 +51,7 @@ def test_any_override_gives_a_safe_name_of_its_own() -> None:
         assert len(name.encode()) <= LONGEST and not name.startswith((".", "-", "~"))
 
 
-def test_overrides_that_would_read_alike_are_told_apart() -> None:
+def test_overrides_that_would_read_alike_have_different_names() -> None:
     cases = [
         ["a=[1,2]"],
         ["a=1x2"],

@@ -80,7 +80,7 @@ def test_a_sweep_that_could_not_run_is_not_shown(words: list[str], message: str)
     assert done.returncode != 0 and message in done.stderr and len(done.stderr.splitlines()) == 1
 
 
-def test_slurm_without_a_cluster_is_told(tmp_path: Path) -> None:
+def test_slurm_without_a_cluster_is_reported(tmp_path: Path) -> None:
     done = command("-m", "launcher=slurm", "data=digits", "seed=0,1", f"hydra.sweep.dir={tmp_path}")
     assert done.returncode != 0 and "there is no srun on this machine" in done.stderr
     assert len(done.stderr.splitlines()) == 1

@@ -1,4 +1,4 @@
-"""A sweep: what is launched, what is not, and what a dead process, a second sweep or a kill leave of it."""
+"""A sweep: which jobs are launched, and what a killed process, a second sweep or a kill leave of it."""
 
 import json
 import os
@@ -64,7 +64,7 @@ def test_complete_jobs_are_not_launched_again_and_failed_ones_are(
     assert sweep(complete).launched == []
 
 
-def test_a_process_that_takes_the_sweep_down_costs_only_its_own_job(
+def test_a_process_that_ends_the_sweep_fails_only_its_own_job(
     sweep: Callable[..., FakeLauncher], tmp_path: Path
 ) -> None:
     def first_two_begin_and_the_first_kills_all(job: FakeJob, cfg: DictConfig) -> None:
@@ -83,7 +83,7 @@ def test_a_process_that_takes_the_sweep_down_costs_only_its_own_job(
     assert not list((tmp_path / ".sweep" / "running").glob("seed=0"))
 
 
-def test_a_launcher_that_does_not_work_is_not_tried_for_ever(sweep: Callable[..., FakeLauncher]) -> None:
+def test_a_launcher_that_does_not_work_is_tried_once(sweep: Callable[..., FakeLauncher]) -> None:
     def unavailable(job: FakeJob, cfg: DictConfig) -> None:
         raise OSError("no cluster here")
 
@@ -91,9 +91,16 @@ def test_a_launcher_that_does_not_work_is_not_tried_for_ever(sweep: Callable[...
         sweep(unavailable)
 
 
-def test_a_job_that_leaves_nothing_is_told_as_failed(sweep: Callable[..., FakeLauncher], tmp_path: Path) -> None:
+def test_a_job_that_leaves_nothing_has_failed(sweep: Callable[..., FakeLauncher], tmp_path: Path) -> None:
     sweep(lambda job, cfg: None)
     assert set(states(tmp_path).values()) == {"failed"}
+
+
+def test_a_job_that_returns_nothing_has_been_tried_and_is_no_failure(
+    sweep: Callable[..., FakeLauncher], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert sweep(lambda job, cfg: {}).launched == [["seed=0", "seed=1", "seed=2"]]  # as with trainer.fast_dev_run
+    assert states(tmp_path) == {} and capsys.readouterr().out.count("   ran without an error") == 3
 
 
 @pytest.mark.parametrize(("at_once", "sizes"), [(None, [3]), (2, [2, 1]), (1, [1, 1, 1]), (9, [3])])
@@ -173,7 +180,7 @@ BAD = ("RaisingCallback", "AllocatingCallback", "KillingCallback")
 
 
 @pytest.mark.slow
-def test_a_job_that_raises_wants_memory_or_is_killed_leaves_the_others_alone(tmp_path: Path) -> None:
+def test_a_job_that_raises_lacks_memory_or_is_killed_does_not_stop_the_others(tmp_path: Path) -> None:
     classes = ",".join(
         [*(f"tests.failing_callbacks.{name}" for name in BAD), "mnist_vae.training.callbacks.epoch_images.EpochImages"]
     )
@@ -190,6 +197,21 @@ def test_a_job_that_raises_wants_memory_or_is_killed_leaves_the_others_alone(tmp
         assert reason in failure["error"] and "latent_dim=2" in failure["overrides"]
         assert (failure["traceback"] and "Traceback" in (folder / "train.log").read_text()) or name == "KillingCallback"
     assert (tmp_path / "report.html").exists() and "latent_dim=0: it must be" in (tmp_path / "summary.csv").read_text()
+
+
+@pytest.mark.slow
+def test_a_fast_dev_run_of_every_job_keeps_nothing(tmp_path: Path) -> None:
+    sweep = ("-m", "debug=fast_dev_run", *TINY, "latent_dim=2,3", f"hydra.sweep.dir={tmp_path}")
+    done = command(*sweep, OMP_NUM_THREADS="1")
+    assert done.returncode == 0 and done.stderr == "", done.stderr
+    assert "nothing was kept" in done.stdout and done.stdout.count("ran without an error") == 2
+    names = {path.name for path in tmp_path.rglob("*") if path.is_file()}
+    assert not names & {"config.yaml", "metrics.json", "metrics.csv", "report.html", "best.ckpt"}
+
+    done = command(*sweep, "+callbacks.broken._target_=tests.failing_callbacks.RaisingCallback", OMP_NUM_THREADS="1")
+    assert done.returncode == 1 and len(done.stderr.splitlines()) == 1
+    failed = sorted(path.parent.name for path in tmp_path.glob("*/failed.json"))
+    assert len(failed) == 2 and done.stderr == f"error: 2 of 4 jobs failed: {' · '.join(failed)}\n"
 
 
 @pytest.mark.slow
@@ -231,7 +253,7 @@ def test_a_sweep_killed_in_the_middle_ends_as_an_undisturbed_one(
         time.sleep(0.02)
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
-    wait_until(lambda: not processes_with(f"{SWEEP}={process.pid}"))  # nobody tells them; they notice
+    wait_until(lambda: not processes_with(f"{SWEEP}={process.pid}"))  # they end by themselves
     finished = [path.parent for path in tmp_path.glob("*/metrics.json")]
     assert 1 <= len(finished) < 4
     before = {folder: files(folder) for folder in finished}

@@ -1,5 +1,6 @@
 """Trials that are stopped early, and the study's file."""
 
+import json
 import math
 from collections.abc import Callable
 from pathlib import Path
@@ -68,7 +69,8 @@ def test_an_incomplete_last_line_is_removed_and_other_damage_is_reported(tmp_pat
     journal = tmp_path / STUDY
     whole = journal.read_bytes()
     journal.write_bytes(whole + b'{"op_code": 4, "wor')
-    assert open_study(tmp_path, "maximize").best_value == 1 and journal.read_bytes().startswith(whole)
+    assert open_study(tmp_path, "maximize").best_value == 1
+    assert all(json.loads(line) for line in journal.read_text().splitlines())
     journal.write_bytes(b"{]\n" + whole)
     with pytest.raises(RunFolderError, match=rf"{STUDY} is damaged .*; the search can't go on"):
         open_study(tmp_path)

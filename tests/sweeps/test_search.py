@@ -13,7 +13,7 @@ from optuna.trial import TrialState
 
 from mnist_vae.sweeps.search import Search
 from mnist_vae.utils.errors import RunFolderError, SettingsError
-from tests.conftest import command
+from tests.conftest import command, composed_with_hydra
 from tests.fake_sweep import FakeJob, FakeLauncher, Work, table
 
 SPACE = ("lr=tag(log,interval(1e-4,1e-1))", "latent_dim=interval(2,9)", "batch_size=32,64")
@@ -141,6 +141,8 @@ def test_another_search_in_the_same_folder_is_refused(search: Callable[..., Sear
         ({"words": ["lr=1e-3"]}, "nothing to search"),
         ({"words": ["lr=interval(3,1)"]}, "lr: "),
         ({"words": [*SPACE, "data.val_size=0"]}, "data.val_size=0 leaves nothing to validate on"),
+        ({"words": [*SPACE, "trainer.fast_dev_run=true"]}, "trainer.fast_dev_run: sweep=search needs whole runs"),
+        ({"metric": None}, "hydra.sweeper.metric: it is empty, as monitor is for this objective"),
         ({"n_trials": 0}, "hydra.sweeper.n_trials=0"),
         (
             {"pruner": OmegaConf.create({"_target_": "optuna.pruners.MedianPruner", "n": 1})},
@@ -160,6 +162,31 @@ def test_a_mistake_is_reported_before_anything_runs(
     with pytest.raises(SettingsError, match=message):
         search(**change)
     assert not list((tmp_path / "sweep").glob("trial-*")) and not (tmp_path / "sweep" / "study.journal").exists()
+
+
+@pytest.mark.parametrize(
+    ("overrides", "metric", "direction"),
+    [
+        (("objective=elbo",), "val/elbo", "max"),
+        (("objective=iwae",), "val/loss", "min"),
+        (("objective=capacity",), None, "max"),
+        (("objective=iwae", "hydra.sweeper.metric=val/elbo", "hydra.sweeper.direction=max"), "val/elbo", "max"),
+    ],
+)
+def test_the_metric_is_the_one_that_chooses_the_best_epoch(
+    overrides: tuple[str, ...], metric: str | None, direction: str
+) -> None:
+    _, hydra = composed_with_hydra("sweep=search", *overrides)
+    assert (hydra.sweeper.metric, hydra.sweeper.direction) == (metric, direction)
+
+
+@pytest.mark.parametrize("direction", ["min", "minimize"])
+def test_a_metric_can_be_minimised(direction: str, search: Callable[..., Search]) -> None:
+    def work(job: FakeJob, cfg: DictConfig) -> None:
+        job.complete(**{"val/loss": -score(cfg)})
+
+    study = search(work, n_trials=3, metric="val/loss", direction=direction).study
+    assert study.best_value == min(trial.value for trial in study.trials if trial.value is not None)
 
 
 @pytest.mark.slow

@@ -1,4 +1,4 @@
-"""Which settings tell the jobs of a sweep apart."""
+"""The settings that distinguish the jobs of a sweep."""
 
 from typing import Any
 
@@ -43,7 +43,7 @@ def keys(jobs: Jobs) -> list[str]:
             ],
             ["model", "beta"],
         ),
-        # Without overrides the config tells; objective.beta, model.* and data.* only follow.
+        # Without overrides the config is compared; objective.beta, model.* and data.* only follow.
         ([({"model": "mlp", "beta": 1}, []), ({"model": "conv", "beta": 4}, [])], ["beta", "model"]),
         ([({"data": "mnist"}, []), ({"data": "digits"}, [])], ["data"]),
         ([({"seed": 0}, []), ({"seed": 1}, [])], ["seed"]),
@@ -68,7 +68,7 @@ def keys(jobs: Jobs) -> list[str]:
         ([({}, ["data.root=/a", "hydra.job.num=1"]), ({}, ["data.root=/b", "launcher=joblib", "hydra.x=2"])], []),
     ],
 )
-def test_keys_that_tell_jobs_apart(jobs: Jobs, expected: list[str]) -> None:
+def test_keys_that_distinguish_jobs(jobs: Jobs, expected: list[str]) -> None:
     assert keys(jobs) == expected
 
 
@@ -108,7 +108,7 @@ def test_numbers_of_a_job_that_has_not_begun_are_those_of_one_that_has() -> None
         (float("inf"), "inf"),
     ],
 )
-def test_values_are_written_for_people(value: Any, text: str) -> None:
+def test_values_as_text(value: Any, text: str) -> None:
     assert written(value) == text
 
 

@@ -84,7 +84,7 @@ def test_it_works_inside_a_multirun(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_mistake_or_a_nan_in_two_processes_is_told_once(tmp_path: Path) -> None:
+def test_a_mistake_or_a_nan_in_two_processes_is_reported_once(tmp_path: Path) -> None:
     done = forked(*RUN, *MODELS["mlp"], "lr=1e12", "accelerator=ddp_cpu", f"hydra.run.dir={tmp_path}/run")
     assert done.returncode != 0 and "not a finite number at epoch" in done.stderr
     assert len(done.stderr.splitlines()) == 1

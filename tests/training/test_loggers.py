@@ -12,7 +12,7 @@ def rows(folder: Path) -> list[tuple[int, str, float]]:
         return [(int(r["step"]), r["name"], float(r["value"])) for r in csv.DictReader(file)]
 
 
-def test_steps_are_appended_and_an_interrupted_end_is_forgotten(tmp_path: Path) -> None:
+def test_steps_are_appended_and_an_interrupted_end_is_dropped(tmp_path: Path) -> None:
     logger = StepsCSV(str(tmp_path))
     for step in (10, 20, 30):
         logger.log_metrics({"loss": step / 10}, step)
@@ -29,14 +29,14 @@ def test_steps_are_appended_and_an_interrupted_end_is_forgotten(tmp_path: Path) 
     ]
 
 
-def test_values_survive_exactly(tmp_path: Path) -> None:
+def test_values_are_kept_exactly(tmp_path: Path) -> None:
     logger = StepsCSV(str(tmp_path))
     logger.log_metrics({"a": 0.1 + 0.2}, 1)
     logger.save()
     assert rows(tmp_path) == [(1, "a", 0.1 + 0.2)]
 
 
-def test_tensorboard_writes_into_the_runs_folder_and_forgets_what_comes_again(tmp_path: Path) -> None:
+def test_tensorboard_writes_into_the_runs_folder_and_drops_what_is_logged_again(tmp_path: Path) -> None:
     first = TensorBoard(str(tmp_path))
     for step in (10, 20, 30):
         first.log_metrics({"train/loss": float(step)}, step)

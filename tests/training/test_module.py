@@ -378,7 +378,7 @@ def test_the_tuner_finds_a_learning_rate(tmp_path: Path) -> None:
     trainer = trainer_with(default_root_dir=tmp_path, max_epochs=10)
     found = Tuner(trainer).lr_find(net, datamodule=numbered_data(), num_training=20, update_attr=True)
     assert found is not None and len(found.results["lr"]) == 20
-    assert net.configure_optimizers()["optimizer"].param_groups[0]["initial_lr"] == net.lr
+    assert net.configure_optimizers().param_groups[0]["lr"] == net.lr == found.suggestion()
 
 
 def test_hooks_of_a_subclass_are_called() -> None:

@@ -35,7 +35,7 @@ def test_an_unknown_metric_is_refused(tmp_path: Path) -> None:
     checkpoint(tmp_path, "val/elbo", "max", [{"train/loss": 1.0}])._check_monitor()  # nothing was validated
 
 
-def test_its_state_survives_a_checkpoint(tmp_path: Path) -> None:
+def test_its_state_is_restored_from_a_checkpoint(tmp_path: Path) -> None:
     one, two = checkpoint(tmp_path, None, "max", ROWS), checkpoint(tmp_path, None, "max", [])
     one.stopped_early = True
     two.load_state_dict(one.state_dict())

@@ -1,0 +1,43 @@
+"""Read a report as a browser would."""
+
+from html.parser import HTMLParser
+from pathlib import Path
+
+
+class Page(HTMLParser):
+    """The tags, tables and text of a report."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.tables: list[list[list[str]]] = []
+        self.words: list[str] = []
+        self.inside: list[str] = []
+        self.html = path.read_text()
+        self.feed(self.html)
+        self.text = " ".join("".join(self.words).split())
+
+    def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attributes)))
+        if tag not in ("img", "meta", "link", "br"):
+            self.inside.append(tag)
+        if tag == "table":
+            self.tables.append([])
+        elif tag == "tr":
+            self.tables[-1].append([])
+        elif tag in ("td", "th"):
+            self.tables[-1][-1].append("")
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.inside.pop() == tag  # well nested
+
+    def handle_data(self, data: str) -> None:
+        if self.inside and self.inside[-1] not in ("script", "style"):
+            self.words.append(data)
+            if {"td", "th"} & set(self.inside):
+                self.tables[-1][-1][-1] += data
+
+    def all(self, tag: str, attribute: str) -> list[str]:
+        return [
+            attributes[attribute] or "" for name, attributes in self.tags if name == tag and attribute in attributes
+        ]

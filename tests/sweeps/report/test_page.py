@@ -1,0 +1,128 @@
+"""The page of a report: that all of it is there, right, and safe to open."""
+
+import json
+import math
+import re
+import time
+from pathlib import Path
+from urllib.parse import unquote
+
+import pytest
+
+from mnist_vae.sweeps.report import write_report
+from tests.sweeps.report.helpers import Page
+from tests.synthetic import make_failure, make_plan, make_run
+
+NASTY = "<script>alert('x')</script> & \"q\" \N{SNOWMAN} {{ 7*7 }}"
+
+
+def test_the_page_has_ranks_means_over_seeds_and_every_job(sweep: Path) -> None:
+    path = write_report(sweep)
+    assert path == sweep / "report.html"
+    page = Page(path)
+    assert "7 jobs: 4 complete, 1 failed, 1 unfinished, 1 waiting; 25 s of training." in page.text
+    ranking, seeds, others = page.tables
+    assert [cell.strip() for cell in ranking[0]][:6] == ["rank", "files", "beta", "seed", "test ELBO", "reconstruction"]
+    minus = "\N{MINUS SIGN}"
+    assert [[row[0], *row[2:5]] for row in ranking[1:]] == [
+        ["1", "1", "0", f"{minus}100.00"],
+        ["2", "1", "1", f"{minus}102.00"],
+        ["3", "4", "0", f"{minus}110.00"],
+        ["4", "4", "1", f"{minus}110.50"],
+    ]
+    assert [row[:3] for row in seeds[1:]] == [
+        ["1", "2", f"{minus}101.00 ± 1.41"],  # the square root of (1 + 1) / (2 - 1)
+        ["4", "2", f"{minus}110.25 ± 0.35"],
+    ]
+    assert [row[:3] for row in others[1:]] == [
+        ["beta=8,seed=0", "unfinished", "2 of 4"],
+        ["beta=16,seed=0", "waiting", "0"],
+    ]
+    assert "it broke." in page.text and "Traceback: line 3" in page.text and "details" in dict(page.tags)
+    assert "best beta=1, seed=0" in page.text
+
+
+def test_the_page_needs_nothing_but_itself(sweep: Path) -> None:
+    page = Page(write_report(sweep))
+    assert not re.search(r"https?://|//[a-z]+\.|@import|url\(", page.html)
+    for tag, attribute in (("img", "src"), ("link", "href"), ("script", "src")):
+        assert all(address.startswith("data:") for address in page.all(tag, attribute))
+
+
+def test_tables_can_be_sorted_by_click_and_by_keyboard(sweep: Path) -> None:
+    page = Page(write_report(sweep))
+    sortable = [a for tag, a in page.tags if tag == "th" and a.get("aria-sort") == "none"]
+    assert len(sortable) == len(page.all("button", "type")) > 20 and all(a["scope"] == "col" for a in sortable)
+    keys = [a["data-key"] or "" for tag, a in page.tags if tag == "td"]
+    assert {"-100.0", "-110.5"} <= set(keys) and not any("\N{MINUS SIGN}" in key for key in keys)
+
+
+def test_names_and_errors_are_escaped(tmp_path: Path) -> None:
+    name = "a=<b>, c #5%&\"'?\N{SNOWMAN}"
+    run = make_run(tmp_path / name, -100.0)
+    (run / "figures").mkdir()
+    (run / "figures" / "results.png").write_text("no picture")
+    make_failure(tmp_path / "broken <i>", NASTY, NASTY, [f"x={NASTY}"])
+    page = Page(write_report(tmp_path))
+    assert "<script>alert" not in page.html and "<i>" not in page.html and "{{ 7*7 }}" in page.text
+    assert page.text.count("<script>alert('x')</script>") == 2 and name in page.text
+    addresses = [address for address in page.all("a", "href") if not address.startswith("#")]
+    assert not any(character in address for address in addresses for character in "<>\"' #?&")
+    assert f"./{name}/figures/results.png" in map(unquote, addresses)
+    for address in addresses:
+        assert (tmp_path / unquote(address)).exists(), address
+
+
+def test_a_name_that_is_no_unicode_can_be_reported(tmp_path: Path) -> None:
+    try:
+        make_run(Path(f"{tmp_path}/\udcff"), -1.0)
+    except OSError:
+        pytest.skip("this file system takes only unicode names")
+    assert "./%FF/" in Page(write_report(tmp_path)).all("a", "href")
+
+
+def test_real_runs_are_reported_with_pictures(runs: Path) -> None:
+    page = Page(write_report(runs))
+    assert len(page.tables) == 2 and "no run is complete" not in page.text.lower()
+    assert page.text.count("Samples from the prior") == 1  # conv is alone on its data: no best and worst
+    pictures = [address for address in page.all("img", "src") if address.startswith("data:image/jpeg")]
+    assert len(pictures) == 4 and len(page.html) < 2e6
+    one = Page(write_report(runs / "mlp"))
+    assert "1 job: 1 complete" in one.text and one.tables[0][1][2] == "mlp" and "./" in one.all("a", "href")
+
+
+@pytest.mark.parametrize("value", [None, math.nan, "text", "absent"])
+def test_metrics_may_be_missing_or_no_numbers(sweep: Path, value: object) -> None:
+    file = sweep / "beta=1,seed=0" / "metrics.json"
+    bad = dict.fromkeys(("test/kl", "test/active_units", "val/elbo", "train_seconds", "parameters"), value)
+    metrics = json.loads(file.read_text()) | bad
+    file.write_text(json.dumps({name: value for name, value in metrics.items() if value != "absent"}))
+    page = Page(write_report(sweep))
+    assert page.tables[0][1][0] == "1" and page.tables[0][1][6:9] == ["\N{EN DASH}"] * 3
+
+
+def test_nothing_complete_and_everything_failed(tmp_path: Path) -> None:
+    make_plan(tmp_path, "beta=1", "beta=2")
+    page = Page(write_report(tmp_path))
+    assert "No run is complete yet." in page.text and "2 jobs: 2 waiting; 0.0 s of training" in page.text
+    for name in ("beta=1", "beta=2"):
+        make_failure(tmp_path / name, "no.")
+    page = Page(write_report(tmp_path))
+    assert "2 jobs: 2 failed" in page.text and page.tables == []
+
+
+def test_runs_on_different_data_are_ranked_apart(tmp_path: Path) -> None:
+    for place, data in enumerate(("mnist", "mnist", "digits")):
+        make_run(tmp_path / str(place), -100.0 - place, data=data, latent_dim=2 + place)
+    page = Page(write_report(tmp_path))
+    first, second = page.tables
+    assert [row[0] for row in first] == ["rank", "1", "2"] and [row[0] for row in second] == ["rank", "1"]
+
+
+def test_three_hundred_runs_are_reported_in_seconds_and_a_small_file(tmp_path: Path) -> None:
+    for index in range(300):
+        make_run(tmp_path / str(index), -100.0 - index / 7, 5 + index % 13, beta=index % 6, seed=index // 6)
+    start = time.process_time()
+    path = write_report(tmp_path)
+    assert time.process_time() - start < 10 and path.stat().st_size < 2e6
+    assert len(Page(path).tables[0]) == 301
