@@ -41,7 +41,7 @@ def test_the_step_is_compiled_where_the_config_says_so(
     overrides: tuple[str, ...], mode: str | None, tiny: Tiny, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     modes: list[Any] = []
-    monkeypatch.setattr(VAEModule, "compile_terms", lambda self, mode: modes.append(mode))
+    monkeypatch.setattr(VAEModule, "compile_inference", lambda self, mode: modes.append(mode))
     Experiment(tiny(*overrides), {})
     assert modes == ([] if mode is None else [mode])
 

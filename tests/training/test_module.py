@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, TensorDataset
 
 from mnist_vae.data.binarize import Binarize
+from mnist_vae.models.likelihoods import Bernoulli
 from mnist_vae.models.vae import VAE
 from mnist_vae.objectives import ELBO, Terms
 from mnist_vae.training.module import VAEModule
@@ -95,6 +96,17 @@ def fit(*callbacks: pl.Callback, net: VAEModule | None = None, **arguments: Any)
     trainer = trainer_with(*callbacks, **arguments)
     trainer.fit(net, numbered_data())
     return trainer, net
+
+
+class CountingBernoulli(Bernoulli):
+    """Counts the calls that are not compiled."""
+
+    eager_calls = 0
+
+    def log_prob(self, parameters: Tensor, x: Tensor) -> Tensor:
+        if not torch.compiler.is_compiling():
+            self.eager_calls += 1
+        return super().log_prob(parameters, x)
 
 
 # Values
@@ -414,12 +426,40 @@ def test_a_compiled_step_gives_the_same_losses(override: str) -> None:
     metrics = []
     for compiled in (False, True):
         net, end = vae_module(override), EpochMetrics()
-        # Compiled code has a random generator of its own, so the noise is given.
-        net._noise = lambda total, _=None: Noise(total, generator=torch.Generator().manual_seed(0))  # type: ignore[method-assign]
+        spy = net.vae.likelihood = CountingBernoulli()
         if compiled:
-            net.compile_terms("default")
-        fit(end, net=net, max_epochs=2, log_every_n_steps=1)
+            net.compile_inference("default")
+        fit(end, net=net, max_epochs=3, log_every_n_steps=1)
+        assert (spy.eager_calls == 0) == compiled
         metrics.append(end.metrics)
     assert metrics[0].keys() == metrics[1].keys()
     for name in ("train/loss", "val/elbo", "val/kl"):
         assert metrics[1][name] == pytest.approx(metrics[0][name], rel=1e-4), name
+
+
+@pytest.mark.slow
+def test_a_plain_trainer_on_two_processes_sees_every_image_once() -> None:
+    images = trainer_with(devices=2, strategy="ddp_fork")
+    one, net = fit(max_epochs=1)
+    (alone,) = one.test(net, numbered_data(), verbose=False)
+    (together,) = images.test(net, numbered_data(), verbose=False)
+    assert together["test/elbo"] == pytest.approx(alone["test/elbo"], rel=1e-6)
+    assert together["test/active_units"] == alone["test/active_units"]
+
+
+def test_a_loader_of_images_alone_and_several_validation_loaders_work() -> None:
+    images = torch.rand(10, 1, 3, 3)
+    loader = torch.utils.data.DataLoader(torch.utils.data.TensorDataset(images), batch_size=5)
+    end = EpochMetrics()
+    trainer_with(end).fit(vae_module(), loader, [loader, loader])
+    assert {"val/elbo/dataloader_idx_0", "val/elbo/dataloader_idx_1"} <= end.metrics.keys()
+    assert vae_module()((images * 255).to(torch.uint8)).shape == images.shape
+
+
+def test_a_loaded_module_evaluates_the_loss_at_its_own_epoch(tmp_path: Path) -> None:
+    trainer, net = fit(net=vae_module("objective.warmup_epochs=4"), max_epochs=2)
+    (expected,) = trainer.test(net, numbered_data(), verbose=False)
+    trainer.save_checkpoint(tmp_path / "a.ckpt")
+    loaded = VAEModule.load_from_checkpoint(tmp_path / "a.ckpt")
+    (found,) = trainer_with().test(loaded, numbered_data(), verbose=False)
+    assert found["test/loss"] == pytest.approx(expected["test/loss"]) and found["test/loss"] != -found["test/elbo"]

@@ -155,6 +155,13 @@ def test_entries_that_are_set_elsewhere_are_refused_with_the_place(name: str, ti
         ("+trainer.max_epoch=3", "trainer.max_epoch: there is no such key; did you mean trainer.max_epochs"),
         ("trainer.profiler=nonsense", "trainer: .*profiler"),
         ("trainer.max_epochs=-1", "trainer.max_epochs=-1: set trainer.max_steps"),
+        ("trainer.max_epochs=null", "trainer.max_epochs=null: it must be a number"),
+        ("trainer.max_steps=abc", "trainer.max_steps=abc: it must be a whole number"),
+        ("trainer.accumulate_grad_batches=0", "trainer.accumulate_grad_batches=0: it must be"),
+        ("trainer.compile=off", "trainer.compile=off: it must be true or false"),
+        ("trainer.compile_mode=fast", "trainer.compile_mode=fast: it must be one of default"),
+        ("+callbacks.x._target_=torch.nn.Identity", "callbacks.x._target_=torch.nn.Identity: it is no callback"),
+        ("+callbacks.x._target_=builtins.dict", "callbacks.x._target_=builtins.dict: its arguments are not known"),
         ("trainer.limit_test_batches=0", "trainer.limit_test_batches=0: "),
         ("trainer.limit_train_batches=0", "trainer.limit_train_batches=0: "),
         ("trainer.max_steps=0", "trainer.max_steps=0: "),
@@ -171,3 +178,48 @@ def test_arguments_that_cannot_work_are_refused(override: str, message: str, tin
 def test_the_metrics_file_is_plain_json(tiny: Tiny, tmp_path: Path) -> None:
     train(tiny(*QUICK, "trainer.limit_train_batches=1", "trainer.deterministic=true"), tmp_path)
     assert all(isinstance(v, int | float | str) for v in json.loads((tmp_path / "metrics.json").read_text()).values())
+
+
+@pytest.mark.parametrize("algorithm", ["norm", "value"])
+def test_gradients_are_clipped_in_mixed_precision_too(algorithm: str, tiny: Tiny, tmp_path: Path) -> None:
+    words = ("accelerator.precision=bf16-mixed", "trainer.gradient_clip_val=0.1", "trainer.limit_train_batches=2")
+    metrics = train(tiny(*QUICK, *words, f"trainer.gradient_clip_algorithm={algorithm}"), tmp_path)
+    assert metrics["epochs"] == 2
+
+
+def test_a_profiler_can_be_an_object(tiny: Tiny, tmp_path: Path) -> None:
+    profiler = f"{{_target_:pytorch_lightning.profilers.SimpleProfiler,dirpath:{tmp_path},filename:profile}}"
+    train(tiny(*QUICK, f"trainer.profiler={profiler}", "trainer.limit_train_batches=2"), tmp_path / "run")
+    assert "backward" in (tmp_path / "fit-profile.txt").read_text()
+
+
+def test_a_schedule_follows_the_epochs_when_gradients_are_accumulated(tiny: Tiny, tmp_path: Path) -> None:
+    words = ("trainer.accumulate_grad_batches=4", "objective.warmup_epochs=1", "objective.cycle_epochs=1")
+    train(tiny(*QUICK, *words), tmp_path)
+    assert [float(row["train/beta"]) for row in rows(tmp_path)] == pytest.approx([1, 1])
+
+
+def test_the_learning_rate_ends_where_the_schedule_does(tiny: Tiny, tmp_path: Path) -> None:
+    scheduler = "_target_:pytorch_lightning.callbacks.GradientAccumulationScheduler,scheduling:{0:1,1:11}"
+    train(tiny(*QUICK, "schedule=cosine", f"+callbacks.accumulate={{{scheduler}}}"), tmp_path)
+    assert [float(row["train/lr"]) for row in rows(tmp_path)] == pytest.approx([5e-4, 0])
+
+
+def test_the_loss_of_the_best_epoch_is_of_the_schedule_then(tiny: Tiny, tmp_path: Path) -> None:
+    words = ("objective.warmup_epochs=8", "monitor=train/beta", "monitor_mode=min", "max_epochs=3")
+    metrics = train(tiny(*QUICK, *words), tmp_path)
+    assert metrics["best_epoch"] == 1
+    assert metrics["val/loss"] == pytest.approx(float(rows(tmp_path)[0]["val/loss"]), rel=1e-12)
+
+
+def test_lightnings_tuner_works_with_the_progress_bar(tiny: Tiny, tmp_path: Path) -> None:
+    finder = "_target_:pytorch_lightning.callbacks.LearningRateFinder,num_training_steps:5"
+    train(tiny("callbacks=none", "logger=none", f"+callbacks.finder={{{finder}}}", "max_epochs=1"), tmp_path)
+    assert (tmp_path / "metrics.json").exists()
+
+
+def test_a_refused_argument_leaves_the_folder_free(tiny: Tiny, tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match=r"trainer: .*limit_train_batches"):
+        train(tiny(*QUICK, "trainer.limit_train_batches=1.5"), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+    train(tiny(*QUICK, "trainer.limit_train_batches=0.5"), tmp_path / "run")

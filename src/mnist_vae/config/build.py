@@ -78,18 +78,21 @@ def build_objective(cfg: DictConfig, train_size: int) -> Callable[..., Any]:
     return instantiate_callable("objective", cfg.objective, *of_batch, train_size=train_size)
 
 
-def build_optimizer(cfg: DictConfig, parameters: Iterable[Tensor], lr: float | None = None) -> torch.optim.Optimizer:
+def build_optimizer(
+    cfg: DictConfig, parameters: Iterable[Tensor], lr: float | None = None, fused: bool | None = None
+) -> torch.optim.Optimizer:
     """Build the config's optimiser.
 
     Args:
-        lr: replaces the group's own `lr`, where it has one.
+        lr, fused: replace the group's own entries, where it has them.
 
     Raises:
         SettingsError: a value of the group is wrong.
     """
     node = cfg.optimizer
-    if lr is not None and "lr" in node:
-        node = OmegaConf.merge(node, {"lr": lr})
+    for name, value in (("lr", lr), ("fused", fused)):
+        if value is not None and name in node:
+            node = OmegaConf.merge(node, {name: value})
     return instantiate("optimizer", node, params=parameters)
 
 

@@ -42,7 +42,11 @@ def sentence(error: BaseException, see: str = f"set {FULL_ERROR}=1 to see where"
         return _composition_sentence(error)
     if "Config group override must be" in str(error):
         return "a group is given the name of a choice, as in model=conv; --help lists the choices."
-    if isinstance(error, HydraException) or "override" in str(error):
+    if (
+        isinstance(error, HydraException)
+        or type(error).__name__ == "MisconfigurationException"
+        or "override" in str(error)
+    ):
         return _one_line(error)
     if type(error).__name__ in ("OutOfMemoryError", "MemoryError") or "can't allocate memory" in str(error):
         return f"out of memory: a smaller model or batch_size, or fewer jobs at once, need less ({first_line(error)})."

@@ -38,7 +38,7 @@ def beta_of(cfg: DictConfig) -> float:
 
 def epochs_planned(cfg: DictConfig) -> int:
     """Epochs that a run is to train; `max_epochs` where trainer.max_epochs sets no limit."""
-    limit = cfg.trainer.max_epochs
+    limit = cfg.trainer.get("max_epochs")
     return limit if limit and limit > 0 else cfg.max_epochs
 
 

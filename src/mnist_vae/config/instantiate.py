@@ -46,7 +46,7 @@ def instantiate(key: str, node: DictConfig, **given: Any) -> Any:
     try:
         return configured(**supplied)
     except Exception as error:
-        raise SettingsError(f"{key}: {first_line(error)}.") from error
+        raise SettingsError(f"{key}: {first_line(error).rstrip('.')}.") from error
 
 
 def instantiate_callable(key: str, node: DictConfig, *later: str, **given: Any) -> Any:
@@ -142,7 +142,7 @@ def _configured(key: str, node: DictConfig, arguments: dict[str, Any]) -> Any:
     try:
         return hydra.utils.instantiate(_plain(node) | arguments, _partial_=True, _convert_="all")
     except InstantiationException as error:
-        raise SettingsError(f"{key}: {first_line(error.__cause__ or error)}.") from error
+        raise SettingsError(f"{key}: {first_line(error.__cause__ or error).rstrip('.')}.") from error
 
 
 def _call(key: str, target: Any, node: DictConfig, given: dict[str, Any]) -> Any:
@@ -154,7 +154,7 @@ def _call(key: str, target: Any, node: DictConfig, given: dict[str, Any]) -> Any
     try:
         return target(**arguments, **_accepted(target, given))
     except Exception as error:
-        raise SettingsError(f"{key}: {first_line(error)}.") from error
+        raise SettingsError(f"{key}: {first_line(error).rstrip('.')}.") from error
 
 
 def _accepted(target: Any, given: dict[str, Any]) -> dict[str, Any]:
@@ -165,7 +165,10 @@ def _accepted(target: Any, given: dict[str, Any]) -> dict[str, Any]:
 
 def _arguments(key: str, target: Any, node: DictConfig, given: dict[str, Any]) -> dict[str, Any]:
     """The node's entries, checked against the target's signature, which `given` completes."""
-    parameters = inspect.signature(target).parameters
+    try:
+        parameters = inspect.signature(target).parameters
+    except ValueError as error:  # of a class written in C
+        raise SettingsError(f"{key}._target_={_target(key, node)}: its arguments are not known.") from error
     arguments = {name: value for name, value in _plain(node).items() if name not in OF_HYDRA}
     configurable = [name for name in parameters if name not in given and name != "params"]
     takes_any = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
@@ -198,7 +201,7 @@ def _typed(key: str, target: Any, name: str, value: Any) -> Any:
     try:
         return OmegaConf.to_container(OmegaConf.merge(schema, {name: value}))[name]  # type: ignore[index,call-overload]
     except ValidationError as error:
-        raise SettingsError(f"{key}.{name}={value}: {first_line(error)}.") from error
+        raise SettingsError(f"{key}.{name}={value}: {first_line(error).rstrip('.')}.") from error
 
 
 def _names_a_target(value: Any) -> bool:

@@ -81,7 +81,12 @@ def register() -> None:
     store = ConfigStore.instance()
     store.store(name="schema", node=Config)
     settings = OmegaConf.load(CONFIGS / "hydra" / "default.yaml")
-    node = OmegaConf.merge(OmegaConf.structured(HydraConf), settings)
+    assert isinstance(settings, DictConfig)
+    node: Any = OmegaConf.structured(HydraConf)
+    for group in ("job_logging", "hydra_logging"):  # as choices, so that hydra/job_logging=disabled works
+        store.store(group=f"hydra/{group}", name="plain", node=settings.pop(group))
+        node.defaults = [{group: "plain"} if group in one else one for one in node.defaults]
+    node = OmegaConf.merge(node, settings)
     store.store(group="hydra", name="config", node=node, provider="hydra")
     store.repo = _Shared(store.repo)
     OmegaConf.register_new_resolver("cores", cores, replace=True)

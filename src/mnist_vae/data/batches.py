@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 
 import torch
 from torch import Tensor
-from torch.utils.data import Dataset, Sampler
+from torch.utils.data import Dataset, DistributedSampler
 
 from mnist_vae.utils.seeding import derived_seed
 
@@ -52,7 +52,18 @@ class ImageDataset(Dataset):
         return self.images.index_select(0, chosen), self.labels.index_select(0, chosen), len(indices)
 
 
-class SeededShuffle(Sampler[int]):
+class InOrder(DistributedSampler):
+    """The indices 0, 1, … of the whole batches.
+
+    It is a DistributedSampler so that Lightning does not put its own in its place, which would split the images over
+    processes a second time: ImageDataset splits each batch.
+    """
+
+    def __init__(self, size: int) -> None:
+        super().__init__(range(size), num_replicas=1, rank=0, shuffle=False)  # type: ignore[arg-type]
+
+
+class SeededShuffle(InOrder):
     """Shuffled indices, a function of (seed, epoch) alone. Lightning calls `set_epoch` at the start of each epoch.
 
     Args:
@@ -60,13 +71,8 @@ class SeededShuffle(Sampler[int]):
     """
 
     def __init__(self, size: int, seed: int) -> None:
-        self.size, self.seed, self.epoch = size, seed, 0
-
-    def set_epoch(self, epoch: int) -> None:
-        self.epoch = epoch
-
-    def __len__(self) -> int:
-        return self.size
+        super().__init__(size)
+        self.size, self.seed = size, seed
 
     def __iter__(self) -> Iterator[int]:
         # A generator, so that the epoch is read at the first batch: on resuming, Lightning creates the iterator

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from mnist_vae.data.batches import EVALUATION_BATCH, EVALUATION_SEED, Batch, ImageDataset, SeededShuffle
+from mnist_vae.data.batches import EVALUATION_BATCH, EVALUATION_SEED, Batch, ImageDataset, InOrder, SeededShuffle
 from mnist_vae.data.binarize import Binarize, binarize
 from mnist_vae.data.images import ImageArrays, Source, to_unit
 from mnist_vae.utils.errors import SettingsError
@@ -58,10 +58,14 @@ class ImageDataModule(pl.LightningDataModule):
         return self._loader(self.train_split, self.batch_size, SeededShuffle(len(images), self.seed))
 
     def val_dataloader(self) -> DataLoader | list:
-        return self._loader(self.val_split, EVALUATION_BATCH) if len(self.val_split[0]) else []
+        return (
+            self._loader(self.val_split, EVALUATION_BATCH, InOrder(len(self.val_split[0])))
+            if len(self.val_split[0])
+            else []
+        )
 
     def test_dataloader(self) -> DataLoader:
-        return self._loader(self.test_split, EVALUATION_BATCH)
+        return self._loader(self.test_split, EVALUATION_BATCH, InOrder(len(self.test_split[0])))
 
     predict_dataloader = test_dataloader
 
@@ -75,9 +79,7 @@ class ImageDataModule(pl.LightningDataModule):
             pixels = binarize(pixels, self.binarize, Noise(size, self.trainer.global_rank, self.trainer.world_size))
         return Batch(pixels, labels, size)
 
-    def _loader(
-        self, split: tuple[Tensor, Tensor], batch_size: int, sampler: SeededShuffle | None = None
-    ) -> DataLoader:
+    def _loader(self, split: tuple[Tensor, Tensor], batch_size: int, sampler: InOrder) -> DataLoader:
         rank, world_size = (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
         # A loader draws a seed whenever it is iterated; from a generator of its own, so that torch's global one and
         # with it the noise of training do not depend on that.

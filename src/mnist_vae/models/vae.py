@@ -121,10 +121,14 @@ class VAE(nn.Module):
             noise: source of the standard normal draws.
             samples: samples per image, as leading dimensions of z; if omitted, one sample and no leading dimension.
         """
-        posterior = self.encode(x, labels)
         draws = noise.normal(*samples, self.latent_dim, device=x.device)
         if samples:
             draws = draws.movedim(0, -2)
+        return self.infer_from(x, draws, labels)
+
+    def infer_from(self, x: Tensor, draws: Tensor, labels: Tensor | None = None) -> Inference:
+        """`infer` from standard normal draws (..., images, latent_dim); the part that `trainer.compile` compiles."""
+        posterior = self.encode(x, labels)
         z = posterior.rsample(draws)
         return Inference(posterior, z, self.likelihood.log_prob(self.decode_parameters(z, labels), x))
 

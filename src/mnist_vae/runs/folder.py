@@ -199,10 +199,9 @@ def load_config(path: Path) -> DictConfig:
         RunFolderError: it can't be read as that.
     """
     try:
-        text = _yaml_text(path)
-        if "${" in text:
+        cfg = OmegaConf.create(_yaml_text(path))
+        if "${" in str(OmegaConf.to_container(cfg)):  # of the parsed values: YAML has escapes
             raise ValueError("it holds an interpolation, and a run's config is saved without any")
-        cfg = OmegaConf.create(text)
         if not isinstance(cfg, DictConfig) or not cfg:
             raise ValueError("it is empty, or not a mapping")
     except Exception as error:

@@ -9,25 +9,13 @@ from omegaconf.errors import OmegaConfBaseException
 
 from mnist_vae.config.checks import check
 from mnist_vae.config.schema import Config
+from mnist_vae.runs.earlier import translate
 from mnist_vae.runs.folder import RunFolder, load_config
 from mnist_vae.utils.errors import RunFolderError, UserError, first_line
 
 if TYPE_CHECKING:
     from mnist_vae.data.datamodule import ImageDataModule
     from mnist_vae.models.vae import VAE
-
-
-# Values of runs that were made before these keys existed.
-EARLIER = OmegaConf.create(
-    {
-        "trainer": {"fast_dev_run": False},
-        "monitor": "val/elbo",
-        "monitor_mode": "max",
-        "conditional": False,
-        "posterior": {"_target_": "mnist_vae.models.posteriors.Diagonal"},
-        "schedule": {},
-    }
-)
 
 
 class OpenRun(NamedTuple):
@@ -131,7 +119,7 @@ def load_run(folder: str | Path, checkpoint: str = "best") -> "VAE":
 
 def _typed(run: RunFolder) -> DictConfig:
     """The run's config, with the types of the schema."""
-    stored = OmegaConf.merge(EARLIER, load_config(run.config))
+    stored = translate(load_config(run.config))
     missing = [name for name in Config.__dataclass_fields__ if name not in stored]
     if missing:
         raise _older(run, f"its config has no {missing[0]}")

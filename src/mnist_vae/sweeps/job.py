@@ -71,7 +71,7 @@ def _logging_without_console(hydra: DictConfig) -> dict[str, Any]:
     config: Any = OmegaConf.to_container(hydra.job_logging, resolve=True)
     for logger in (config.get("root") or {}, *config.get("loggers", {}).values()):
         logger["handlers"] = [name for name in logger.get("handlers", []) if name != "console"]
-    config["handlers"].pop("console", None)
+    config.get("handlers", {}).pop("console", None)
     return config
 
 

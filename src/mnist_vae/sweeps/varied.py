@@ -111,6 +111,9 @@ def _named(config: DictConfig, choices: Choices) -> Flat:
             named[key] = value
         elif name not in named:
             named[name] = str(value).rpartition(".")[2]
+    for group in map(str, config):
+        if group in choices:  # one whose config is empty
+            named.setdefault(group, choices[group])
     named.setdefault("data", named.get("data.name"))
     return named
 

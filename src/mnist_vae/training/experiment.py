@@ -11,6 +11,7 @@ from mnist_vae.config.combinations import check_combination
 from mnist_vae.config.hparams import Choices
 from mnist_vae.config.instantiate import instantiate
 from mnist_vae.training.module import VAEModule
+from mnist_vae.training.quiet import quiet_lightning
 from mnist_vae.training.trainer import check_trainer
 from mnist_vae.utils.errors import SettingsError
 from mnist_vae.utils.seeding import seed_everything
@@ -29,7 +30,8 @@ class Experiment:
     """
 
     def __init__(self, cfg: DictConfig, choices: Choices, overrides: Sequence[str] = ()) -> None:
-        check_trainer(cfg)
+        with quiet_lightning():
+            check_trainer(cfg)
         self.cfg, self.choices, self.overrides = cfg, choices, overrides
         self.data = build_data(cfg)
         seed_everything(cfg.seed)  # so that the initial weights depend on the seed alone
@@ -38,21 +40,25 @@ class Experiment:
         build_optimizer(cfg, self.module.parameters())
         build_lr_factor(cfg)
         check_combination(cfg, choices, self.module.vae, self.module.objective)
-        if cfg.trainer.compile:
-            self.module.compile_terms(cfg.trainer.compile_mode)
+        if cfg.trainer.get("compile"):
+            self.module.compile_inference(cfg.trainer.get("compile_mode", "default"))
         self.callbacks = [self._callback(f"callbacks.{name}", node) for name, node in cfg.callbacks.items()]
 
     def _callback(self, key: str, node: DictConfig) -> pl.Callback:
         """Build a callback; raise SettingsError if the metric that it monitors is null, or of an absent split."""
-        if "monitor" in node and node.monitor is None:
+        if isinstance(node, DictConfig) and "monitor" in node and node.monitor is None:
             raise SettingsError(
                 f"{key}.monitor: it is null, as the key monitor is here: the last epoch is kept; name a metric of each "
                 f"epoch, such as {key}.monitor=val/elbo."
             )
         callback = instantiate(key, node)
-        if str(getattr(callback, "monitor", "")).startswith("val/") and self.cfg.data.val_size == 0:
+        if not isinstance(callback, pl.Callback):
+            raise SettingsError(f"{key}._target_={node['_target_']}: it is no callback of Lightning.")
+        is_validated = self.cfg.data.val_size and self.cfg.trainer.get("limit_val_batches") != 0
+        if str(getattr(callback, "monitor", "")).startswith("val/") and not is_validated:
             raise SettingsError(
-                f"callbacks: {type(callback).__name__} monitors {callback.monitor}, and data.val_size=0 leaves no "
-                "images to validate on; hold images out, or choose callbacks=default."
+                f"callbacks: {type(callback).__name__} monitors {callback.monitor}, and data.val_size=0 or "  # type: ignore[attr-defined]
+                "trainer.limit_val_batches=0 leaves no images to validate on; hold images out, or choose "
+                "callbacks=default."
             )
         return callback

@@ -7,6 +7,7 @@ from typing import Any
 import pytorch_lightning as pl
 import torch
 from omegaconf import OmegaConf
+from pytorch_lightning.plugins.precision import MixedPrecision
 from torch import Tensor
 
 from mnist_vae.analysis import metrics
@@ -44,27 +45,34 @@ class VAEModule(pl.LightningModule):
         self.vae = build_vae(self.cfg, image_shape, classes)
         self.objective = build_objective(self.cfg, train_size)
         self.lr: float = self.cfg.optimizer.get("lr", self.cfg.lr)  # Tuner.lr_find sets it
+        self.epochs_trained = 0.0  # fractions count
         self._start_epoch()
 
     def forward(self, images: Tensor, labels: Tensor | None = None) -> Tensor:
-        """Reconstruct images (n, channels, height, width) in [0, 1] from their posterior means."""
-        return self.vae.reconstruct(images, labels)
+        """Reconstruct images (n, channels, height, width), uint8 or float in [0, 1], from their posterior means."""
+        return self.vae.reconstruct(self._unit(images), labels)
 
     def terms(self, images: Tensor, labels: Tensor | None, epoch: float, noise: Noise) -> Terms:
-        """Loss, reconstruction and KL of each image, (n,) each; the part of a step that `trainer.compile` compiles."""
+        """Loss, reconstruction and KL of each image, (n,) each."""
         return self.objective(self.vae, images, labels, epoch, noise)
 
-    def compile_terms(self, mode: str) -> None:
-        """Compile `terms` by torch.compile; see there for `mode`."""
-        self.terms = torch.compile(self.terms, mode=mode, dynamic=False)  # type: ignore[method-assign]
+    def compile_inference(self, mode: str) -> None:
+        """Compile `vae.infer_from`, nearly all of a step, by torch.compile; see there for `mode`.
+
+        Neither the noise is drawn in it, so that compiled and eager runs draw the same, nor does it depend on the
+        epoch, for whose value a graph would be compiled anew.
+        """
+        self.vae.infer_from = torch.compile(self.vae.infer_from, mode=mode, dynamic=False)  # type: ignore[method-assign]
 
     def configure_optimizers(self) -> Any:
-        optimizer = build_optimizer(self.cfg, self.parameters(), self.lr)
+        # Lightning can't clip the gradients of a fused optimiser, which unscales them itself, in mixed precision.
+        mixed = isinstance(self.trainer.precision_plugin, MixedPrecision)
+        fused = False if mixed and self.trainer.gradient_clip_val else None
+        optimizer = build_optimizer(self.cfg, self.parameters(), self.lr, fused)
         factor = build_lr_factor(self.cfg)
         if factor is None:
             return optimizer
-        steps = self._steps_per_epoch()
-        scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: factor(step / steps))
+        scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda _: factor(self.epochs_trained))
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
 
     # Training
@@ -75,7 +83,10 @@ class VAEModule(pl.LightningModule):
 
     def training_step(self, batch: Any, batch_idx: int) -> Tensor:
         images, labels, total = self._unpack(batch)
-        epoch = self.current_epoch + batch_idx / self.trainer.num_training_batches
+        # Of a loader without a length, the number of batches is infinite.
+        epoch, self.epochs_trained = (
+            self.current_epoch + done / self.trainer.num_training_batches for done in (batch_idx, batch_idx + 1)
+        )
         terms = self.terms(images, labels, epoch, self._noise(total))
         self._sums.add(terms, total)
         every = self.trainer.log_every_n_steps  # type: ignore[attr-defined]
@@ -98,6 +109,8 @@ class VAEModule(pl.LightningModule):
         self._log({"train/gradient_norm_step": norm})
 
     def on_train_epoch_end(self) -> None:
+        if math.isinf(self.trainer.num_training_batches):
+            self.epochs_trained = self.current_epoch + 1.0
         if self._sums.is_pending:  # trainer.max_steps or max_time ended the epoch early
             self._collect_sums()
         values = self._named(self._sums.total / self._sums.images)
@@ -145,7 +158,7 @@ class VAEModule(pl.LightningModule):
         self._generator = torch.Generator().manual_seed(EVALUATION_SEED)
         self._variance = LatentVariance()
 
-    def validation_step(self, batch: Any, batch_idx: int) -> None:
+    def validation_step(self, batch: Any, batch_idx: int, dataloader_idx: int = 0) -> None:
         self._evaluate(batch, "val")
 
     def on_validation_epoch_end(self) -> None:
@@ -153,13 +166,13 @@ class VAEModule(pl.LightningModule):
 
     on_test_epoch_start = on_validation_epoch_start
 
-    def test_step(self, batch: Any, batch_idx: int) -> None:
+    def test_step(self, batch: Any, batch_idx: int, dataloader_idx: int = 0) -> None:
         self._evaluate(batch, "test")
 
     def on_test_epoch_end(self) -> None:
         self._log_active_units("test")
 
-    def predict_step(self, batch: Any, batch_idx: int) -> Tensor:
+    def predict_step(self, batch: Any, batch_idx: int, dataloader_idx: int = 0) -> Tensor:
         """Reconstructions of a batch, (n, channels, height, width) in [0, 1]."""
         images, labels, _ = self._unpack(batch)
         return self(images, labels)
@@ -181,22 +194,25 @@ class VAEModule(pl.LightningModule):
 
     def _unpack(self, batch: Any) -> tuple[Tensor, Tensor | None, int]:
         """Images in [0, 1], labels, and the number of images in the whole batch, over all processes."""
-        images, labels = (batch, None) if isinstance(batch, Tensor) else batch
+        images, *rest = (batch,) if isinstance(batch, Tensor) else batch
         total = getattr(batch, "total", len(images) * self.trainer.world_size)
-        unit = to_unit(images) if images.dtype == torch.uint8 else images
-        return unit.to(self.dtype), labels, total
+        return self._unit(images), rest[0] if rest else None, total
+
+    def _unit(self, images: Tensor) -> Tensor:
+        return (to_unit(images) if images.dtype == torch.uint8 else images).to(self.dtype)
 
     def _noise(self, total: int, generator: torch.Generator | None = None) -> Noise:
         return Noise(total, self.global_rank, self.trainer.world_size, generator)
 
-    def _steps_per_epoch(self) -> float:
-        _ = self.trainer.estimated_stepping_batches  # has the trainer count its batches
-        return math.ceil(self.trainer.num_training_batches / self.trainer.accumulate_grad_batches)
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        checkpoint["epochs_trained"] = self.epochs_trained
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        self.epochs_trained = checkpoint["epochs_trained"]
 
     def _epochs_done(self) -> float:
         """Epochs trained so far, less a rounding error: at a whole number a cyclic schedule would start again."""
-        batches = self.trainer.num_training_batches or math.inf
-        return math.nextafter(self.global_step * self.trainer.accumulate_grad_batches / batches, 0.0)
+        return math.nextafter(self.epochs_trained, 0.0)
 
     def _schedule_values(self, epoch: float) -> dict[str, float]:
         values = getattr(self.objective, "schedule_values", None)

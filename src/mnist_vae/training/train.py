@@ -140,6 +140,7 @@ def _run(experiment: Experiment, run: RunFolder, device: Device, processes: int)
                 # Given the path, Lightning would restore the callbacks of that epoch too, and with them forget the
                 # epochs since.
                 module.load_state_dict(content["state_dict"])
+                module.on_load_checkpoint(content)
                 final = {"best_epoch": int(content["epoch"]) + 1, **_evaluate(trainer, module, data)}
             if trainer.is_global_zero:
                 _conclude(experiment, run, recorder, trainer, final)

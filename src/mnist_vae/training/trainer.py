@@ -13,26 +13,47 @@ from mnist_vae.config.instantiate import instantiate
 from mnist_vae.config.schema import Device
 from mnist_vae.runs.checkpoints import AtomicCheckpointIO
 from mnist_vae.runs.folder import RunFolder
-from mnist_vae.utils.errors import SettingsError, first_line, unknown_key
+from mnist_vae.utils.errors import SettingsError, unknown_key
 
+MODES = ("default", "reduce-overhead", "max-autotune", "max-autotune-no-cudagraphs")  # of torch.compile
+# Whole numbers, and the least of each.
+LEAST = {
+    "max_epochs": -1,
+    "max_steps": -1,
+    "accumulate_grad_batches": 1,
+    "check_val_every_n_epoch": 1,
+    "log_every_n_steps": 0,
+}
 COMPILATION = ("compile", "compile_mode")  # the entries of the group that are not arguments of pl.Trainer
 
 
 def check_trainer(cfg: DictConfig) -> None:
     """Raise SettingsError if the group `trainer` has an unknown entry, or one that is set elsewhere."""
     known = [*inspect.signature(pl.Trainer).parameters, *COMPILATION]
-    for name in map(str, cfg.trainer):
+    group = cfg.trainer
+    for name in map(str, group):
         if name in SET_ELSEWHERE:
             raise SettingsError(f"trainer.{name}: {SET_ELSEWHERE[name]}.")
         if name not in known:
             raise SettingsError(unknown_key(f"trainer.{name}", [f"trainer.{other}" for other in known]))
-    if cfg.trainer.get("enable_checkpointing") is False:
+    if group.get("enable_checkpointing") is False:
         raise SettingsError("trainer.enable_checkpointing=false: a run is tested and resumed from its checkpoints.")
+    for name, least in LEAST.items():
+        value = group.get(name, least)
+        if value is None and name in ("max_epochs", "max_steps"):
+            raise SettingsError(f"trainer.{name}=null: it must be a number; -1 sets no limit.")
+        if value is not None and (type(value) is not int or value < least):
+            raise SettingsError(f"trainer.{name}={value}: it must be a whole number, {least} or more.")
     for name in ("limit_train_batches", "limit_test_batches", "max_epochs", "max_steps"):
-        if cfg.trainer.get(name) == 0:
+        if group.get(name) == 0:
             raise SettingsError(f"trainer.{name}=0: a run is trained and tested; it must not be 0.")
-    if cfg.trainer.max_epochs == -1 and cfg.trainer.max_steps == -1 and cfg.trainer.max_time is None:
+    if group.get("max_epochs", -1) == -1 and group.get("max_steps", -1) == -1 and group.get("max_time") is None:
         raise SettingsError("trainer.max_epochs=-1: set trainer.max_steps or trainer.max_time, or training never ends.")
+    if not isinstance(group.get("compile", False), bool):
+        raise SettingsError(f"trainer.compile={group.compile}: it must be true or false.")
+    if group.get("compile_mode", MODES[0]) not in MODES:
+        raise SettingsError(f"trainer.compile_mode={group.compile_mode}: it must be one of {', '.join(MODES)}.")
+    _trainer(cfg, {"accelerator": "cpu", "logger": False})
 
 
 def build_trainer(
@@ -47,29 +68,35 @@ def build_trainer(
     Raises:
         SettingsError: pl.Trainer refuses an argument.
     """
-    arguments: Any = OmegaConf.to_container(cfg.trainer, resolve=True, enum_to_str=True)
-    plugins = arguments.pop("plugins", None) or []
-    for name in COMPILATION:
-        arguments.pop(name)
+    given = {
+        "default_root_dir": run.path,
+        "accelerator": device.value,
+        "devices": processes,
+        "num_nodes": cfg.accelerator.num_nodes,
+        "strategy": DDPStrategy() if processes * cfg.accelerator.num_nodes > 1 else "auto",
+        "precision": cfg.accelerator.precision,
+        "logger": build_loggers(cfg, run, last_step),
+        "callbacks": callbacks,
+        "use_distributed_sampler": False,
+    }
+    # Processes are started by run_on_processes, also under SLURM, whose variables Lightning would go by.
+    return _trainer(cfg, given, AtomicCheckpointIO(), LightningEnvironment())
+
+
+def _trainer(cfg: DictConfig, given: dict[str, Any], *plugins: Any) -> pl.Trainer:
+    """The trainer of the config's group and of `given`; nested targets of the group are built."""
+    node: Any = {name: value for name, value in cfg.trainer.items() if name not in COMPILATION}
     if not cfg.data.val_size:
-        arguments["limit_val_batches"] = 0
-    try:
-        return pl.Trainer(
-            **arguments,
-            default_root_dir=run.path,
-            accelerator=device.value,
-            devices=processes,
-            num_nodes=cfg.accelerator.num_nodes,
-            strategy=DDPStrategy() if processes * cfg.accelerator.num_nodes > 1 else "auto",
-            precision=cfg.accelerator.precision,
-            logger=build_loggers(cfg, run, last_step),
-            callbacks=callbacks,
-            # Processes are started by run_on_processes, also under SLURM, whose variables Lightning would go by.
-            plugins=[*plugins, AtomicCheckpointIO(), LightningEnvironment()],
-            use_distributed_sampler=False,
-        )
-    except (TypeError, ValueError, pl.utilities.exceptions.MisconfigurationException) as error:
-        raise SettingsError(f"trainer: {first_line(error)}") from error
+        node["limit_val_batches"] = 0
+    chosen = node.pop("plugins", None) or []
+    chosen = instantiate("trainer", OmegaConf.create({"_target_": f"{__name__}.as_list", "plugins": chosen}))
+    node |= {"_target_": "pytorch_lightning.Trainer"}
+    return instantiate("trainer", OmegaConf.create(node), **given, plugins=[*chosen, *plugins])
+
+
+def as_list(plugins: Any) -> list[Any]:
+    """One plugin or several as a list."""
+    return list(plugins) if isinstance(plugins, list | tuple) else [plugins]
 
 
 def build_loggers(cfg: DictConfig, run: RunFolder, last_step: int) -> list[pl.loggers.Logger]:

@@ -2,11 +2,17 @@
 
 from typing import Any
 
-# Hydra has no public sweeper to derive from that splits overrides into jobs; its own plugins derive from this one too.
-# To be replaced by a public BasicSweeper.
-from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 
-__all__ = ["BasicSweeper", "gradient_scale", "optuna_trial", "sbatch_script"]
+def __getattr__(name: str) -> Any:
+    """`BasicSweeper`: Hydra has no public sweeper that splits overrides into jobs; to be replaced by one.
+
+    It is imported when it is asked for, since Hydra runs its plugins' modules anew when it looks for plugins.
+    """
+    if name == "BasicSweeper":
+        from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+
+        return BasicSweeper
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def gradient_scale(trainer: Any, optimizer: Any) -> float:

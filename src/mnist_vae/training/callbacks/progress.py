@@ -15,6 +15,9 @@ class Progress(pl.callbacks.ProgressBar):
         super().__init__()
         self._bar: tqdm | None = None
 
+    def enable(self) -> None:
+        """Do nothing: Lightning's tuner calls it after its own fit, which had `disable` called before."""
+
     def disable(self) -> None:
         """Do nothing: Lightning calls it on all processes but the first, which `on_train_start` checks."""
 
