@@ -71,7 +71,7 @@ def measure(options: BenchmarkOptions, folder: Path) -> "list[Results]":
     from mnist_vae.utils.io import write_json
 
     data = [f"data.root={options.root}"] if options.root else []
-    build_data(composed(*data))  # so that MNIST is there, or its absence told, before anything is timed
+    build_data(composed(*data))  # so that MNIST is downloaded, or the reason reported, before anything is timed
     logging.getLogger("mnist_vae").setLevel(logging.WARNING)  # the runs' own lines
     machine, today = hardware.describe(), date.today().isoformat()
     title = f"{machine['processor']}, {torch.get_num_threads()} threads, torch {torch.__version__}, {today}"

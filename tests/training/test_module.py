@@ -336,6 +336,8 @@ def test_a_stock_logger_gets_steps_epochs_and_test_metrics(tmp_path: Path) -> No
     assert "latent_dim: 3" in hparams
 
 
+@pytest.mark.filterwarnings("ignore:.*ended before the epoch ended")
+@pytest.mark.filterwarnings("ignore:.*callbacks used to create the checkpoint")
 def test_checkpoints_are_saved_every_few_steps_and_resumed_from(tmp_path: Path) -> None:
     saving = pl_callbacks.ModelCheckpoint(tmp_path, every_n_train_steps=3, save_top_k=-1, filename="{step}")
     fit(saving, enable_checkpointing=True, max_epochs=2)
@@ -369,6 +371,7 @@ def test_predict_and_forward_reconstruct() -> None:
         assert torch.equal(predicted, net(data.test_split[0] / 255))  # type: ignore[arg-type]
 
 
+@pytest.mark.filterwarnings("ignore:.*sampler has shuffling enabled")
 @pytest.mark.parametrize("labelled", [True, False])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.uint8])
 def test_external_loaders_work(labelled: bool, dtype: torch.dtype) -> None:

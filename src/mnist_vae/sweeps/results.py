@@ -119,7 +119,7 @@ def read_sweep(folder: str | Path) -> Sweep:
     names = list(dict.fromkeys([*plan, *_found(top)]))
     if not names:
         raise RunFolderError(f"{folder}: there is no run in it; a run's folder has a file .hydra/config.yaml.")
-    # Told only when it takes long enough to wonder.
+    # The bar appears only when it takes long.
     bar = tqdm(names, desc="reading runs", unit="run", leave=False, delay=2, disable=None)
     jobs = [read_job(top, name, plan.get(name)) for name in bar]
     return Sweep(top, jobs, varied_keys([(job.settings, job.overrides, job.experiment) for job in jobs]))

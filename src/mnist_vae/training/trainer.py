@@ -53,7 +53,7 @@ def check_trainer(cfg: DictConfig) -> None:
         raise SettingsError(f"trainer.compile={group.compile}: it must be true or false.")
     if group.get("compile_mode", MODES[0]) not in MODES:
         raise SettingsError(f"trainer.compile_mode={group.compile_mode}: it must be one of {', '.join(MODES)}.")
-    _trainer(cfg, {"accelerator": "cpu", "logger": False})
+    _trainer(cfg, {"accelerator": "cpu", "logger": False}, LightningEnvironment())
 
 
 def build_trainer(
