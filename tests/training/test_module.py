@@ -236,6 +236,7 @@ def test_a_batch_is_one_batch_of_images_and_labels() -> None:
     ],
     ids=str,
 )
+@pytest.mark.filterwarnings("ignore:.*requested to overfit")
 def test_arguments_of_the_trainer_do_what_they_say(arguments: dict[str, Any], batches: int, steps: int) -> None:
     counter = BatchCounter()
     trainer, net = fit(counter, **arguments)
