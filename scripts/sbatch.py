@@ -20,7 +20,8 @@ from omegaconf import DictConfig, OmegaConf
 from mnist_vae.cli import entry
 from mnist_vae.config import checks
 from mnist_vae.config.schema import CONFIGS
-from mnist_vae.utils.compat import BasicSweeper, sbatch_script
+from mnist_vae.sweeps.sweeper import combinations
+from mnist_vae.utils.compat import sbatch_script
 from mnist_vae.utils.errors import SettingsError
 
 # Parameters that submitit has on every kind of cluster; the others take the prefix slurm_.
@@ -47,7 +48,7 @@ def script(words: list[str]) -> str:
             raise SettingsError("this shows sweeps over given values; a search submits its trials a few at a time.")
         swept = [f"{key}={values}" for key, values in (cfg.hydra.sweeper.params or {}).items()]
         parsed = parser.parse_overrides([*swept, *(word for word in words if word not in hydra)])
-        (jobs,) = BasicSweeper.split_arguments(parsed, max_batch_size=None)
+        jobs = combinations(parsed)
         for job in jobs:
             checks.check(compose("train", ["launcher=slurm", *job, *hydra]))
     return _text(cfg, len(jobs))

@@ -14,7 +14,6 @@ ORDER = ["utils", "models", "objectives", "data", "config", "runs", "analysis", 
 PACKAGE = Path(__file__).parents[1] / "src" / "mnist_vae"
 MATHEMATICS = ("utils", "models", "objectives", "analysis", "figures")
 FRAMEWORKS = {"pytorch_lightning", "lightning", "hydra", "omegaconf"}
-COMPAT = "utils/compat.py"  # private names of any library, by design
 HEAVY = {"torch", "pytorch_lightning", "torchvision", "matplotlib", "sklearn"}
 TESTS = Path(__file__).parent
 # Tests of several modules together, or of a whole run.
@@ -51,9 +50,7 @@ def test_a_package_imports_only_packages_to_its_left(path: Path) -> None:
             assert ORDER.index(rest[0]) <= here, f"{name(path)} imports {module}"
 
 
-@pytest.mark.parametrize(
-    "path", [path for path in FILES if package(path) in MATHEMATICS and name(path) != COMPAT], ids=name
-)
+@pytest.mark.parametrize("path", [path for path in FILES if package(path) in MATHEMATICS], ids=name)
 def test_the_mathematics_imports_neither_lightning_nor_hydra(path: Path) -> None:
     assert not {module.partition(".")[0] for module in imports(path)} & FRAMEWORKS
 

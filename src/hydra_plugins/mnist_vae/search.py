@@ -2,13 +2,12 @@
 
 from typing import Any
 
-from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig
 
-from mnist_vae.utils.compat import BasicSweeper
+from mnist_vae.sweeps.sweeper import MultirunSweeper
 
 
-class SearchSweeper(BasicSweeper):
+class SearchSweeper(MultirunSweeper):
     """Draws the values of each job from Optuna, which learns from the jobs before.
 
     Hydra's own plugin for Optuna needs a version of it from 2021, keeps going with no trial that failed, and can't
@@ -33,20 +32,16 @@ class SearchSweeper(BasicSweeper):
         pruner: DictConfig | None,
         params: dict[str, str] | None = None,
     ) -> None:
-        super().__init__(max_batch_size=None, params=params)
+        super().__init__(params)
         self.n_trials, self.parallel = n_trials, parallel
         self.metric, self.direction = metric, direction
         self.sampler, self.pruner = sampler, pruner
 
     def sweep(self, arguments: list[str]) -> Any:
-        from mnist_vae.sweeps.multirun import (
-            Multirun,  # not while Hydra looks for plugins, which it does for --help too
-        )
+        from mnist_vae.sweeps.multirun import Multirun  # not while Hydra looks for plugins, as it does for --help
         from mnist_vae.sweeps.search import Search
 
-        assert self.config is not None and self.hydra_context is not None and self.launcher is not None
-        parser = OverridesParser.create(config_loader=self.hydra_context.config_loader)
-        overrides = parser.parse_overrides([*self._parse_config(), *arguments])
+        overrides = self.overrides(arguments)
         multirun = Multirun(self.config, self.hydra_context, self.launcher)
         search = Search(multirun, overrides, self.metric, self.direction, self.sampler, self.pruner)
         with multirun.held():
@@ -57,6 +52,5 @@ class SearchSweeper(BasicSweeper):
     def _processes(self) -> int:
         import joblib
 
-        assert self.config is not None
         jobs = self.config.hydra.launcher.get("n_jobs", 1)
         return joblib.effective_n_jobs(jobs) if jobs != 1 else 1

@@ -3,18 +3,6 @@
 from typing import Any
 
 
-def __getattr__(name: str) -> Any:
-    """`BasicSweeper`: Hydra has no public sweeper that splits overrides into jobs; to be replaced by one.
-
-    It is imported when it is asked for, since Hydra runs its plugins' modules anew when it looks for plugins.
-    """
-    if name == "BasicSweeper":
-        from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
-
-        return BasicSweeper
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-
-
 def gradient_scale(trainer: Any, optimizer: Any) -> float:
     """Factor by which gradients are still scaled in `on_before_optimizer_step`; not 1 for fused optimisers in 16-mixed.
 
