@@ -14,7 +14,6 @@ from mnist_vae.analysis import metrics
 from mnist_vae.config.build import build_lr_factor, build_objective, build_optimizer, build_vae
 from mnist_vae.data.batches import EVALUATION_SEED
 from mnist_vae.data.images import to_unit
-from mnist_vae.objectives import Terms
 from mnist_vae.training.accumulators import LatentVariance, TermSums
 from mnist_vae.utils.compat import gradient_scale
 from mnist_vae.utils.errors import TrainingDiverged
@@ -52,10 +51,6 @@ class VAEModule(pl.LightningModule):
         """Reconstruct images (n, channels, height, width), uint8 or float in [0, 1], from their posterior means."""
         return self.vae.reconstruct(self._unit(images), labels)
 
-    def terms(self, images: Tensor, labels: Tensor | None, epoch: float, noise: Noise) -> Terms:
-        """Loss, reconstruction and KL of each image, (n,) each."""
-        return self.objective(self.vae, images, labels, epoch, noise)
-
     def compile_inference(self, mode: str) -> None:
         """Compile `vae.infer_from`, nearly all of a step, by torch.compile; see there for `mode`.
 
@@ -87,7 +82,7 @@ class VAEModule(pl.LightningModule):
         epoch, self.epochs_trained = (
             self.current_epoch + done / self.trainer.num_training_batches for done in (batch_idx, batch_idx + 1)
         )
-        terms = self.terms(images, labels, epoch, self._noise(total))
+        terms = self.objective(self.vae, images, labels, epoch, self._noise(total))
         self._sums.add(terms, total)
         every = self.trainer.log_every_n_steps  # type: ignore[attr-defined]
         self._is_logged = self.trainer.is_last_batch or (every > 0 and (self.global_step + 1) % every == 0)
@@ -179,7 +174,8 @@ class VAEModule(pl.LightningModule):
 
     def _evaluate(self, batch: Any, split: str) -> None:
         images, labels, total = self._unpack(batch)
-        terms = self.terms(images, labels, self._epochs_done(), self._noise(total, self._generator))
+        noise = self._noise(total, self._generator)
+        terms = self.objective(self.vae, images, labels, self._epochs_done(), noise)
         # Lightning averages over processes: with this weight that is the mean over the images of all of them, however
         # many each has, and the size is the same in all, since Lightning rounds the mean of sizes down.
         means = torch.stack(terms).cpu().double().sum(dim=1) * (self.trainer.world_size / total)
