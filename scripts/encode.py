@@ -56,7 +56,7 @@ def encode(options: EncodeOptions, run: OpenRun) -> str:
     bar = partial(tqdm, desc="encoding", unit="batch", leave=False, disable=None)
     posterior = encode_images(run.vae, images, labels, bar)
     mean, log_var = (part.numpy() for part in (posterior.mean, posterior.log_var))
-    path = run.folder.path / "encodings" / f"{options.split.name}{run.suffix}.npz"
+    path = run.folder.subfolder("encodings") / f"{options.split.name}{run.suffix}.npz"
     write_atomically(path, partial(np.savez, mean=mean, log_var=log_var, labels=labels.numpy()))
     return f"{len(mean):,} images, {mean.shape[1]} latent dimensions: {shown(path)}"
 

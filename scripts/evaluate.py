@@ -30,6 +30,8 @@ NATS = {
 }
 ACCURACIES = {"knn_accuracy": "k-NN accuracy", "logistic_regression_accuracy": "logistic regression"}
 COLUMNS = ["ELBO", "reconstruction", "KL", "I(x;z)", "marginal KL", "active", "k-NN", "logistic"]
+NLL_COLUMNS = ["NLL", "effective"]
+DASH = "\N{EN DASH}"  # for what was not estimated
 
 FEW = 10  # effective samples, below which the estimate is unreliable
 
@@ -83,16 +85,24 @@ def card(file: Path, values: dict[str, Any]) -> str:
 
 def table(done: list[Evaluated]) -> str:
     """Format the results of several runs, a run per row; standard errors that are not shown are in the files."""
-    rows = [["run", *COLUMNS, *(["NLL"] if "test/nll" in done[0][1] else [])]]
+    with_nll = any("test/nll" in values for _, values in done)
+    rows = [["run", *COLUMNS, *(NLL_COLUMNS if with_nll else [])]]
     for file, values in done:
         terms = [f"{values[f'test/{name}']:.3f}" for name in list(NATS)[1:5]]
         accuracies = [f"{values[f'test/{name}']:.2%}" for name in ACCURACIES]
         units = f"{values['test/active_units']} of {values['latent_dim']}"
-        nll = [_nats(values, "nll")] if "test/nll" in values else []
+        nll = _nll(values) if with_nll else []
         rows.append([shown(file.parent), _nats(values, "elbo"), *terms, units, *accuracies, *nll])
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = ["  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]) for row in rows]
     return "\n".join([*lines, *_notes([values for _, values in done]), f"written to {done[0][0].name} in each folder"])
+
+
+def _nll(values: dict[str, Any]) -> list[str]:
+    """The cells of NLL_COLUMNS of one run; dashes where none was estimated."""
+    if "test/nll" not in values:
+        return [DASH, DASH]
+    return [_nats(values, "nll"), f"{values['test/nll_effective_samples']:,.0f} of {values['nll_samples']:,}"]
 
 
 def _nats(values: dict[str, Any], name: str) -> str:
@@ -106,20 +116,27 @@ def _percent(values: dict[str, Any], name: str) -> str:
 
 
 def _notes(results: list[dict[str, Any]]) -> list[str]:
-    """Notes below the results: limit of the mutual information, and reliability of the NLL."""
+    """Notes below the results: limit of the mutual information, and samples and reliability of the NLL."""
     counts = sorted({values["test_images"] for values in results})
     limits = ", ".join(f"log {count:,} = {math.log(count):.2f}" for count in counts)
     lines = [f"± one standard error over test images; mutual information can be at most {limits} nats"]
-    if "test/nll" in results[0]:
-        effective = min(values["test/nll_effective_samples"] for values in results)
-        errors = [values["test/nll_monte_carlo_error"] for values in results if values["nll_samples"] > 1]
-        error = f"; Monte Carlo error {max(errors):.3f} nats" if errors else ""
-        worst = ", at worst" if len(results) > 1 else ""
-        samples = f"{results[0]['nll_samples']:,} samples per image, {effective:,.0f} effective (median image)"
-        lines.append(f"NLL: {samples}{error}{worst}")
-        if effective < FEW:
+    with_nll = [values for values in results if "test/nll" in values]
+    if with_nll:
+        single = f"{_nll(results[0])[1]} samples per image are effective (median image)"
+        what = (
+            single
+            if len(results) == 1
+            else "samples per image that are effective, of all that were drawn (median image)"
+        )
+        errors = [values["test/nll_monte_carlo_error"] for values in with_nll if values["nll_samples"] > 1]
+        worst = ", at worst" if len(errors) > 1 else ""
+        error = f"; Monte Carlo error {max(errors):.3f} nats{worst}" if errors else ""
+        lines.append(f"NLL: {what}{error}")
+        if len(with_nll) < len(results):
+            lines.append(f"     {DASH} where it was not estimated; nll.samples=… does that")
+        if any(round(values["test/nll_effective_samples"]) < FEW for values in with_nll):
             lines.append(
-                "     with so few effective samples the NLL is overestimated by more than that; use more samples"
+                f"     with fewer than {FEW} effective samples the NLL is overestimated by more; use more samples"
             )
     return lines
 

@@ -39,7 +39,7 @@ def export(run: OpenRun) -> "list[ExportedFile]":
 
     groups = {name: json.dumps(OmegaConf.to_container(run.cfg[name])) for name in ("model", "likelihood", "prior")}
     metadata = {**groups, "checkpoint": run.checkpoint, "epochs": str(run.epochs)}
-    return export_vae(run.vae, run.folder.path / f"export{run.suffix}", metadata)
+    return export_vae(run.vae, run.folder.subfolder(f"export{run.suffix}"), metadata)
 
 
 def table(files: "list[ExportedFile]") -> str:

@@ -30,7 +30,7 @@ def draw(options: ImageOptions, run: OpenRun) -> str:
     data = run.data(options.data.root)
     rows, title = run.folder.read_rows(), hparams.title(run.cfg, run.folder.read_choices())
     summary = RunSummary(title, run.vae, data.test_split, data.classes, rows, metrics)
-    folder = run.folder.path / f"figures{run.suffix}"
+    folder = run.folder.subfolder(f"figures{run.suffix}")
     files = draw_all(summary, folder)
     return f"{shown(folder)}: {', '.join(file.name for file in files)}"
 

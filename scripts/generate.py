@@ -134,7 +134,7 @@ def _output_path(run: OpenRun, name: str, options: GenerateOptions) -> Path:
     """Path of the .npz file, whose name contains all options, so that other results are not overwritten."""
     temperature = str(options.temperature).removesuffix(".0")
     name = f"{name}_seed{options.seed}_temperature{temperature}{run.suffix}"
-    return run.folder.path / "generated" / f"{name}.npz"
+    return run.folder.subfolder("generated") / f"{name}.npz"
 
 
 def _save(path: Path, note: str, **arrays: "Tensor") -> str:

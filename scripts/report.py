@@ -19,7 +19,7 @@ class ReportOptions:
 
 def main(options: ReportOptions) -> None:
     from mnist_vae.sweeps.report import write_report
-    from mnist_vae.sweeps.report.tables import overview
+    from mnist_vae.sweeps.report.overview import overview
     from mnist_vae.sweeps.results import read_sweep
 
     sweep = read_sweep(options.sweep)

@@ -29,6 +29,9 @@ def config(
     model: str = "mlp",
     data: str = "mnist",
     conditional: bool = False,
+    monitor: str | None = "val/elbo",
+    monitor_mode: str = "max",
+    val_size: int = 5000,
 ) -> Any:
     """A run's config, as Hydra would have composed it."""
     return {
@@ -38,16 +41,36 @@ def config(
         "seed": seed,
         "max_epochs": 4,
         "lr": 1e-3,
+        "monitor": monitor,
+        "monitor_mode": monitor_mode,
         "model": dict(MODELS[model]),
-        "data": {"name": data, "root": f"/{seed}", "binarize": "none", "source": {"dataset": data.upper()}},
+        "data": {
+            "name": data,
+            "root": f"/{seed}",
+            "val_size": val_size,
+            "binarize": "none",
+            "source": {"dataset": data.upper()},
+        },
         "objective": {"_target_": "mnist_vae.objectives.ELBO", "beta": float(beta)},
         "likelihood": {"_target_": "mnist_vae.models.likelihoods.Bernoulli"},
         "logger": {},
     }
 
 
-def make_run(folder: Path, elbo: float | None = None, kl: float = 10.0, typed: bool = True, **settings: Any) -> Path:
-    """A run's folder: complete with that test ELBO, or only begun; `typed`: with the settings as overrides."""
+def make_run(
+    folder: Path,
+    elbo: float | None = None,
+    kl: float = 10.0,
+    typed: bool = True,
+    val: float | None = None,
+    **settings: Any,
+) -> Path:
+    """A run's folder: complete with that test ELBO, or only begun.
+
+    Args:
+        typed: with the settings as overrides.
+        val: the validation ELBO; None for one above the test's.
+    """
     hydra = folder / ".hydra"
     hydra.mkdir(parents=True)
     cfg = config(**settings)
@@ -60,7 +83,12 @@ def make_run(folder: Path, elbo: float | None = None, kl: float = 10.0, typed: b
     (folder / "metrics.csv").write_text("epoch,seconds,val/elbo\n1,2.5,-150\n2,2.5,-140\n")
     if elbo is not None:
         metrics = {"test/elbo": elbo, "test/kl": kl, "test/reconstruction": -elbo - kl, "test/active_units": 2.0}
-        metrics |= {"val/elbo": elbo + 1, "epochs": 2, "parameters": 12345, "train_seconds": 5.0}
+        metrics |= {
+            "val/elbo": elbo + 1 if val is None else val,
+            "epochs": 2,
+            "parameters": 12345,
+            "train_seconds": 5.0,
+        }
         metrics |= {"dataset": cfg["data"]["name"], "binarize": "none"}
         (folder / "metrics.json").write_text(json.dumps(metrics))
     return folder

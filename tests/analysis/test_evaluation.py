@@ -1,4 +1,5 @@
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -69,10 +70,10 @@ def test_the_script_prints_the_nll(tool: Callable[..., Done], runs: Path) -> Non
     values = json.loads((runs / "mlp" / "evaluation.json").read_text())
     line = next(line for line in done.stdout.splitlines() if line.startswith("NLL  "))
     assert f"{values['test/nll']:.3f} ± {values['test/nll_standard_error']:.3f} nats" in line
-    assert "NLL: 20 samples per image, " in done.stdout and "; Monte Carlo error 0." in done.stdout
+    assert re.search(r"^NLL: \d+ of 20 samples per image are effective .*; Monte Carlo error 0.", done.stdout, re.M)
     table = tool("evaluate", f"run={runs}", "nll.samples=1").stdout.splitlines()
-    assert table[0].split()[-1] == "NLL"
-    assert table[-3] == "NLL: 1 samples per image, 1 effective (median image), at worst"
+    assert table[0].split()[-2:] == ["NLL", "effective"] and table[1].endswith("1 of 1")
+    assert table[-3] == "NLL: samples per image that are effective, of all that were drawn (median image)"
     assert "the NLL is overestimated" in table[-2]
 
 

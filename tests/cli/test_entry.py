@@ -1,5 +1,6 @@
 """The command line as a user runs it, in a process of its own: what it prints, and what it leaves."""
 
+import errno
 import json
 import re
 import signal
@@ -9,10 +10,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
+from omegaconf import DictConfig, OmegaConf
 
+from mnist_vae.cli import entry
+from mnist_vae.config.error_messages import sentence
 from mnist_vae.config.schema import Config
+from mnist_vae.runs.folder import RunFolder
 from tests.config.test_checks import CHOICES
-from tests.conftest import TINY, command, forked, least_seconds
+from tests.conftest import TINY, command, composed, forked, least_seconds
 from tests.forks import Fork, start_alone
 
 
@@ -61,7 +68,9 @@ MISTAKES = [
     (["model.hidden_dims=big"], "model.hidden_dims=big"),
     (["batch_size=5000"], "batch_size=5000: the training split of digits has 1300 images"),
     (["objective.beta=nan"], "beta is nan; it must be 0 or more, and finite"),
-    (["latent_dim=99999999999999999999999"], "model: "),
+    (["latent_dim=99999999999999999999999"], "at most 1,000,000."),
+    (["latent_dim=${nope}"], "latent_dim=${nope}: the reference can't be resolved"),
+    (["+logger.backend._target_=os.getcwd"], "logger.backend._target_=os.getcwd: it makes no Logger"),
     (["optimizer.wd=3"], "optimizer.wd: there is no such key; there are optimizer._target_"),
     (["callbacks.epoch_images=null"], "callbacks.epoch_images: it must be a mapping with a _target_"),
     (["accelerator.precision=16-mixed"], "16-mixed: it needs a GPU"),
@@ -88,6 +97,40 @@ def test_an_unwritable_output_folder(tmp_path: Path) -> None:
     done = forked(*TINY, f"hydra.run.dir={tmp_path}/file/run")
     assert done.returncode != 0 and "hydra.run.dir" in done.stderr
     assert len(done.stderr.splitlines()) == 1
+
+
+def fill_the_disk(cfg: DictConfig, folder: Path, hydra: Any) -> None:
+    raise OSError(errno.ENOSPC, "No space left on device", f"{folder}/metrics.csv")
+
+
+def test_on_a_full_disk_the_first_error_is_the_one_that_is_reported(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(RunFolder, "write_failure", fails)
+    hydra = {"mode": RunMode.RUN, "runtime": {"output_dir": str(tmp_path)}, "overrides": {"task": []}}
+    monkeypatch.setattr(HydraConfig, "get", lambda: OmegaConf.create(hydra))
+    with pytest.raises(OSError, match=r"metrics\.csv") as caught:
+        entry.job(composed(*TINY), f"{__name__}.fill_the_disk")
+    assert sentence(caught.value) == (
+        f"{tmp_path}/metrics.csv: No space left on device; free some space there, or choose another output folder "
+        "(hydra.run.dir=…, of a sweep hydra.sweep.dir=…)."
+    )
+
+
+def test_a_mistake_in_a_model_of_a_folder_of_ones_own_names_its_keys(tmp_path: Path) -> None:
+    (tmp_path / "mine" / "model").mkdir(parents=True)
+    yaml = "_target_: mnist_vae.models.networks.conv.Conv\nchannels: [4]\nhidden_dim: 8\n"
+    (tmp_path / "mine" / "model" / "small.yaml").write_text(yaml)
+    done = forked("--config-dir", "mine", "model=small", "model.chanels=[8]", "data=digits", cwd=tmp_path)
+    assert done.stderr == "error: model.chanels: there is no such key; did you mean model.channels?\n"
+    done = forked("model=small", "model.nope=[8]", "data=digits", "--config-dir", "mine", cwd=tmp_path)
+    keys = "model._target_, model.channels, model.hidden_dim"
+    hint = "+model.nope=… adds it, where it is accepted"
+    assert done.stderr == f"error: model.nope: there is no such key; there are {keys}; {hint}.\n"
+    assert done.returncode == 1 and [path.name for path in tmp_path.iterdir()] == ["mine"]
 
 
 def test_an_unexpected_error_is_kept_in_the_log(tmp_path: Path) -> None:

@@ -1,11 +1,14 @@
 """The tools in scripts/, as a user runs them."""
 
 import json
+import runpy
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -103,6 +106,36 @@ def test_evaluate_shows_a_card_for_one_run(tool: Tool, runs: Path) -> None:
         "log 297 = 5.69",
     ):
         assert word in done.stdout
+
+
+def test_evaluate_shows_which_runs_have_an_nll_and_of_how_many_samples(tool: Tool, runs: Path) -> None:
+    done = tool("evaluate", f"run={runs}/mlp", "nll.samples=3")
+    assert done.returncode == 0 and "of 3 samples per image are effective (median image); Monte Carlo" in done.stdout
+    file = runs / "mlp" / "evaluation.json"
+    few = json.loads(file.read_text())
+    without = {name: value for name, value in few.items() if "nll" not in name}
+    many = few | {"nll_samples": 5000, "test/nll_effective_samples": 1234.4, "test/nll_monte_carlo_error": 0.0123}
+    one = {name: value for name, value in few.items() if name != "test/nll_monte_carlo_error"} | {"nll_samples": 1}
+    table = runpy.run_path(str(ROOT / "scripts" / "evaluate.py"))["table"]
+
+    def lines(*results: dict[str, Any]) -> list[str]:
+        return table([(file, values) for values in results]).splitlines()
+
+    header, *rows = lines(without, many, few, one)[:5]
+    assert header.split()[-2:] == ["NLL", "effective"] and {len(row) for row in rows} == {len(header)}
+    nll = f"{few['test/nll']:.3f} ± {few['test/nll_standard_error']:.3f}"
+    dash, effective = "\N{EN DASH}", f"{few['test/nll_effective_samples']:.0f}"
+    assert rows[0].split()[-2:] == [dash, dash]
+    assert [row.split(nll)[-1].split() for row in rows[1:3]] == [["1,234", "of", "5,000"], [effective, "of", "3"]]
+    assert lines(without, many)[4:6] == [
+        "NLL: effective samples of all per image (median image); Monte Carlo error 0.012 nats",
+        f"     {dash} where it was not estimated; nll.samples=… does that",
+    ]
+    errors = f"Monte Carlo error {max(few['test/nll_monte_carlo_error'], 0.0123):.3f} nats, at worst"
+    assert [line for line in lines(many, few) if errors in line and dash not in line]
+    assert any("with fewer than 10 effective samples it is overestimated" in line for line in lines(many, few))
+    assert not any("overestimated" in line or "at worst" in line for line in lines(without, many))
+    assert not any("NLL" in line for line in lines(without, without))
 
 
 def test_encode_gives_what_the_encoder_gives(tool: Tool, runs: Path) -> None:
@@ -217,7 +250,8 @@ def test_files_of_the_last_epochs_weights_do_not_replace_those_of_the_best(tool:
 def test_a_folder_that_cannot_be_written_is_reported(tool: Tool, runs: Path) -> None:
     (runs / "mlp" / "encodings").touch()
     done = tool("encode", f"run={runs}/mlp")
-    assert done.returncode == 1 and done.stderr == f"error: {runs}/mlp/encodings can't be written (File exists).\n"
+    assert done.returncode == 1
+    assert done.stderr == f"error: {runs}/mlp/encodings/test.npz can't be written (File exists).\n"
 
 
 @pytest.mark.slow
@@ -229,3 +263,26 @@ def test_a_tool_prints_what_is_needed_and_nothing_else(
 ) -> None:
     done = run(f"run={runs}/mlp", script=f"scripts/{name}.py")
     assert done.returncode == 0 and done.stderr == "" and str(runs / "mlp") in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("script", "words", "name"),
+    [
+        ("generate", ["count=2"], "generated"),
+        ("encode", [], "encodings"),
+        ("figures", [], "figures"),
+        ("export", ["checkpoint=last"], "export_last"),
+    ],
+)
+def test_nothing_is_written_through_a_link_out_of_the_run(
+    script: str, words: list[str], name: str, runs: Path, tmp_path: Path, tool: Callable[..., Done]
+) -> None:
+    """A stranger's folder has a link in it."""
+    private, link = tmp_path / "private", runs / "mlp" / name
+    private.mkdir()
+    shutil.rmtree(link, ignore_errors=True)
+    link.symlink_to(private)
+    done = tool(script, f"run={runs}/mlp", *words)
+    assert done.returncode == 1
+    assert done.stderr == f"error: {link} leads outside the run's folder, to {private}; nothing was written.\n"
+    assert not list(private.iterdir())

@@ -6,7 +6,7 @@ from omegaconf import OmegaConf
 from mnist_vae.config import checks
 from mnist_vae.data.binarize import Binarize
 from mnist_vae.utils.errors import SettingsError
-from tests.conftest import ROOT, composed
+from tests.conftest import ROOT, composed, composed_with_hydra
 
 CHOICES = [
     f"{file.parent.name}={file.stem}"
@@ -77,6 +77,54 @@ def test_values_out_of_range_are_refused_by_name(override: str) -> None:
 def test_added_and_deleted_keys_are_refused(override: str, message: str) -> None:
     with pytest.raises(SettingsError) as caught:
         checks.check(composed(override))
+    assert message in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("latent_dim=1000000000", "latent_dim=1000000000: it must be 1 or more, and at most 1,000,000."),
+        ("beta=1e308", "beta=1e+308: it must be 0 or more, and at most 1e+30."),
+        ("max_epochs=1000000000000000000000", "it must be 1 or more, and at most 1,000,000,000."),
+        ("accelerator.devices=129", "accelerator.devices=129: a batch is split over the devices; it must be at most"),
+        ("callbacks=[]", "callbacks: it has no value; choose one of default, early_stopping, ema, none, rare."),
+    ],
+)
+def test_values_that_are_too_large_and_groups_without_a_choice_are_refused(override: str, message: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        checks.check(composed(override))
+    assert message in str(caught.value)
+
+
+def check_composed(*overrides: str) -> None:
+    checks.check_composed(*composed_with_hydra(*overrides))
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("latent_dim=${latent_dim}", "latent_dim=${latent_dim}: the reference can't be resolved (Recursive interp"),
+        (
+            "model.hidden_dims=[4,${nope}]",
+            "model.hidden_dims[1]=${nope}: the reference can't be resolved (Interpolation key",
+        ),
+        ("callbacks.epoch_images.every_n_epochs=${oc.env:NOPE}", "(Environment variable 'NOPE' not found); ${key} is"),
+        ("+model.x=${model}", "model.x=${model}: the reference can't be resolved (Interpolation to parent node"),
+        ("model=[mlp,conv]", "model=[mlp,conv]: it takes one choice, and several would be mixed into one."),
+        ("data=[digits,mnist]", "data=[digits,mnist]: it takes one choice"),
+        ("model={}", "model={}: a mapping is merged into what is there, and this one is empty; choose one of conv,"),
+        ("model.hidden_dims=[]", ""),
+        ("logger=[tensorboard,csv]", ""),
+        ("model={hidden_dims:[3]}", ""),
+        ("latent_dim=${batch_size}", ""),
+        ("experiment=[notebook,quickstart]", ""),
+    ],
+)
+def test_references_and_choices_of_a_composed_config(override: str, message: str) -> None:
+    if not message:
+        return check_composed(override)
+    with pytest.raises(SettingsError) as caught:
+        check_composed(override)
     assert message in str(caught.value)
 
 

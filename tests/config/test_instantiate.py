@@ -1,3 +1,4 @@
+import collections.abc
 import datetime
 from typing import Any
 
@@ -6,6 +7,7 @@ import torch
 from omegaconf import OmegaConf
 
 from mnist_vae.config.instantiate import (
+    check_node,
     instantiate,
     instantiate_callable,
     instantiate_safely,
@@ -70,6 +72,9 @@ class Holder:
 
     def __init__(self, length: int = 0, **entries: Any) -> None:
         self.length, self.entries = length, entries
+
+    def __call__(self, x: float) -> float:
+        return x
 
     @classmethod
     def doubled(cls, length: int) -> "Holder":
@@ -139,6 +144,115 @@ def test_a_callable_is_a_function_with_its_other_arguments_or_an_instance() -> N
     with pytest.raises(SettingsError, match=r"schedule\.x: there is no such key"):
         instantiate_callable("schedule", OmegaConf.create(dict(node) | {"x": 1}), "x")
     assert isinstance(instantiate_callable("part", OmegaConf.create({"_target_": HOLDER}), "x"), Holder)
+
+
+@pytest.mark.parametrize("target", ["os.getcwd", "datetime.timedelta"])
+def test_what_cannot_be_called_with_the_later_arguments_is_refused(target: str) -> None:
+    with pytest.raises(
+        SettingsError, match=rf"^schedule\._target_={target}: it must be a class of callables, .* epoch"
+    ):
+        instantiate_callable("schedule", OmegaConf.create({"_target_": target}), "epoch")
+
+
+def made() -> Holder:
+    return Holder(7)
+
+
+def unannotated():
+    raise AssertionError("it was called")
+
+
+def test_a_target_of_another_kind_is_not_called() -> None:
+    for target in (HOLDER, f"{__name__}.made"):
+        assert isinstance(instantiate("part", OmegaConf.create({"_target_": target}), Holder), Holder)
+        check_node("part", OmegaConf.create({"_target_": target}), Holder)
+    refused = [{"_target_": target} for target in (f"{__name__}.unannotated", "datetime.timedelta", "os.getcwd")]
+    for node in (*refused, {"_target_": HOLDER, "_partial_": True}):
+        for check in (instantiate, check_node):
+            with pytest.raises(
+                SettingsError, match=r"^part\._target_=.*: it makes no Holder; it must be a class derived"
+            ):
+                check("part", OmegaConf.create(node), Holder)
+
+
+def test_arguments_are_checked_without_a_call() -> None:
+    node = OmegaConf.create({"_target_": f"{__name__}.scaled", "scale": 1})
+    with pytest.raises(SettingsError, match=r"it makes no Holder"):
+        check_node("part", node, Holder)
+    with pytest.raises(SettingsError, match=r"part\.length=x: Value 'x'"):
+        check_node("part", OmegaConf.create({"_target_": HOLDER, "length": "x"}), Holder)
+
+
+class Shaped:
+    def __init__(self, pair: tuple[float | torch.Tensor, float], names: list[str], text: str = "") -> None:
+        self.pair = pair
+
+
+@pytest.mark.parametrize(
+    ("entries", "message"),
+    [
+        ({"pair": [0.9], "names": []}, r"part\.pair=\[0\.9\]: it must be a list of 2 values\."),
+        ({"pair": 0.9, "names": []}, r"part\.pair=0\.9: it must be a list, such as \[0\.9\]\."),
+        ({"pair": ["a", 1], "names": []}, r"part\.pair=\['a', 1\]: Value 'a'"),
+        ({"pair": [1, 2], "names": [["a"]]}, r"part\.names=\[\['a'\]\]: its entries must be single values"),
+        ({"pair": [1, 2], "names": [None]}, r"part\.names=\[None\]: its entries must be single values"),
+        ({"pair": [1, 2], "names": None}, r"part\.names=null: it must have a value\."),
+        ({"pair": [1, 2], "names": [], "text": None}, r"part\.text=null: it must have a value\."),
+    ],
+    ids=str,
+)
+def test_values_have_the_shape_of_the_signature(entries: dict[str, Any], message: str) -> None:
+    with pytest.raises(SettingsError, match=f"^{message}"):
+        instantiate("part", OmegaConf.create({"_target_": f"{__name__}.Shaped", **entries}))
+
+
+def test_alternatives_that_no_config_holds_are_left_out_of_a_type() -> None:
+    node = OmegaConf.create({"_target_": f"{__name__}.Shaped", "pair": ["1", 2], "names": ["a"]})
+    assert instantiate("part", node).pair == [1.0, 2.0]
+
+
+class Unlike:
+    """Has types of which a config can hold only some values."""
+
+    def __init__(
+        self,
+        every: int | datetime.timedelta | dict | None = None,
+        hook: collections.abc.Callable | None = None,
+        holder: Holder = None,  # type: ignore[assignment]
+    ) -> None:
+        self.given = (every, hook, holder)
+
+
+@pytest.mark.parametrize(
+    "entries",
+    [{"every": {"minutes": 5}}, {"every": 3}, {"every": None}, {"hook": None}, {"hook": "x"}, {"holder": None}],
+)
+def test_a_value_of_a_type_that_is_not_known_is_left_to_the_target(entries: dict[str, Any]) -> None:
+    built = instantiate("part", OmegaConf.create({"_target_": f"{__name__}.Unlike", **entries}))
+    assert next(iter(entries.values())) in built.given
+
+
+def allocating() -> None:
+    raise RuntimeError("can't allocate memory: you tried to allocate 1600000000000 bytes. Error code 12")
+
+
+def overflowing() -> None:
+    raise RuntimeError("Overflow when unpacking long long")
+
+
+@pytest.mark.parametrize(
+    ("target", "message"),
+    [
+        (
+            "allocating",
+            r"^model: out of memory: 1,600\.0 GB were asked for at once; smaller sizes, or a smaller latent_dim",
+        ),
+        ("overflowing", r"^model: a size is larger than there are numbers for"),
+    ],
+)
+def test_sizes_that_are_too_large_are_reported_as_such(target: str, message: str) -> None:
+    with pytest.raises(SettingsError, match=message):
+        instantiate("model", OmegaConf.create({"_target_": f"{__name__}.{target}"}))
 
 
 def test_safe_targets_are_torch_modules_of_known_packages() -> None:

@@ -49,3 +49,8 @@ def test_cores_is_a_resolver() -> None:
 
 def test_the_configs_folder_is_the_projects() -> None:
     assert CONFIGS == ROOT / "configs" and CONFIGS.is_dir()
+
+
+def test_the_groups_and_their_choices_are_named() -> None:
+    assert {"model", "data", "callbacks", "sweep"} <= set(schema.groups())
+    assert schema.choices_of("optimizer") == ["adam", "adamw"] and schema.choices_of("latent_dim") == []

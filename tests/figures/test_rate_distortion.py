@@ -68,6 +68,8 @@ def test_labels_of_lines_do_not_overlap() -> None:
         ([0.0, 1e6], [1e6, 0.0], ["$a$", r"\frac{b$"]),
         ([*range(30)], [*range(30)], [f"name {index}" for index in range(30)]),
         ([*range(30)], [*range(30)], [*range(30)]),
+        ([1.0, 1e308, 3.0], [1.0, -1e308, math.inf], [1e308, 1, 2]),
+        ([1e99, -1e99], [1e99, -1e99], [-1e99, 1e99]),
     ],
 )
 def test_any_runs_can_be_drawn(rate: Sequence[float], distortion: Sequence[float], values: Sequence[Any]) -> None:

@@ -124,6 +124,8 @@ def test_a_damaged_frame_is_omitted(tmp_path: Path) -> None:
     whole = (tmp_path / "epochs" / "samples_0002.png").read_bytes()
     (tmp_path / "epochs" / "samples_0002.png").write_bytes(whole[: len(whole) // 2])
     (tmp_path / "epochs" / "samples_mine.png").write_text("not a picture")
+    Image.new("L", (90, 60)).save(tmp_path / "epochs" / "samples_0003.png", format="eps")
+    Image.new("L", (90, 60)).save(tmp_path / "epochs" / "samples_0004.png", format="gif")
     (path,) = draw_animation(tmp_path)
     with Image.open(path) as animation:
         assert animation.n_frames == 2

@@ -87,3 +87,85 @@ def test_a_folder_with_hydras_own_copy_alone_is_no_other_things(tmp_path: Path) 
     for output_subdir in (None, "other"):
         with pytest.raises(RunFolderError, match="holds something other than a run"):
             RunFolder(tmp_path, output_subdir).refuse_other_configuration(cfg)
+
+
+@pytest.mark.parametrize("leads", ["..", "elsewhere", "/tmp", "missing/../.."])
+def test_a_subfolder_that_leads_outside_is_refused(leads: str, tmp_path: Path) -> None:
+    run = RunFolder(tmp_path / "run")
+    run.path.mkdir()
+    (tmp_path / "run" / "kept").mkdir()
+    (tmp_path / "run" / "inside").symlink_to("kept")
+    for name in ("new", "kept", "inside"):
+        assert run.subfolder(name) == tmp_path / "run" / name
+    target = tmp_path / leads if leads == "elsewhere" else leads
+    (run.path / "figures").symlink_to(target)
+    with pytest.raises(RunFolderError, match=r"figures leads outside the run's folder, to .*; nothing was written"):
+        run.subfolder("figures")
+
+
+def test_a_run_in_a_folder_that_is_itself_a_link_is_written(tmp_path: Path) -> None:
+    (tmp_path / "disk" / "run").mkdir(parents=True)
+    (tmp_path / "outputs").symlink_to(tmp_path / "disk")
+    assert RunFolder(tmp_path / "outputs" / "run").subfolder("figures") == tmp_path / "outputs" / "run" / "figures"
+
+
+@pytest.mark.parametrize(
+    ("overrides", "extended"),
+    [
+        (["max_epochs=5"], True),
+        (["trainer.max_epochs=5"], True),
+        (["max_epochs=5", "data.root=/elsewhere"], True),
+        ([], False),
+        (["max_epochs=2"], False),
+        (["trainer.max_epochs=-1"], False),
+        (["max_epochs=5", "seed=1"], False),
+        (["max_epochs=5", "objective=capacity"], False),
+    ],
+)
+def test_more_epochs_and_nothing_else_extend_a_run(overrides: list[str], extended: bool, tmp_path: Path) -> None:
+    run, base = RunFolder(tmp_path / "run"), ("data=digits", "max_epochs=3")
+    assert not run.is_extended_by(composed(*base))
+    with run.claimed(composed(*base)):
+        run.write_metrics({"test/elbo": -100.0})
+    cfg = composed(*base, *overrides)
+    assert run.is_extended_by(cfg) == extended
+    if not extended and overrides:
+        with pytest.raises(RunFolderError, match="belongs to another configuration"), run.claimed(cfg):
+            pass
+        assert run.complete
+        return
+    with run.claimed(cfg):
+        assert run.complete != extended and run.extended_from == [0] * extended  # it had no rows
+    assert not run.is_extended_by(cfg)
+    if overrides:
+        with pytest.raises(RunFolderError, match="belongs to another configuration"):
+            run.refuse_other_configuration(cfg=composed(*base, "max_epochs=9"))  # as a job of a sweep
+
+
+@pytest.mark.parametrize(
+    ("content", "threads"),
+    [
+        ('{"threads": 3}', 3),
+        ('{"threads": true}', None),
+        ('{"threads": 100000}', None),
+        ('{"threads": "2"}', None),
+        ("[]", None),
+        ("", None),
+        ("[" * 100_000, None),
+        (None, None),
+    ],
+)
+def test_the_number_of_threads_is_read_from_the_environment(content: str | None, threads: int, tmp_path: Path) -> None:
+    if content is not None:
+        (tmp_path / "environment.json").write_text(content)
+    assert RunFolder(tmp_path).read_threads() == threads
+
+
+@pytest.mark.parametrize("content", ["[" * 100_000, '{"a": ' * 100_000, "{}", "7", "null"])
+def test_damaged_metrics_and_failures_are_reported(content: str, tmp_path: Path) -> None:
+    run = RunFolder(tmp_path)
+    run.failure.write_text(content)
+    assert run.read_failure() == {"error": "its failed.json is damaged.", "type": "", "traceback": "", "overrides": []}
+    run.metrics.write_text(content)
+    with pytest.raises(RunFolderError, match=r"metrics.json is damaged"):
+        run.read_metrics()

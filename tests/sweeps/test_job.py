@@ -14,6 +14,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from mnist_vae.runs.folder import RunFolder
 from mnist_vae.sweeps import worker
 from mnist_vae.sweeps.job import Job, run_job, running_mark
+from mnist_vae.sweeps.report.text import MINUS, scores
 from mnist_vae.utils.errors import SettingsError
 from tests.conftest import ROOT, TINY, command
 
@@ -135,7 +136,7 @@ def test_only_the_first_machine_writes(
 @pytest.mark.parametrize(
     ("answer", "line"),
     [
-        ({"result": METRICS}, "one   test ELBO -100.000"),
+        ({"result": METRICS}, f"one   test ELBO {MINUS}100.000"),
         ({"result": {}}, "one   ran without an error"),
         (SettingsError("lr: no."), "one   failed: lr: no."),
     ],
@@ -172,8 +173,7 @@ def test_hydras_own_sweeper_runs_each_job_in_a_folder_of_its_name(tmp_path: Path
     jobs = sorted(path.parent for path in tmp_path.glob("*/metrics.json"))
     assert ["seed=0" in job.name for job in jobs] == [True, False] and len(jobs) == 2
     for job in jobs:
-        elbo = json.loads((job / "metrics.json").read_text())["test/elbo"]
-        assert f"{job.name}   test ELBO {elbo:.3f}" in done.stdout.splitlines()
+        assert f"{job.name}   {scores(json.loads((job / 'metrics.json').read_text()))}" in done.stdout.splitlines()
     assert "2 jobs: 2 complete" in done.stdout and (tmp_path / "report.html").exists()
     assert not os.listdir(tmp_path / ".sweep" / "running")
 

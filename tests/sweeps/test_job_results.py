@@ -81,7 +81,7 @@ def test_a_damaged_failure_is_a_failure(tmp_path: Path, content: str) -> None:
         ("metrics.json", "failed"),
         ("metrics.csv", "failed"),
         ("failed.json", "failed"),
-        (".hydra/overrides.yaml", "unfinished"),
+        (".hydra/overrides.yaml", "failed"),
     ],
 )
 def test_a_folder_in_the_place_of_a_file_is_damage(tmp_path: Path, file: str, expected: str) -> None:

@@ -23,7 +23,7 @@ def test_other_launchers_give_the_serial_ones_numbers(launcher: str, serial: Pat
     done = command("-m", f"launcher={launcher}", *SWEEP, f"hydra.sweep.dir={tmp_path}", OMP_NUM_THREADS="1")
     assert done.returncode == 0, done.stderr
     assert len(table(serial)) == 3 and table(tmp_path) == table(serial)
-    assert len(re.findall(r"^\[\d/3\] seed=\d   test ELBO", done.stdout, re.M)) == 3
+    assert len(re.findall(r"^\[\d/3\] seed=\d   val ELBO", done.stdout, re.M)) == 3
     assert all("epoch 1/1" in path.read_text() for path in tmp_path.glob("*/train.log"))
     assert "epoch 1/1" not in done.stdout and (tmp_path / "report.html").exists()
 

@@ -114,6 +114,20 @@ def test_the_same_job_twice_is_one_job(sweep: Callable[..., FakeLauncher]) -> No
     assert sweep(complete, [["seed=0"], ["seed=0"]]).launched == [["seed=0"]]
 
 
+@pytest.mark.parametrize("word", ["latent_dim=0", "+x=1", "model={}"])
+def test_a_job_with_a_wrong_value_stops_the_sweep_before_it_starts(
+    word: str, sweep: Callable[..., FakeLauncher], tmp_path: Path
+) -> None:
+    with pytest.raises(SettingsError, match=rf"^{word.lstrip('+').partition('=')[0]}"):
+        sweep(complete, [["seed=0"], ["seed=0", word]])
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_job_can_refer_to_its_number(sweep: Callable[..., FakeLauncher], tmp_path: Path) -> None:
+    sweep(complete, [["seed=${hydra:job.num}", "beta=1"], ["seed=${hydra:job.num}", "beta=2"]])
+    assert len(states(tmp_path)) == 2
+
+
 def test_two_jobs_in_one_folder_are_refused(sweep: Callable[..., FakeLauncher], tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match=r"hydra\.sweep\.subdir=same: two jobs would share this folder"):
         sweep(complete, [["seed=0", "hydra.sweep.subdir=same"], ["seed=1", "hydra.sweep.subdir=same"]])
@@ -184,7 +198,7 @@ def test_a_job_that_raises_lacks_memory_or_is_killed_does_not_stop_the_others(tm
     classes = ",".join(
         [*(f"tests.failing_callbacks.{name}" for name in BAD), "mnist_vae.training.callbacks.epoch_images.EpochImages"]
     )
-    sweep = ("-m", *TINY, "callbacks=none", f"+callbacks.extra._target_={classes}", "latent_dim=2,0")
+    sweep = ("-m", *TINY, "callbacks=none", f"+callbacks.extra._target_={classes}", "model.hidden_dims=[16],[0]")
     done = command(*sweep, f"hydra.sweep.dir={tmp_path}", OMP_NUM_THREADS="1")
     assert done.returncode != 0 and "7 of 8 jobs failed: " in done.stderr and len(done.stderr.splitlines()) == 1
     found = states(tmp_path)
@@ -192,11 +206,11 @@ def test_a_job_that_raises_lacks_memory_or_is_killed_does_not_stop_the_others(tm
     for name, state in found.items():
         assert (name in done.stderr) == (state == "failed")
     for name, reason in zip(BAD, ("this one is broken", "out of memory", "killed (SIGKILL)"), strict=True):
-        folder = next(path for path in tmp_path.glob(f"latent_dim=2*{name}*"))
+        folder = next(path for path in tmp_path.glob(f"model.hidden_dims=16x,*{name}*"))
         failure = json.loads((folder / "failed.json").read_text())
-        assert reason in failure["error"] and "latent_dim=2" in failure["overrides"]
+        assert reason in failure["error"] and "model.hidden_dims=[16]" in failure["overrides"]
         assert (failure["traceback"] and "Traceback" in (folder / "train.log").read_text()) or name == "KillingCallback"
-    assert (tmp_path / "report.html").exists() and "latent_dim=0: it must be" in (tmp_path / "summary.csv").read_text()
+    assert (tmp_path / "report.html").exists() and "hidden_dims is [0]" in (tmp_path / "summary.csv").read_text()
 
 
 @pytest.mark.slow

@@ -1,12 +1,11 @@
-"""What Hydra's callback checks when a command starts, and the report when a multirun ends."""
+"""The report when a multirun ends."""
 
 from pathlib import Path
 
 import pytest
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import OmegaConf
 
 from mnist_vae.sweeps.multirun_report import MOST_NAMES, MultirunReport
-from tests.conftest import TINY, forked
 from tests.synthetic import make_failure, make_plan, make_run, make_sweep
 
 
@@ -54,20 +53,3 @@ def test_after_a_fast_dev_run_there_is_no_report(tmp_path: Path, capsys: pytest.
 def test_a_report_that_cannot_be_made_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(SystemExit, match=r"error: the report could not be made: .*nowhere: there is no such folder"):
         end(tmp_path / "nowhere")
-
-
-@pytest.mark.parametrize("words", [(), ("-m", "seed=0,1")], ids=["run", "multirun"])
-def test_the_output_subdir_of_the_run_itself_is_refused(words: tuple[str, ...], tmp_path: Path) -> None:
-    folder = tmp_path / "new"
-    places = (f"hydra.run.dir={folder}", f"hydra.sweep.dir={folder}")
-    done = forked(*words, *TINY, "hydra.output_subdir=.hydra", *places)
-    assert done.returncode == 1 and len(done.stderr.splitlines()) == 1
-    assert done.stderr.startswith("error: hydra.output_subdir=.hydra: the run itself writes .hydra") and not done.stdout
-    assert not folder.exists()
-
-
-@pytest.mark.parametrize("output_subdir", [None, "mine"])
-def test_another_output_subdir_is_accepted(output_subdir: str | None) -> None:
-    config: DictConfig = OmegaConf.create({"hydra": {"output_subdir": output_subdir}})
-    MultirunReport().on_run_start(config)
-    MultirunReport().on_multirun_start(config)

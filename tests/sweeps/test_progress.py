@@ -58,7 +58,7 @@ def test_a_line_is_printed_for_each_job_that_ends(tmp_path: Path, bar: type[Fake
         make_failure(tmp_path / "b", "it broke.")
         (make_run(tmp_path / "c", -100.0) / "metrics.json").write_text("{}")
     assert bar.lines[1:3] == [
-        "[2/4] label of a   test ELBO -100.000, 2 epochs in 5 s",
+        "[2/4] label of a   val ELBO \N{MINUS SIGN}99.000, test ELBO \N{MINUS SIGN}100.000, 2 epochs in 5 s",
         "[3/4] label of b   failed: it broke.",
     ]
     assert "[4/4] label of c   its metrics.json is damaged" in bar.lines[3] and len(bar.lines) == 4

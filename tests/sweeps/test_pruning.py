@@ -2,6 +2,7 @@
 
 import json
 import math
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -74,3 +75,22 @@ def test_an_incomplete_last_line_is_removed_and_other_damage_is_reported(tmp_pat
     journal.write_bytes(b"{]\n" + whole)
     with pytest.raises(RunFolderError, match=rf"{STUDY} is damaged .*; the search can't go on"):
         open_study(tmp_path)
+
+
+@pytest.mark.parametrize("content", ["[" * 100_000, "7", "null", '{"op_code": 99}', '{"op_code": "${oc.env:HOME}"}'])
+def test_any_damage_is_reported(content: str, tmp_path: Path) -> None:
+    (tmp_path / STUDY).write_text(content + "\n")
+    with pytest.raises(RunFolderError, match=rf"{STUDY} is damaged .*; the search can't go on"):
+        open_study(tmp_path, "maximize")
+
+
+def test_a_journal_that_is_a_link_or_a_pipe_is_refused(tmp_path: Path) -> None:
+    """A stranger's folder must not make this process change another file."""
+    private = tmp_path / "private"
+    private.write_text("no newline at its end")
+    for name, make in (("link", lambda path: path.symlink_to(private)), ("pipe", os.mkfifo)):
+        (tmp_path / name).mkdir()
+        make(tmp_path / name / STUDY)
+        with pytest.raises(RunFolderError, match=rf"{STUDY} is a link, or no regular file"):
+            open_study(tmp_path / name, "maximize")
+    assert private.read_text() == "no newline at its end"

@@ -50,7 +50,7 @@ def test_the_tool_prints_the_best_and_where_the_report_is(
     assert done.returncode == 0 and done.stderr == ""
     lines = done.stdout.splitlines()
     assert lines[0] == "mnist, binarize none, bernoulli likelihood"
-    assert lines[2].split()[:4] == ["1", "1", "0", "\N{MINUS SIGN}100.00"]
+    assert lines[2].split()[:4] == ["1", "1", "2", "\N{MINUS SIGN}100.00"]
     assert lines[-2:] == [
         "7 jobs: 4 complete, 1 failed, 1 unfinished, 1 waiting; 25 s of training",
         "report: sweep/report.html",

@@ -143,7 +143,11 @@ def test_another_search_in_the_same_folder_is_refused(search: Callable[..., Sear
         ({"words": [*SPACE, "data.val_size=0"]}, "data.val_size=0 leaves nothing to validate on"),
         ({"words": [*SPACE, "trainer.fast_dev_run=true"]}, "trainer.fast_dev_run: sweep=search needs whole runs"),
         ({"metric": None}, "hydra.sweeper.metric: it is empty, as monitor is for this objective"),
-        ({"n_trials": 0}, "hydra.sweeper.n_trials=0"),
+        ({"words": [*SPACE, "monitor_mode=max,up"]}, "monitor_mode=up: it must be max or min"),
+        (
+            {"words": [*SPACE, "latent_dim=interval(1,2000000)"]},
+            "latent_dim=2000000: it must be 1 or more, and at most",
+        ),
         (
             {"pruner": OmegaConf.create({"_target_": "optuna.pruners.MedianPruner", "n": 1})},
             "hydra.sweeper.pruner.n: there is no such key",

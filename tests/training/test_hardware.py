@@ -1,3 +1,6 @@
+import ctypes
+from pathlib import Path
+
 import pytest
 import torch
 
@@ -60,3 +63,42 @@ def test_steps_do_not_search_for_gpus_where_there_are_none(monkeypatch) -> None:
     searched()  # once, where torch is built for CUDA
     hardware.stop_searching_for_gpus()
     assert searched() == 0
+
+
+def test_threads_are_pinned_and_given_back() -> None:
+    before = torch.get_num_threads()
+    with hardware.pinned_threads(before + 1):
+        assert torch.get_num_threads() == before + 1
+        with hardware.pinned_threads():
+            assert torch.get_num_threads() == before + 1
+    assert torch.get_num_threads() == before
+
+
+def test_pinning_ends_the_dynamic_mode_of_mkl() -> None:
+    library = ctypes.CDLL(str(Path(torch.__file__).parent / "lib" / "libtorch_cpu.so"))
+    if not hasattr(library, "mkl_serv_get_dynamic"):
+        pytest.skip("this torch has no MKL")
+    library.mkl_serv_set_dynamic(ctypes.byref(ctypes.c_int(1)))  # as in a process that has just started
+    assert library.mkl_serv_get_dynamic() == 1
+    with hardware.pinned_threads():
+        assert library.mkl_serv_get_dynamic() == 0
+
+
+@pytest.mark.parametrize(
+    ("threads", "load", "running", "is_busy"),
+    [(2, 2.0, 3, True), (2, 2.0, 1, False), (2, 0.1, 3, False), (1, 2.0, 3, False), (2, 0.6, 3, False)],
+)
+def test_a_busy_machine_is_reported(monkeypatch, threads: int, load: float, running: int, is_busy: bool) -> None:
+    monkeypatch.setattr("os.cpu_count", lambda: 2)
+    monkeypatch.setattr(torch, "get_num_threads", lambda: threads)
+    monkeypatch.setattr(Path, "read_text", lambda path: f"{load} 0.5 0.5 {running}/120 4242\n")
+    hint = hardware.busy_hint()
+    assert (hint is not None) == is_busy
+    assert hint is None or ("OMP_NUM_THREADS=1" in hint and "2 cores (load average 2.0)" in hint)
+
+
+def test_where_the_load_is_not_known_nothing_is_reported(monkeypatch) -> None:
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 8)
+    for content in ("", "what 1/2 3"):
+        monkeypatch.setattr(Path, "read_text", lambda path, content=content: content)
+        assert hardware.busy_hint() is None

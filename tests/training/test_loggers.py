@@ -1,6 +1,7 @@
 import csv
 from pathlib import Path
 
+import pytest
 import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
@@ -34,6 +35,21 @@ def test_values_are_kept_exactly(tmp_path: Path) -> None:
     logger.log_metrics({"a": 0.1 + 0.2}, 1)
     logger.save()
     assert rows(tmp_path) == [(1, "a", 0.1 + 0.2)]
+
+
+def test_tensorboard_goes_on_when_the_clock_was_set_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for last_step, now, value in ((-1, 2e9, 1.0), (20, 1e9, 2.0), (20, 9e8, 3.0)):
+        monkeypatch.setattr("time.time", lambda now=now: now)
+        logger = TensorBoard(str(tmp_path), last_step)
+        for step in (10, 20, 30):
+            if step > last_step:
+                logger.log_metrics({"train/loss": value}, step)
+        logger.save()
+        logger.close()
+    events = EventAccumulator(str(tmp_path / "tensorboard"))
+    events.Reload()
+    assert [(event.step, event.value) for event in events.Scalars("loss/train")] == [(10, 1.0), (20, 1.0), (30, 3.0)]
+    assert len(list((tmp_path / "tensorboard").glob("events.*"))) == 3
 
 
 def test_tensorboard_writes_into_the_runs_folder_and_drops_what_is_logged_again(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """A killed run, started again, ends as if it had never been killed. The kills are real."""
 
 import csv
+import itertools
 import json
 import os
 import signal
@@ -24,7 +25,6 @@ RUN = (
     f"max_epochs={EPOCHS}",
     "batch_size=50",
     "data.binarize=dynamic",
-    "objective.warmup_epochs=3",
     "accelerator=cpu",
     "trainer.log_every_n_steps=3",
 )
@@ -105,15 +105,31 @@ r.RunFolder.write_metrics = die
 }
 
 
+# What is killed at each of them, in turn.
+VARIANTS = {
+    "elbo": ("objective.warmup_epochs=3",),
+    "ema": ("callbacks=ema", "callbacks.weight_averaging.decay=0.9", "schedule=cosine"),
+    "iwae": ("objective=iwae", "objective.k=3"),
+    "tc": ("objective=beta_tcvae", "beta=3"),
+}
+
+
 def finish(run: Run) -> None:
     assert run.wait() == 0, run.stderr.read_text()
 
 
 @pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("undisturbed") / "run"
-    finish(Run(folder))
-    return folder
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """The folder of a run of each variant that was not killed."""
+    folders: dict[str, Path] = {}
+
+    def run(variant: str) -> Path:
+        if variant not in folders:
+            folders[variant] = tmp_path_factory.mktemp(variant) / "run"
+            finish(Run(folders[variant], *VARIANTS[variant]))
+        return folders[variant]
+
+    return run
 
 
 def assert_equal_runs(folder: Path, reference: Path) -> None:
@@ -144,25 +160,27 @@ def assert_equal_runs(folder: Path, reference: Path) -> None:
         {str(p.relative_to(f)) for p in f.rglob("*") if p.is_file() and "events." not in p.name}
         for f in (folder, reference)
     ]
-    assert {name for name in files[0] if ".tmp" not in name} == files[1]
+    assert files[0] == files[1]  # no temporary file of a killed process among them
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("moment", MOMENTS)
-def test_a_run_killed_at_any_moment_ends_as_if_undisturbed(moment: str, undisturbed: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("moment", "variant"), list(zip(MOMENTS, itertools.cycle(VARIANTS), strict=False)))
+def test_a_run_killed_at_any_moment_ends_as_if_undisturbed(
+    moment: str, variant: str, undisturbed: Callable[[str], Path], tmp_path: Path
+) -> None:
     folder = tmp_path / "run"
-    assert Run(folder, killer=MOMENTS[moment]).wait() == -signal.SIGKILL
+    assert Run(folder, *VARIANTS[variant], killer=MOMENTS[moment]).wait() == -signal.SIGKILL
     assert not (folder / "metrics.json").exists()
-    finish(Run(folder))
-    assert_equal_runs(folder, undisturbed)
+    finish(Run(folder, *VARIANTS[variant]))
+    assert_equal_runs(folder, undisturbed(variant))
 
 
 @pytest.mark.slow
-def test_a_run_killed_again_and_again_at_random_moments(undisturbed: Path, tmp_path: Path) -> None:
-    folder = tmp_path / "run"
+def test_a_run_killed_again_and_again_at_random_moments(undisturbed: Callable[[str], Path], tmp_path: Path) -> None:
+    folder, elbo = tmp_path / "run", VARIANTS["elbo"]
     kills = 0
     for patience in (0.2, 0.5, 0.9):
-        process = Run(folder)
+        process = Run(folder, *elbo)
         wait_for((folder / "metrics.csv").exists if kills == 0 else progress(folder), process)
         time.sleep(patience)
         if process.poll() is None:
@@ -171,8 +189,8 @@ def test_a_run_killed_again_and_again_at_random_moments(undisturbed: Path, tmp_p
         process.wait()
     assert kills >= 1
     if not (folder / "metrics.json").exists():
-        finish(Run(folder))
-    assert_equal_runs(folder, undisturbed)
+        finish(Run(folder, *elbo))
+    assert_equal_runs(folder, undisturbed("elbo"))
 
 
 def progress(folder: Path) -> Callable[[], bool]:

@@ -24,7 +24,9 @@ import mnist_vae
 from mnist_vae.objectives import Terms
 from mnist_vae.runs.folder import RunFolder
 from mnist_vae.runs.load import open_run
-from mnist_vae.training.train import train
+from mnist_vae.training import console
+from mnist_vae.training.experiment import Experiment
+from mnist_vae.training.train import check_extension, train
 from mnist_vae.utils.errors import RunFolderError, SettingsError, TrainingDiverged
 from tests.conftest import composed
 
@@ -333,6 +335,66 @@ def test_damaged_metrics_are_reported_and_written_again(finished: Path, tmp_path
         train(cfg, folder)
     (folder / "metrics.json").unlink()
     assert train(cfg, folder)["test/elbo"] == metrics["test/elbo"]
+
+
+def test_a_complete_run_is_given_more_epochs(finished: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    folder, timing = Path(shutil.copytree(finished, tmp_path / "run")), {"train_seconds", "images_per_second"}
+    cfg = composed(*TINY_RUN, "max_epochs=5")
+    with caplog.at_level(logging.INFO):
+        extended = train(cfg, folder)
+    assert "extended to 5 epochs" in caplog.text and "continuing after step 33" in caplog.text
+    at_once = train(cfg, tmp_path / "at once")
+    assert extended.pop("extended_from") == 3
+    assert {k: v for k, v in extended.items() if k not in timing} == {
+        k: v for k, v in at_once.items() if k not in timing
+    }
+    assert (folder / "metrics_0003_epochs.json").read_bytes() == (finished / "metrics.json").read_bytes()
+    assert [row["epoch"] for row in rows(folder)] == ["1", "2", "3", "4", "5"]
+    assert OmegaConf.load(folder / ".hydra" / "config.yaml").max_epochs == 5
+    with pytest.raises(RunFolderError, match=r"max_epochs \(there 5, now 3\)"):
+        train(composed(*TINY_RUN), folder)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "dependent"),
+    [
+        (["schedule=cosine"], "schedule=cosine"),
+        (
+            ["+callbacks.swa={_target_:pytorch_lightning.callbacks.StochasticWeightAveraging,swa_lrs:0.001}"],
+            "StochasticWeightAveraging",
+        ),
+    ],
+)
+def test_what_depends_on_the_number_of_epochs_cannot_be_extended(
+    overrides: list[str], dependent: str, tiny: Tiny, tmp_path: Path
+) -> None:
+    train(tiny("max_epochs=1", *overrides), tmp_path)
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    named = Experiment(tiny("max_epochs=2", *overrides), {"schedule": "cosine"})
+    with pytest.raises(SettingsError, match=rf"max_epochs=2.*{dependent} depends on their number.*train a new run"):
+        check_extension(named)
+    with pytest.raises(SettingsError, match="depends on their number"):
+        train(tiny("max_epochs=2", *overrides), tmp_path)
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
+
+
+def test_a_run_goes_on_with_the_threads_that_it_began_with(
+    tiny: Tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    threads, seen = torch.get_num_threads(), []
+    opening = console.opening
+    monkeypatch.setattr(
+        "mnist_vae.training.train.opening", lambda *args: seen.append(torch.get_num_threads()) or opening(*args)
+    )
+    train(tiny("max_epochs=1"), tmp_path)
+    about = json.loads((tmp_path / "environment.json").read_text())
+    assert about["threads"] == threads
+    (tmp_path / "environment.json").write_text(json.dumps(about | {"threads": threads + 1}))
+    with caplog.at_level(logging.INFO):
+        train(tiny("max_epochs=2"), tmp_path)
+    assert seen == [threads, threads + 1] and torch.get_num_threads() == threads
+    assert f"on {threads + 1} threads, as this run began" in caplog.text
+    assert json.loads((tmp_path / "environment.json").read_text())["threads"] == threads + 1
 
 
 def half_beta(vae, x, labels, epoch, noise, weight: float = 0.5) -> Terms:

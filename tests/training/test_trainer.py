@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import pytorch_lightning as pl
 import torch
 from omegaconf import DictConfig, OmegaConf
 
@@ -109,16 +110,13 @@ def test_nested_targets_are_built(tiny: Tiny, tmp_path: Path) -> None:
     assert Holder.days == 2
 
 
-class Holder(torch.nn.Module):
-    """Stands for a callback that needs an object."""
+class Holder(pl.Callback):
+    """A callback that needs an object."""
 
     days = 0
 
-    def __new__(cls, held: Any) -> Any:
-        import pytorch_lightning as pl
-
-        cls.days = held.days
-        return pl.Callback()
+    def __init__(self, held: Any) -> None:
+        Holder.days = held.days
 
 
 def test_every_logger_of_a_list_gets_hyperparameters_and_final_metrics(tiny: Tiny, tmp_path: Path) -> None:
@@ -158,10 +156,17 @@ def test_entries_that_are_set_elsewhere_are_refused_with_the_place(name: str, ti
         ("trainer.max_epochs=null", "trainer.max_epochs=null: it must be a number"),
         ("trainer.max_steps=abc", "trainer.max_steps=abc: it must be a whole number"),
         ("trainer.accumulate_grad_batches=0", "trainer.accumulate_grad_batches=0: it must be"),
+        (
+            "trainer.max_epochs=1000000000000000000000",
+            "trainer.max_epochs=1000000000000000000000: .* at most 1,000,000,000",
+        ),
+        ("trainer.val_check_interval=0", "trainer.val_check_interval=0: it must be a share"),
+        ("trainer.gradient_clip_val=-1", "trainer.gradient_clip_val=-1: it must be 0 or more, or null"),
+        ("trainer.deterministic=maybe", "trainer.deterministic=maybe: it must be true, false or warn"),
         ("trainer.compile=off", "trainer.compile=off: it must be true or false"),
         ("trainer.compile_mode=fast", "trainer.compile_mode=fast: it must be one of default"),
-        ("+callbacks.x._target_=torch.nn.Identity", "callbacks.x._target_=torch.nn.Identity: it is no callback"),
-        ("+callbacks.x._target_=builtins.dict", "callbacks.x._target_=builtins.dict: its arguments are not known"),
+        ("+callbacks.x._target_=torch.nn.Identity", "callbacks.x._target_=torch.nn.Identity: it makes no Callback"),
+        ("+callbacks.x._target_=builtins.dict", "callbacks.x._target_=builtins.dict: it makes no Callback"),
         ("trainer.limit_test_batches=0", "trainer.limit_test_batches=0: "),
         ("trainer.limit_train_batches=0", "trainer.limit_train_batches=0: "),
         ("trainer.max_steps=0", "trainer.max_steps=0: "),

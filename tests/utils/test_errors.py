@@ -40,6 +40,7 @@ def test_a_common_prefix_does_not_make_keys_similar() -> None:
         (RuntimeError("\x1b[31mred\x1b[0m and plain"), "red and plain"),
         (KeyError(), "KeyError"),
         (ValueError("\nsecond"), "ValueError"),
+        (ValueError("a\x1b]0;title\x07b\tc\u202ed\udcff"), "a ]0;title b c d "),
     ],
 )
 def test_first_line_of_a_message(error: Exception, line: str) -> None:

@@ -3,6 +3,7 @@
 from typing import Any
 
 from mnist_vae.sweeps.sweeper import MultirunSweeper, combinations
+from mnist_vae.utils.errors import SettingsError
 
 
 class GridSweeper(MultirunSweeper):
@@ -18,6 +19,9 @@ class GridSweeper(MultirunSweeper):
     def sweep(self, arguments: list[str]) -> Any:
         from mnist_vae.sweeps.multirun import Multirun  # not while Hydra looks for plugins, as it does for --help
 
+        size = self.max_batch_size
+        if size is not None and (type(size) is not int or size < 1):
+            raise SettingsError(f"hydra.sweeper.max_batch_size={size}: it must be a whole number, 1 or more, or null.")
         multirun = Multirun(self.config, self.hydra_context, self.launcher)
         jobs = multirun.jobs(combinations(self.overrides(arguments)))  # a wrong value shows before anything is written
         with multirun.held(), multirun.watched(total=len(jobs)):

@@ -5,6 +5,7 @@ from typing import Any
 from omegaconf import DictConfig
 
 from mnist_vae.sweeps.sweeper import MultirunSweeper
+from mnist_vae.utils.errors import SettingsError
 
 
 class SearchSweeper(MultirunSweeper):
@@ -41,6 +42,10 @@ class SearchSweeper(MultirunSweeper):
         from mnist_vae.sweeps.multirun import Multirun  # not while Hydra looks for plugins, as it does for --help
         from mnist_vae.sweeps.search import Search
 
+        for name in ("n_trials", "parallel"):
+            value = getattr(self, name)
+            if value is not None and (type(value) is not int or value < 1):
+                raise SettingsError(f"hydra.sweeper.{name}={value}: it must be a whole number, 1 or more.")
         overrides = self.overrides(arguments)
         multirun = Multirun(self.config, self.hydra_context, self.launcher)
         search = Search(multirun, overrides, self.metric, self.direction, self.sampler, self.pruner)

@@ -1,10 +1,12 @@
 """Importance-sampled negative log-likelihood of a run, saved to disk at intervals so that it can be resumed."""
 
 import hashlib
+import math
+import re
 import sys
 import time
 from pathlib import Path
-from zipfile import BadZipFile
+from zipfile import ZIP_STORED, ZipFile
 
 import numpy as np
 import torch
@@ -56,7 +58,7 @@ def resumable_weights(run: OpenRun, images: Tensor, labels: Tensor, samples: int
     """
     file = run.folder.path / f"nll_{samples}{run.suffix}.npz"
     digest = _digest(run.vae, images, labels, samples)
-    done = _read(file, digest)
+    done = _read(file, digest, len(images))
     remaining = iter_log_sums(run.vae, to_unit(images), labels, samples, EVALUATION_SEED, start=len(done))
     bar = tqdm(remaining, "NLL", len(images), initial=len(done), unit="image", leave=False, disable=None)
     saved = time.monotonic()
@@ -81,12 +83,12 @@ def resumable_weights(run: OpenRun, images: Tensor, labels: Tensor, samples: int
 def finished_weights(run: OpenRun, images: Tensor, labels: Tensor) -> ImportanceWeights | None:
     """Load the finished estimate with the most samples for this model and these images; None if there is none."""
     found = []
-    for file in run.folder.path.glob(f"nll_*{run.suffix}.npz"):
-        samples = file.stem.removeprefix("nll_").removesuffix(run.suffix)
-        if samples.isdecimal():
-            done = _read(file, _digest(run.vae, images, labels, int(samples)))
+    for file in run.folder.path.glob("nll_*.npz"):
+        if name := re.fullmatch(f"nll_([1-9][0-9]{{0,17}}){run.suffix}", file.stem):
+            samples = int(name[1])
+            done = _read(file, _digest(run.vae, images, labels, samples), len(images))
             if len(done) == len(images):
-                found.append(ImportanceWeights.of(int(samples), done))
+                found.append(ImportanceWeights.of(samples, done))
     return max(found, key=lambda weights: weights.k, default=None)
 
 
@@ -98,13 +100,45 @@ def _digest(vae: VAE, images: Tensor, labels: Tensor, samples: int) -> str:
     return digest.hexdigest()
 
 
-def _read(file: Path, digest: str) -> list[Tensor]:
-    """Load the log-sums of the images that an earlier call with the same digest finished; else an empty list."""
+def _read(file: Path, digest: str, count: int) -> list[Tensor]:
+    """Load the log-sums of the images that an earlier call with the same digest finished; else an empty list.
+
+    A damaged file counts as absent.
+
+    Args:
+        count: the images in all.
+    """
     try:
-        with np.load(file) as stored:
-            return list(torch.from_numpy(stored["sums"])) if str(stored["made_of"]) == digest else []
-    except (OSError, ValueError, KeyError, BadZipFile):  # the file is missing or damaged
+        if not file.is_file():  # a pipe would block
+            return []
+        with ZipFile(file) as stored:
+            if _array(stored, "made_of", f"<U{len(digest)}", ()).item() != digest:
+                return []
+            return list(torch.from_numpy(_array(stored, "sums", "<f8", (count, 2))))
+    except Exception:  # a damaged file can raise anything
         return []
+
+
+def _array(stored: ZipFile, name: str, dtype: str, largest: tuple[int, ...]) -> np.ndarray:
+    """Read an array of an .npz file of that dtype and shape, or with fewer rows.
+
+    np.load would allocate what the header asks for, and unpack what is compressed, which np.savez does not do.
+
+    Raises:
+        ValueError: it is another array. A damaged file can raise anything.
+    """
+    entry = stored.getinfo(f"{name}.npy")
+    if entry.compress_type != ZIP_STORED:
+        raise ValueError(f"{name} is compressed")
+    with stored.open(entry) as member:
+        np.lib.format.read_magic(member)
+        shape, _, found = np.lib.format.read_array_header_1_0(member)
+        fits = len(shape) == len(largest) and shape[1:] == largest[1:] and (0,) * len(shape) <= shape <= largest
+        if found != np.dtype(dtype) or not fits:
+            raise ValueError(f"{name} is {found} {shape} where {dtype} {largest} is expected")
+        size = math.prod(shape) * found.itemsize
+        values = member.read(size + 1)  # + 1: to the end, where its checksum is compared
+    return np.frombuffer(bytearray(values), found).reshape(shape)
 
 
 def _write(file: Path, digest: str, done: list[Tensor]) -> None:

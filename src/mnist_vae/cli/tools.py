@@ -81,11 +81,14 @@ def each_run(options: RunOptions, work: Callable[[OpenRun], T]) -> Iterator[T]:
 
 
 def _open_and_work(path: Path, options: RunOptions, device: "torch.device", work: Callable[[OpenRun], T]) -> T:
+    from mnist_vae.training import hardware
+
     run = open_run(path, options.checkpoint.name)
     run.vae.to(device)
     if not run.folder.complete:
         tqdm.write(f"{shown(path)} is not complete; these are its weights after epoch {run.epochs}.")
     try:
-        return work(run)
+        with hardware.pinned_threads():
+            return work(run)
     except OSError as error:
         raise RunFolderError(f"{error.filename or path} can't be written ({error.strerror or error}).") from error

@@ -15,6 +15,7 @@ from mnist_vae.config.instantiate import (
     instantiate_source_safely,
 )
 from mnist_vae.data.datamodule import ImageDataModule
+from mnist_vae.data.images import Source
 from mnist_vae.models.vae import VAE
 from mnist_vae.utils.errors import SettingsError, first_line
 
@@ -35,7 +36,7 @@ def build_vae(cfg: DictConfig, image_shape: tuple[int, int, int], classes: int =
     if cfg.conditional and not classes:
         raise ValueError("a conditional VAE needs the number of its labels")
     labels = classes if cfg.conditional else 0
-    make = instantiate_safely if safely else instantiate
+    make = instantiate_safely if safely else _instantiate_module
     likelihood = make("likelihood", cfg.likelihood, image_shape=image_shape)
     prior = make("prior", cfg.prior, latent_dim=cfg.latent_dim, image_shape=image_shape)
     network = make(
@@ -49,6 +50,10 @@ def build_vae(cfg: DictConfig, image_shape: tuple[int, int, int], classes: int =
     return VAE(network, likelihood, prior, posterior, labels)
 
 
+def _instantiate_module(key: str, node: DictConfig, **given: Any) -> Any:
+    return instantiate(key, node, torch.nn.Module, **given)
+
+
 def build_data(cfg: DictConfig, safely: bool = False) -> ImageDataModule:
     """Load the images that a config names.
 
@@ -59,8 +64,8 @@ def build_data(cfg: DictConfig, safely: bool = False) -> ImageDataModule:
         DataError: the images are not available.
         SettingsError: a value of the group data, or batch_size, is wrong.
     """
-    make = instantiate_source_safely if safely else instantiate
-    source = make("data.source", cfg.data.source)
+    node = cfg.data.source
+    source = instantiate_source_safely("data.source", node) if safely else instantiate("data.source", node, Source)
     data = cfg.data
     return ImageDataModule(source, data.name, data.val_size, data.binarize, cfg.batch_size, cfg.seed)
 
@@ -93,7 +98,7 @@ def build_optimizer(
     for name, value in (("lr", lr), ("fused", fused)):
         if value is not None and name in node:
             node = OmegaConf.merge(node, {name: value})
-    return instantiate("optimizer", node, params=parameters)
+    return instantiate("optimizer", node, torch.optim.Optimizer, params=parameters)
 
 
 def build_lr_factor(cfg: DictConfig) -> Callable[[float], float] | None:

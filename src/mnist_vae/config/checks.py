@@ -1,12 +1,14 @@
 """Checks on the values of a config. Imports nothing heavy."""
 
 import dataclasses
+import re
 from collections.abc import Iterable
+from typing import Any
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, ListConfig, OmegaConf
 
-from mnist_vae.config.schema import PRECISIONS
-from mnist_vae.utils.errors import SettingsError, unknown_key
+from mnist_vae.config.schema import PRECISIONS, choices_of, groups, typed
+from mnist_vae.utils.errors import SettingsError, first_line, unknown_key
 
 # Keys that take effect through an interpolation elsewhere.
 EFFECTIVE = {
@@ -30,6 +32,63 @@ SET_ELSEWHERE = {
     "barebones": "it would leave a run without metrics and checkpoints",
 }
 MODES = ("max", "min")
+BILLION = 1_000_000_000
+# The least and the largest value of each number. Whole numbers beyond these overflow, or name more than there can be.
+RANGES = {
+    "latent_dim": (1, 1_000_000),
+    "beta": (0, 1e30),  # the loss must be finite in single precision
+    "seed": (0, float("inf")),
+    "max_epochs": (1, BILLION),
+    "batch_size": (1, BILLION),
+    "data.val_size": (0, BILLION),
+}
+
+
+def check_composed(cfg: DictConfig, hydra: DictConfig) -> None:
+    """Raise SettingsError unless a run's config, as Hydra has composed it, has only values that can be used.
+
+    Args:
+        hydra: Hydra's own part of it, which is in `cfg` no more.
+    """
+    check_references(cfg)
+    cfg = typed(cfg)
+    _check_choices(cfg, hydra.overrides.task)
+    check_overrides(cfg, hydra.overrides.task)
+    check(cfg)
+
+
+def check_references(node: Any, inside: str = "", names: Iterable[Any] | None = None) -> None:
+    """Raise SettingsError, with the key, for a value with a reference ${…} that can't be resolved, at any depth.
+
+    Args:
+        node: a mapping or list.
+        inside: its own key.
+        names: of the entries to check; None for all.
+    """
+    for name in names or (range(len(node)) if isinstance(node, ListConfig) else node):
+        if isinstance(node, DictConfig) and OmegaConf.is_missing(node, name):
+            continue
+        key = f"{inside}[{name}]" if isinstance(node, ListConfig) else f"{inside}.{name}" if inside else str(name)
+        try:
+            value = node[name]
+            if OmegaConf.is_interpolation(node, name):
+                if OmegaConf.is_config(value):
+                    OmegaConf.to_container(value, resolve=True)  # of a node that it is itself in
+                continue  # what it refers to is checked where it stands
+        except Exception as error:  # a resolver can raise anything
+            raw: Any = OmegaConf.to_container(node, resolve=False)
+            raise SettingsError(
+                f"{key}={raw[name]}: the reference can't be resolved ({_reason(error)}); ${{key}} is the value of "
+                "another key, ${oc.env:NAME} of an environment variable."
+            ) from error
+        if OmegaConf.is_config(value):
+            check_references(value, key)
+
+
+def _reason(error: Exception) -> str:
+    """What OmegaConf says, without its words on the resolver's exception."""
+    said = re.sub(r"^\w+ raised while resolving interpolation: ", "", first_line(error))
+    return said.strip('"').rstrip(".")
 
 
 def check(cfg: DictConfig) -> None:
@@ -40,23 +99,21 @@ def check(cfg: DictConfig) -> None:
         ("accelerator.", cfg.accelerator),
     ):
         _check_names(node, group)
-    for key, lowest in (
-        ("latent_dim", 1),
-        ("beta", 0),
-        ("seed", 0),
-        ("max_epochs", 1),
-        ("batch_size", 1),
-        ("data.val_size", 0),
-    ):
-        group, _, name = key.rpartition(".")
-        value = (cfg[group] if group else cfg)[name]
-        if not lowest <= value < float("inf"):
-            raise SettingsError(f"{key}={value}: it must be {lowest} or more, and finite.")
+    for key, (least, most) in RANGES.items():
+        value = OmegaConf.select(cfg, key)
+        if not least <= value <= most or value == float("inf"):
+            at_most = f"at most {most:,}" if isinstance(most, int) else f"at most {most:g}" if most < 1e99 else "finite"
+            raise SettingsError(f"{key}={value}: it must be {least} or more, and {at_most}.")
     if not 0 < cfg.lr < float("inf"):
         raise SettingsError(f"lr={cfg.lr}: the learning rate must be above 0, and finite.")
     if cfg.accelerator.devices < 1 and cfg.accelerator.devices != -1:
         raise SettingsError(
             f"accelerator.devices={cfg.accelerator.devices}: it must be 1 or more, or -1 for all devices."
+        )
+    if cfg.accelerator.devices > cfg.batch_size:
+        raise SettingsError(
+            f"accelerator.devices={cfg.accelerator.devices}: a batch is split over the devices; it must be at most "
+            f"batch_size={cfg.batch_size}."
         )
     if cfg.accelerator.num_nodes < 1:
         raise SettingsError(f"accelerator.num_nodes={cfg.accelerator.num_nodes}: it must be 1 or more.")
@@ -74,6 +131,18 @@ def check(cfg: DictConfig) -> None:
     for group in ("trainer", "callbacks", "logger"):
         if not isinstance(cfg[group], DictConfig):
             raise SettingsError(f"{group}={cfg[group]}: it must be a mapping; {group}.name=value changes one entry.")
+
+
+def _check_choices(cfg: DictConfig, overrides: Iterable[str]) -> None:
+    """Raise SettingsError where a group is given several choices that would be mixed, or the value {}."""
+    for override in overrides:
+        key, _, value = override.partition("=")
+        one = key in ("data", "accelerator") or (key in groups() and OmegaConf.select(cfg, f"{key}._target_"))
+        if one and value.startswith("[") and "," in value:
+            raise SettingsError(f"{override}: it takes one choice, and several would be mixed into one.")
+        if value == "{}" and OmegaConf.is_dict(OmegaConf.select(cfg, key)):
+            hint = f"choose one of {', '.join(choices_of(key))}" if key in groups() else "~ before a key deletes it"
+            raise SettingsError(f"{override}: a mapping is merged into what is there, and this one is empty; {hint}.")
 
 
 def check_overrides(cfg: DictConfig, overrides: Iterable[str]) -> None:
@@ -101,4 +170,5 @@ def _check_names(node: DictConfig, prefix: str) -> None:
             raise SettingsError(unknown_key(f"{prefix}{name}", [f"{prefix}{other}" for other in known]))
     for name in known:
         if OmegaConf.is_missing(node, name) or name not in node:
-            raise SettingsError(f"{prefix}{name}: it has no value; it needs one.")
+            hint = f"choose one of {', '.join(choices_of(name))}" if not prefix and choices_of(name) else "it needs one"
+            raise SettingsError(f"{prefix}{name}: it has no value; {hint}.")

@@ -1,20 +1,37 @@
 """Error messages: one sentence for every error, whichever library raised it."""
 
+import errno
+import os
 import re
 import sys
 import traceback
-from typing import Any
+from typing import Any, NoReturn
 
-from hydra import compose, initialize_config_dir
-from hydra.errors import ConfigCompositionException, HydraException, MissingConfigException
+from hydra.errors import ConfigCompositionException, HydraException, MissingConfigException, OverrideParseException
 from omegaconf import OmegaConf
-from omegaconf.errors import OmegaConfBaseException
+from omegaconf.errors import ConfigTypeError, OmegaConfBaseException
 
 from mnist_vae.config.checks import SET_ELSEWHERE
-from mnist_vae.config.schema import CONFIGS
+from mnist_vae.config.instantiate import out_of_memory
+from mnist_vae.config.schema import groups
 from mnist_vae.utils.errors import UserError, first_line, unknown_key
 
 FULL_ERROR = "HYDRA_FULL_ERROR"
+SENTENCES = "MNIST_VAE_SENTENCES"  # set for this process and its workers while errors are printed as one sentence
+LEAVE_OUT_PLUS = "; leave out the +, which adds a key"
+
+
+def in_sentences() -> bool:
+    """Whether an error is to be printed as one sentence, not as a traceback."""
+    return os.environ.get(SENTENCES) == "1"
+
+
+def end(error: BaseException) -> NoReturn:
+    """End the process with a sentence on the error; with HYDRA_FULL_ERROR=1 in its environment, with the traceback."""
+    if in_sentences():
+        sys.exit(f"error: {sentence(error)}")
+    traceback.print_exception(error)
+    sys.exit(1)
 
 
 def sentence(error: BaseException, see: str = f"set {FULL_ERROR}=1 to see where") -> str:
@@ -34,72 +51,108 @@ def sentence(error: BaseException, see: str = f"set {FULL_ERROR}=1 to see where"
             "launcher=slurm: there is no srun on this machine; start the sweep where your cluster lets you submit "
             "jobs (python scripts/sbatch.py shows anywhere what would be submitted)."
         )
-    if isinstance(error, MissingConfigException) and error.missing_cfg_file and error.options:
-        return _no_such_choice(error.missing_cfg_file, list(error.options))
-    if isinstance(error, OSError) and error.filename and not isinstance(error, HydraException):
-        return f"{error.filename}: {error.strerror}; choose another output folder (of a run: hydra.run.dir=…)."
+    if isinstance(error, MissingConfigException):
+        return _missing_file(error)
+    if isinstance(error, OverrideParseException):
+        return _grammar_sentence(error)
     if isinstance(error, ConfigCompositionException | OmegaConfBaseException):
         return _composition_sentence(error)
     if "Config group override must be" in str(error):
-        return "a group is given the name of a choice, as in model=conv; --help lists the choices."
+        return _no_name_of_a_choice()
+    memory = out_of_memory(error)
+    if memory:
+        return f"{memory}; a smaller model or batch_size, or fewer jobs at once, need less."
+    full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
+    if isinstance(error, OSError) and (error.filename or full):
+        remedy = "free some space there, or choose another" if full else "choose another"
+        file = error.filename or "the output folder"
+        return f"{file}: {error.strerror}; {remedy} output folder (hydra.run.dir=…, of a sweep hydra.sweep.dir=…)."
     if (
         isinstance(error, HydraException)
         or type(error).__name__ == "MisconfigurationException"
         or "override" in str(error)
     ):
         return _one_line(error)
-    if type(error).__name__ in ("OutOfMemoryError", "MemoryError") or "can't allocate memory" in str(error):
-        return f"out of memory: a smaller model or batch_size, or fewer jobs at once, need less ({first_line(error)})."
     return f"{_one_line(error)} ({type(error).__name__}; this was not expected: {see})"
 
 
+def _grammar_sentence(error: OverrideParseException) -> str:
+    reason = first_line(Exception(re.sub(r"^Error parsing override '.*'\n", "", error.message)))
+    evaluated = re.match(r"\w+ while evaluating '.*': (.*)", reason)
+    if evaluated:
+        return f"{error.override}: {evaluated[1]}."
+    said = "" if reason.startswith("Lexer") else f" ({reason.partition(' expecting {')[0]})"
+    return (
+        f"{error.override}: Hydra can't read it{said}; brackets must be closed, and a value with other characters than "
+        "letters, digits and ./:-_+@ needs quotes of its own, as in 'key=\"a b\"'."
+    )
+
+
 def _composition_sentence(error: Exception) -> str:
-    unknown = re.match(r"Could not override '([^']+)'", str(error))
+    text, cause = str(error), error.__cause__
+    unknown = re.match(r"Could not override '([^']+)'", text)
     if unknown:
-        return _no_such_key(unknown[1])
-    several = re.match(r"Ambiguous value for argument '([^']+)'", str(error))
+        return _no_such_key(unknown[1], cause)
+    several = re.match(r"Ambiguous value for argument '([^']+)'|Sweep parameters '([^']+)'", text)
     if several:
-        return f"{several[1]}: several values make a sweep; add -m to the command, or write a list as [a,b]."
-    value = re.match(r"Error merging override (.+)", str(error))
-    if value and error.__cause__:
-        return f"{value[1]}: {first_line(error.__cause__)}."
+        given = several[1] or several[2]
+        return f"{given}: several values make a sweep; add -m to the command, or write a list as [a,b]."
+    absent = re.match(r"Could not delete from config. '([^']+)' does not exist", text)
+    if absent:
+        return f"~{absent[1]}: there is no such key to delete."
+    there = re.match(r"Could not append to config. An item is already at '([^']+)'", text)
+    if there:
+        return f"+{there[1]}: there is such a key{LEAVE_OUT_PLUS}."
+    value = re.match(r"Error merging override (.+)", text)
+    if value and isinstance(cause, OmegaConfBaseException):
+        key, _, given = value[1].partition("=")
+        if cause.full_key and key.startswith(f"{cause.full_key}."):
+            return f"{key}: there is no such key, since {cause.full_key} is a single value."
+        if "is not Optional" in str(cause) or given == "null":
+            return f"{key}=null: it must have a value."
+        if isinstance(cause, ConfigTypeError):
+            return f"{value[1]}: a list and a mapping can't replace each other."
+        return f"{value[1]}: {first_line(cause)}."
     return _one_line(error)
 
 
-def _no_such_key(key: str) -> str:
+def _no_such_key(key: str, cause: Any) -> str:
+    """The message for a key that is not in the config.
+
+    Args:
+        cause: OmegaConf's error, which has the mapping in which the key was looked for.
+    """
     parent, _, name = key.rpartition(".")
     if parent == "trainer" and name in SET_ELSEWHERE:
         return f"{key}: {SET_ELSEWHERE[name]}."
-    siblings = [other for other in _known_keys() if other.rpartition(".")[0] == parent]
-    if key in siblings:
-        return f"{key}: not every choice made here has such a key; give it only where it belongs."
-    return unknown_key(key, siblings)
+    node = getattr(cause, "parent_node", None)
+    if node is None:  # a choice in a group that does not exist
+        return unknown_key(key, groups())
+    inside, _, missing = str(cause.full_key).rpartition(".")
+    siblings = [f"{inside}.{other}" if inside else str(other) for other in node]
+    full = f"{inside}.{missing}" if inside else missing
+    message = unknown_key(full, siblings if inside else [*siblings, *groups()])
+    if "did you mean" in message or OmegaConf.get_type(node) is not dict:
+        return message
+    return f"{message.removesuffix('.')}; +{full}=… adds it, where it is accepted."
 
 
-def _no_such_choice(file: str, options: list[str]) -> str:
-    group, _, name = file.rpartition("/")
-    return f"{group}={name}: there is no such choice; {group} can be {', '.join(sorted(options))}."
+def _missing_file(error: MissingConfigException) -> str:
+    group, _, name = (error.missing_cfg_file or "").rpartition("/")
+    if not error.options:
+        return f"{_one_line(error).partition(' Config search path:')[0].rstrip('.')}."
+    if "//" in group:  # an absolute path
+        group, _, name = (error.missing_cfg_file or "").partition("/")
+    return f"{group}={name}: there is no such choice; {group} can be {', '.join(sorted(error.options))}."
 
 
-def _known_keys() -> list[str]:
-    """Every key and group of the config, under the choices of groups made on the command line."""
-    groups = [path.name for path in CONFIGS.iterdir() if path.is_dir()]
-    choices = [word for word in sys.argv[1:] if word.partition("=")[0] in groups and "," not in word]
-    with initialize_config_dir(str(CONFIGS), version_base="1.3"):
-        try:
-            cfg = compose("train", overrides=choices)
-        except Exception:  # the choices may be what is wrong
-            cfg = compose("train")
-    return sorted({*groups, *_keys(OmegaConf.to_container(cfg))})
-
-
-def _keys(node: Any, prefix: str = "") -> list[str]:
-    keys = []
-    for name, child in node.items():
-        keys.append(f"{prefix}{name}")
-        if isinstance(child, dict):
-            keys += _keys(child, f"{prefix}{name}.")
-    return keys
+def _no_name_of_a_choice() -> str:
+    """Hydra does not say which group it was."""
+    known = groups()
+    words = [word for word in sys.argv[1:] if word.partition("=")[0].lstrip("+") in known]
+    wrong = [word for word in words if re.fullmatch(r"null|true|false|[\d.+-]+", word.partition("=")[2], re.IGNORECASE)]
+    group = f"{wrong[0]}: a group" if wrong else "a group"
+    return f"{group} is given the name of a choice, as in model=conv; --help lists the choices."
 
 
 def _one_line(error: BaseException) -> str:

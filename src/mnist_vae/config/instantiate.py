@@ -4,7 +4,10 @@ import dataclasses
 import functools
 import inspect
 import pkgutil
+import re
+import types
 import typing
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import hydra.utils
@@ -23,14 +26,16 @@ SAFE_PACKAGES = (
     "torch.nn.modules",
 )
 SAFE_SOURCES = ("mnist_vae.data",)
+PLAIN = (bool, int, float, str, type(None))
 OF_HYDRA = ("_target_", "_partial_", "_recursive_", "_convert_", "_args_")  # entries that are not arguments
 
 
-def instantiate(key: str, node: DictConfig, **given: Any) -> Any:
+def instantiate(key: str, node: DictConfig, kind: type | None = None, /, **given: Any) -> Any:
     """Build the object that `node` describes by `hydra.utils.instantiate`: nested targets and `_partial_` work.
 
     Args:
         key: where the node stands in the config, for messages.
+        kind: the class that it must be of; a target that does not make one is not called.
         given: arguments that the program, not the config, supplies. Those that the target does not accept are left
             out, so that e.g. a prior need not accept what only another prior needs.
 
@@ -38,7 +43,7 @@ def instantiate(key: str, node: DictConfig, **given: Any) -> Any:
         SettingsError: there is no such target, an argument is unknown, missing, of the wrong type, or refused by the
             target itself.
     """
-    target = locate(key, node)
+    target = _locate_kind(key, node, kind) if kind else locate(key, node)
     configured = _configured(key, node, _arguments(key, target, node, given))
     supplied = _accepted(target, given)
     if node.get("_partial_"):
@@ -46,7 +51,16 @@ def instantiate(key: str, node: DictConfig, **given: Any) -> Any:
     try:
         return configured(**supplied)
     except Exception as error:
-        raise SettingsError(f"{key}: {first_line(error).rstrip('.')}.") from error
+        raise _refused(key, error) from error
+
+
+def check_node(key: str, node: DictConfig, kind: type, **given: Any) -> None:
+    """Check what `instantiate` checks before it calls the target.
+
+    Raises:
+        SettingsError: as for `instantiate`.
+    """
+    _arguments(key, _locate_kind(key, node, kind), node, given)
 
 
 def instantiate_callable(key: str, node: DictConfig, *later: str, **given: Any) -> Any:
@@ -60,7 +74,14 @@ def instantiate_callable(key: str, node: DictConfig, *later: str, **given: Any) 
         SettingsError: as for `instantiate`.
     """
     target = locate(key, node)
-    if inspect.isclass(target):
+    is_class = inspect.isclass(target)
+    callables: Any = Callable
+    if not (issubclass(target, callables) if is_class else set(later) <= _parameters(key, node, target).keys()):
+        raise SettingsError(
+            f"{key}._target_={_target(key, node)}: it must be a class of callables, or a function, with the arguments "
+            f"{', '.join(later)}."
+        )
+    if is_class:
         return instantiate(key, node, **given)
     arguments = _arguments(key, target, node, dict.fromkeys(later) | given)
     return functools.partial(_configured(key, node, arguments), **_accepted(target, given))
@@ -120,6 +141,23 @@ def locate(key: str, node: DictConfig) -> Any:
     return target
 
 
+def _locate_kind(key: str, node: DictConfig, kind: type) -> Any:
+    """The class or function that a node's `_target_` names, if it makes an object of the class `kind`.
+
+    Of a function, or a method that makes one, its annotation of what it returns is taken.
+    """
+    target = locate(key, node)
+    made = target if inspect.isclass(target) else getattr(target, "__annotations__", {}).get("return")
+    if isinstance(made, str):
+        made = _hints(target).get("return")
+    if not (inspect.isclass(made) and issubclass(made, kind)) or node.get("_partial_"):
+        raise SettingsError(
+            f"{key}._target_={_target(key, node)}: it makes no {kind.__name__}; it must be a class derived from "
+            f"{kind.__module__}.{kind.__name__}, or a function annotated to return one."
+        )
+    return target
+
+
 def _resolve(key: str, node: DictConfig) -> Any:
     name = _target(key, node)
     try:
@@ -142,7 +180,7 @@ def _configured(key: str, node: DictConfig, arguments: dict[str, Any]) -> Any:
     try:
         return hydra.utils.instantiate(_plain(node) | arguments, _partial_=True, _convert_="all")
     except InstantiationException as error:
-        raise SettingsError(f"{key}: {first_line(error.__cause__ or error).rstrip('.')}.") from error
+        raise _refused(key, error.__cause__ if isinstance(error.__cause__, Exception) else error) from error
 
 
 def _call(key: str, target: Any, node: DictConfig, given: dict[str, Any]) -> Any:
@@ -154,7 +192,28 @@ def _call(key: str, target: Any, node: DictConfig, given: dict[str, Any]) -> Any
     try:
         return target(**arguments, **_accepted(target, given))
     except Exception as error:
-        raise SettingsError(f"{key}: {first_line(error).rstrip('.')}.") from error
+        raise _refused(key, error) from error
+
+
+def _refused(key: str, error: Exception) -> SettingsError:
+    """What a target raised, as an error of the config."""
+    if out_of_memory(error):
+        return SettingsError(f"{key}: {out_of_memory(error)}; smaller sizes, or a smaller latent_dim, need less.")
+    if "verflow" in str(error):
+        return SettingsError(f"{key}: a size is larger than there are numbers for; choose a smaller one.")
+    return SettingsError(f"{key}: {first_line(error).rstrip('.')}.")
+
+
+def out_of_memory(error: BaseException) -> str | None:
+    """`out of memory`, with how much was asked for, where torch says so; None for another error."""
+    text = str(error)
+    if type(error).__name__ not in ("OutOfMemoryError", "MemoryError") and "can't allocate memory" not in text:
+        return None
+    asked = re.search(r"tried to allocate ([\d.]+ \w+)", text, re.IGNORECASE)
+    if not asked:
+        return "out of memory"
+    amount, unit = asked[1].split()
+    return f"out of memory: {f'{float(amount) / 1e9:,.1f} GB' if unit == 'bytes' else asked[1]} were asked for at once"
 
 
 def _accepted(target: Any, given: dict[str, Any]) -> dict[str, Any]:
@@ -165,10 +224,7 @@ def _accepted(target: Any, given: dict[str, Any]) -> dict[str, Any]:
 
 def _arguments(key: str, target: Any, node: DictConfig, given: dict[str, Any]) -> dict[str, Any]:
     """The node's entries, checked against the target's signature, which `given` completes."""
-    try:
-        parameters = inspect.signature(target).parameters
-    except ValueError as error:  # of a class written in C
-        raise SettingsError(f"{key}._target_={_target(key, node)}: its arguments are not known.") from error
+    parameters = _parameters(key, node, target)
     arguments = {name: value for name, value in _plain(node).items() if name not in OF_HYDRA}
     configurable = [name for name in parameters if name not in given and name != "params"]
     takes_any = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
@@ -184,6 +240,13 @@ def _arguments(key: str, target: Any, node: DictConfig, given: dict[str, Any]) -
     return arguments
 
 
+def _parameters(key: str, node: DictConfig, target: Any) -> Mapping[str, inspect.Parameter]:
+    try:
+        return inspect.signature(target).parameters
+    except ValueError as error:  # of a class written in C
+        raise SettingsError(f"{key}._target_={_target(key, node)}: its arguments are not known.") from error
+
+
 def _plain(node: DictConfig) -> dict[str, Any]:
     entries: Any = OmegaConf.to_container(node, resolve=True)
     return {str(name): value for name, value in entries.items()}
@@ -193,15 +256,49 @@ def _typed(key: str, target: Any, name: str, value: Any) -> Any:
     """`value` as the type that the target's signature gives it, by OmegaConf's own rules of conversion."""
     if _names_a_target(value):
         return value  # it becomes an object, whose type its own target decides
+    hint = _of_config(_hints(target).get(name, Any))
+    _check_shape(f"{key}.{name}", hint, value)
     try:
-        hints = typing.get_type_hints(target if not inspect.isclass(target) else target.__init__)
-        schema = OmegaConf.structured(dataclasses.make_dataclass("Argument", [(name, hints.get(name, Any))]))
-    except (OmegaConfBaseException, NameError, TypeError):
-        return value  # a type that OmegaConf does not know, like torch's Union[float, Tensor]
+        schema = OmegaConf.structured(dataclasses.make_dataclass("Argument", [(name, hint)]))
+    except (OmegaConfBaseException, TypeError):
+        return value  # a type that OmegaConf does not know
     try:
         return OmegaConf.to_container(OmegaConf.merge(schema, {name: value}))[name]  # type: ignore[index,call-overload]
     except ValidationError as error:
+        if value is None:
+            raise SettingsError(f"{key}.{name}=null: it must have a value.") from error
         raise SettingsError(f"{key}.{name}={value}: {first_line(error).rstrip('.')}.") from error
+
+
+def _hints(target: Any) -> dict[str, Any]:
+    """The types in a target's signature, as far as they are known here."""
+    try:
+        return typing.get_type_hints(target.__init__ if inspect.isclass(target) else target)
+    except (NameError, TypeError):
+        return {}
+
+
+def _of_config(hint: Any) -> Any:
+    """A type without those alternatives that no config can hold: float of torch's Union[float, Tensor]."""
+    arguments = tuple(_of_config(argument) for argument in typing.get_args(hint))
+    origin = typing.get_origin(hint)
+    if origin in (typing.Union, types.UnionType):
+        known = [one for one in arguments if typing.get_origin(one) or one in (*PLAIN, list, tuple, dict)]
+        return typing.Union[tuple(known)] if set(known) - {type(None)} else Any  # noqa: UP007
+    return origin[arguments] if origin in (list, tuple, dict) and arguments else hint
+
+
+def _check_shape(key: str, hint: Any, value: Any) -> None:
+    """Raise SettingsError if a list is to be given, and none is, or one of another length or depth."""
+    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if origin not in (list, tuple) or value is None:
+        return
+    if not isinstance(value, list):
+        raise SettingsError(f"{key}={value}: it must be a list, such as [{value}].")
+    if origin is tuple and Ellipsis not in arguments and len(value) != len(arguments):
+        raise SettingsError(f"{key}={value}: it must be a list of {len(arguments)} values.")
+    if any(entry is None or isinstance(entry, list) for entry in value) and all(one in PLAIN for one in arguments):
+        raise SettingsError(f"{key}={value}: its entries must be single values, neither lists nor null.")
 
 
 def _names_a_target(value: Any) -> bool:

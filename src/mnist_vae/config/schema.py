@@ -103,6 +103,16 @@ class _Shared(dict[str, Any]):
         return self
 
 
+def groups() -> list[str]:
+    """The names of the config groups."""
+    return sorted(path.name for path in CONFIGS.iterdir() if path.is_dir())
+
+
+def choices_of(group: str) -> list[str]:
+    """The names of the choices in a config group."""
+    return sorted(path.stem for path in (CONFIGS / group).glob("*.yaml"))
+
+
 def typed(cfg: DictConfig) -> DictConfig:
     """Give a config the types of the schema, if it has none: one that configs/train.yaml did not compose.
 

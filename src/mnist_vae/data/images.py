@@ -1,6 +1,6 @@
 """What a dataset is: two splits of uint8 images in memory, and where they come from."""
 
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -19,6 +19,7 @@ class ImageArrays(NamedTuple):
     classes: tuple[str, ...] = DIGITS
 
 
+@runtime_checkable
 class Source(Protocol):
     """Where images come from; see mnist.py and digits.py."""
 

@@ -1,12 +1,13 @@
-"""MNIST and its drop-in replacements: read from files that are checked, and downloaded by torchvision if missing."""
+"""MNIST and its drop-in replacements: read from files that are checked, and downloaded if missing."""
 
+import errno
 import gzip
 import hashlib
 import logging
 import math
 import os
+import re
 import shutil
-import socket
 import struct
 import tempfile
 import zlib
@@ -16,6 +17,7 @@ import filelock
 import torch
 from torch import Tensor
 
+from mnist_vae.data.download import download
 from mnist_vae.data.images import DIGITS, ImageArrays
 from mnist_vae.utils.errors import DataError, first_line
 
@@ -31,7 +33,8 @@ FILES: dict[str, tuple[tuple[int, ...], str]] = {
     "t10k-images-idx3-ubyte": ((10_000, 28, 28), "2646ac647ad5339dbf082846283269ea"),
     "t10k-labels-idx1-ubyte": ((10_000,), "27ae3e4e09519cfbb04c329615203637"),
 }
-TIMEOUT_SECONDS = 15.0  # of each network operation, not of a whole download
+LARGEST_GZIP_OVERHEAD = 10_000  # bytes of a .gz beyond those of what cannot be compressed
+LONGEST_REASON = 200  # characters of a message, which a server may have written
 
 
 class TorchvisionSource:
@@ -45,11 +48,13 @@ class TorchvisionSource:
     """
 
     def __init__(self, dataset: str, root: str, mirror: str | None = None):
-        """Raise DataError where the dataset is unknown or the mirror isn't an http address."""
+        """Raise DataError where the dataset is unknown or the mirror isn't an http address of printable ASCII."""
         if dataset not in DATASETS:
             raise DataError(f"There is no dataset {dataset!r}: choose one of {', '.join(DATASETS)}.")
-        if mirror is not None and not mirror.lower().startswith(("http://", "https://")):
-            raise DataError(f"The mirror {mirror!r} must be an address that begins with http:// or https://.")
+        if mirror is not None and not re.fullmatch("https?://[!-~]+", mirror, re.IGNORECASE):
+            raise DataError(
+                f"The mirror {mirror!a} must be an address that begins with http:// or https://, without spaces."
+            )
         self.dataset = dataset
         self.raw_folder = Path(os.path.abspath(os.path.expanduser(root)), dataset, "raw")
         self.mirrors = [] if mirror is None else [mirror.rstrip("/") + "/"]
@@ -64,9 +69,10 @@ class TorchvisionSource:
             try:
                 self._download_missing()
             except OSError as error:
+                full = "free some space, " if error.errno in (errno.ENOSPC, errno.EDQUOT) else ""
                 raise DataError(
                     f"{self.dataset} lacks {', '.join(self._missing())} in {self.raw_folder}, and can't be downloaded "
-                    f"there ({first_line(error)}): put the four files there, point data.root (or the environment "
+                    f"there ({first_line(error)}): {full}put the four files there, point data.root (or the environment "
                     f"variable MNIST_VAE_DATA) to a folder that has them in its {self.dataset}/raw, or use "
                     "data=digits, which is embedded."
                 ) from error
@@ -112,54 +118,79 @@ class TorchvisionSource:
                     os.replace(path, self.raw_folder / path.name)
 
     def _download(self, name: str, folder: Path) -> Path:
+        path = folder / name
+        path.write_bytes(self._fetch(name))
+        return path
+
+    def _fetch(self, name: str) -> bytes:
         # Imported here because it takes seconds, which only a download should cost.
         import torchvision.datasets
-        from torchvision.datasets.utils import download_and_extract_archive
 
         theirs = getattr(torchvision.datasets, self.dataset)
         packed = f"{name}.gz"
         failures = []
-        before = socket.getdefaulttimeout()
-        socket.setdefaulttimeout(TIMEOUT_SECONDS)  # torchvision's downloader has no parameter for it
-        try:
-            for base in self.mirrors + theirs.mirrors:
-                try:
-                    download_and_extract_archive(base + packed, str(folder), md5=dict(theirs.resources)[packed])
-                    read_idx(folder / name, self.dataset)
-                    return folder / name
-                # torchvision passes on whatever urllib, http.client and gzip raise, which is no closed list.
-                except Exception as error:
-                    reason = first_line(error).removeprefix("<urlopen error ").rstrip(".>")
-                    failures.append(f"{base.split('/')[2]}: {reason}")
-        finally:
-            socket.setdefaulttimeout(before)
+        for base in self.mirrors + theirs.mirrors:
+            try:
+                content = download(base + packed, largest=_size(name) + LARGEST_GZIP_OVERHEAD)
+                if md5(content) != dict(theirs.resources)[packed]:
+                    raise ValueError("its MD5 is not the one expected")
+                content = gzip.decompress(content)  # of known content, so to a known size
+                parse_idx(content, name, self.dataset)
+                return content
+            except Exception as error:  # urllib and http.client raise what is no closed list
+                reason = first_line(error).removeprefix("<urlopen error ").rstrip(".>")
+                failures.append(f"{base.split('/')[2]}: {reason[:LONGEST_REASON]}")
         raise OSError(f"{packed} from {'; from '.join(failures)}")
 
 
 def read_idx(path: Path, dataset: str) -> Tensor:
     """Read an IDX file of `dataset`, raw or .gz, as uint8 in the shape that `FILES` gives for its name.
 
+    Raises ValueError where the content is wrong, or the path is no regular file (a pipe would block); OSError, EOFError
+    or zlib.error where it can't be read or unpacked.
+    """
+    if not path.is_file():
+        raise ValueError("it is not a regular file")
+    with gzip.GzipFile(path) if path.suffix == ".gz" else path.open("rb") as file:
+        content = file.read(_size(path.stem) + 1)  # no more: a .gz can unpack to any size
+    return parse_idx(content, path.stem, dataset)
+
+
+def parse_idx(content: bytes, name: str, dataset: str) -> Tensor:
+    """Parse the content of the IDX file of that name, as `read_idx` does.
+
     The format (http://yann.lecun.com/exdb/mnist): two zero bytes, the type of the values (8: unsigned byte), the
     number of dimensions, each dimension as a big-endian 32-bit integer, then the values. torchvision's reader takes
     seconds to import, and does not say what is wrong with a file.
 
-    Raises ValueError where the content is wrong; OSError, EOFError or zlib.error where it can't be read or unpacked.
+    Raises ValueError where the content is wrong.
     """
-    content = bytearray(path.read_bytes())
-    if path.suffix == ".gz":
-        content = bytearray(gzip.decompress(content))
-    shape, mnist_md5 = FILES[path.stem]
-    header = struct.pack(f">4B{len(shape)}I", 0, 0, 8, len(shape), *shape)
-    size = len(header) + math.prod(shape)
-    if len(content) != size:
+    shape, mnist_md5 = FILES[name]
+    header, size = _header(shape), _size(name)
+    if len(content) > size:
+        raise ValueError(f"it has more than the {size:,} bytes that are expected")
+    if len(content) < size:
         raise ValueError(f"it has {len(content):,} bytes where {size:,} are expected")
     if not content.startswith(header):
         raise ValueError(f"it begins with {content[: len(header)].hex()} where {header.hex()} is expected")
-    # Not for security: without the flag, hashlib refuses MD5 on machines in FIPS mode.
-    md5 = hashlib.md5(content, usedforsecurity=False).hexdigest()
-    if dataset == "MNIST" and md5 != mnist_md5:
-        raise ValueError(f"its MD5 is {md5} where {mnist_md5} is expected")
-    values = torch.frombuffer(content, dtype=torch.uint8, offset=len(header)).view(shape)
+    if dataset == "MNIST" and md5(content) != mnist_md5:
+        raise ValueError(f"its MD5 is {md5(content)} where {mnist_md5} is expected")
+    values = torch.frombuffer(bytearray(content), dtype=torch.uint8, offset=len(header)).view(shape)
     if len(shape) == 1 and values.max() > 9:
         raise ValueError(f"it has the label {values.max()} where labels are 0 to 9")
     return values
+
+
+def md5(content: bytes) -> str:
+    """The MD5 checksum in hexadecimal."""
+    # Not for security: without the flag, hashlib refuses MD5 on machines in FIPS mode.
+    return hashlib.md5(content, usedforsecurity=False).hexdigest()
+
+
+def _header(shape: tuple[int, ...]) -> bytes:
+    return struct.pack(f">4B{len(shape)}I", 0, 0, 8, len(shape), *shape)
+
+
+def _size(name: str) -> int:
+    shape, _ = FILES[name]
+    return len(_header(shape)) + math.prod(shape)

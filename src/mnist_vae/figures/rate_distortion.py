@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mnist_vae.figures.style import DPI, FONT, style_axes
-from mnist_vae.figures.sweeps import FEW, Value, abbreviate, escape, is_numeric, is_wide
+from mnist_vae.figures.sweeps import FEW, MAX_NAME, Value, abbreviate, drawable, escape, is_numeric, is_wide
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -32,7 +32,7 @@ def rate_distortion(
     Straight lines of equal ELBO = -(rate + distortion) are labelled by their ELBO.
 
     Args:
-        rate: KL term of each run in nats. Runs whose rate or distortion is not finite are omitted.
+        rate: KL term of each run in nats. Runs whose rate or distortion is NaN or beyond LARGEST are omitted.
         distortion: reconstruction term of each run in nats.
         values: value of the setting `name` of each run, by which the points are coloured; empty for one colour.
         name: name of the setting.
@@ -43,7 +43,7 @@ def rate_distortion(
     """
     from matplotlib.figure import Figure
 
-    points = np.array([rate, distortion], float).T
+    points = np.stack([drawable(rate), drawable(distortion)], axis=1)
     finite = np.isfinite(points).all(axis=1)
     figure = Figure(figsize=(4.4, 3.6), dpi=DPI, layout="constrained")
     axis = figure.subplots()
@@ -91,7 +91,7 @@ def _scatter(axis: "Axes", x: np.ndarray, y: np.ndarray, values: Sequence[Value]
         norm = (LogNorm if is_wide(values) else Normalize)(min(distinct), max(distinct))
         points = axis.scatter(x, y, c=np.array(values, float), cmap="viridis", norm=norm, **style)
         bar = axis.figure.colorbar(points, ax=axis, pad=0.02, aspect=30)
-        bar.set_label(escape(name), fontsize=FONT)
+        bar.set_label(abbreviate(name, MAX_NAME), fontsize=FONT)
         bar.ax.tick_params(labelsize=FONT - 1)
         if is_wide(values):
             bar.ax.yaxis.set_major_locator(LogLocator(subs=(1, 3)))
@@ -112,7 +112,7 @@ def _scatter(axis: "Axes", x: np.ndarray, y: np.ndarray, values: Sequence[Value]
         if len(distinct) > len(colours):
             labels[len(colours) :] = [f"{len(distinct) - len(colours)} others"]
             del handles[len(labels) :]
-        _legend(axis, handles, labels, escape(name))
+        _legend(axis, handles, labels, abbreviate(name, MAX_NAME))
 
 
 def _legend(axis: "Axes", handles: list, labels: list[str], title: str) -> None:

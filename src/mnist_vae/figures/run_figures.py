@@ -15,7 +15,7 @@ from mnist_vae import figures
 from mnist_vae.analysis import latent, metrics
 from mnist_vae.analysis.encoding import encode_images
 from mnist_vae.data.images import to_unit
-from mnist_vae.figures.png import write_figure
+from mnist_vae.figures.png import read_png, write_figure
 from mnist_vae.figures.sample_images import SAMPLE_SEED, SampleImages, labels_in_turn
 from mnist_vae.figures.sweeps import escape
 from mnist_vae.models.posteriors import Posterior, mapped
@@ -251,9 +251,8 @@ def _frame(path: Path, epoch: int) -> Any:
     from PIL import Image, ImageDraw
 
     try:
-        image: Any = Image.open(path)
-        image.load()
-    except OSError:
+        image = read_png(path)
+    except Exception:  # a damaged picture raises whatever its decoder stumbles on
         return None
     small = image.resize((image.width * 2 // 3, image.height * 2 // 3), Image.Resampling.BOX)
     frame = Image.new(small.mode, (small.width, small.height + 16), "white")

@@ -1,6 +1,5 @@
 """Small multiples of a sweep: each metric as a function of each setting."""
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +16,8 @@ Value = float | str  # of a setting; the values of one setting are either all nu
 FEW = 8  # maximum number of distinct numbers shown by a legend or individual ticks
 WIDE = 20  # ratio of largest to smallest value above which the scale is logarithmic
 MANY = 12  # number of distinct numbers above which means are taken over neighbouring ones
-MAX_LENGTH = 18  # characters of a label
+LARGEST = 1e100  # number that is drawn: with larger ones matplotlib's axes overflow
+MAX_LENGTH, MAX_NAME = 18, 40  # characters of a label, and of a setting's name
 
 
 def by_setting(
@@ -26,11 +26,12 @@ def by_setting(
     """Small multiples with a row for each setting and a column for each metric.
 
     A panel shows every run as a point and the mean at each value; for settings with many distinct numbers, the mean of
-    neighbouring ones. Means of numeric settings are joined by a line.
+    neighbouring ones. Means of numeric settings are joined by a line; those of strings, which have no order, are not,
+    and are drawn only where they are of several runs.
 
     Args:
         settings: {name: one value per run}.
-        metrics: {heading: one number per run}; NaN is omitted.
+        metrics: {heading: one number per run}; NaN, and numbers beyond LARGEST, are omitted.
         title: title of the figure.
     """
     from matplotlib.figure import Figure
@@ -41,8 +42,8 @@ def by_setting(
     scattered = sum(_mostly_once(values) for values in settings.values()) > 1
     for row, (name, values) in enumerate(settings.items()):
         for axis, (heading, numbers) in zip(panels[row], metrics.items(), strict=True):
-            _panel(axis, values, np.asarray(numbers, float), scattered and _mostly_once(values))
-            axis.set_xlabel(escape(name))
+            _panel(axis, values, drawable(numbers), scattered and _mostly_once(values))
+            axis.set_xlabel(abbreviate(name, MAX_NAME))
             style_axes(axis, heading if row == 0 else "")
     figure.suptitle(escape(title), x=0.01, ha="left", fontsize=FONT, color=TITLE_COLOUR)
     return figure
@@ -75,8 +76,14 @@ def running_means(
 
 
 def is_numeric(values: Sequence[Value]) -> bool:
-    """Return whether all values are finite numbers; False if there are none."""
-    return bool(values) and all(isinstance(value, int | float) and math.isfinite(value) for value in values)
+    """Return whether all values are numbers that can be drawn; False if there are none."""
+    return bool(values) and all(isinstance(value, int | float) and abs(value) <= LARGEST for value in values)
+
+
+def drawable(numbers: Sequence[float]) -> np.ndarray:
+    """The numbers as an array, NaN in place of those beyond LARGEST."""
+    array = np.asarray(numbers, float)
+    return np.where(np.abs(array) <= LARGEST, array, np.nan)
 
 
 def is_wide(values: Sequence[Value]) -> bool:
@@ -94,8 +101,9 @@ def _panel(axis: "Axes", values: Sequence[Value], numbers: np.ndarray, scattered
     line: list[Any] = (
         running_means(x, numbers) if numeric and (scattered or len(distinct) > MANY) else means(values, numbers)
     )
+    if not numeric:
+        line = [(value, mean) for value, mean in line if values.count(value) > 1]
     line_x = [value if numeric else distinct.index(value) for value, _ in line]
-    # No line between strings, which have no order.
     style: dict[str, Any] = (
         {"marker": "o", "ms": 3.5, "linewidth": 1} if numeric else {"marker": "_", "ms": 18, "linewidth": 0, "mew": 1.6}
     )
@@ -139,12 +147,12 @@ def _name_scale(axis: "Axes", names: list[str]) -> None:
     axis.set_xlim(-0.5, len(names) - 0.5)
 
 
-def abbreviate(value: Value) -> str:
-    """Format a value as a label of at most MAX_LENGTH characters."""
-    text = f"{value:g}" if isinstance(value, int | float) else escape(value)
-    return text if len(text) <= MAX_LENGTH else f"{text[: MAX_LENGTH - 1]}…"
+def abbreviate(value: Value, limit: int = MAX_LENGTH) -> str:
+    """Format a value as a label of at most `limit` characters."""
+    text = f"{value:g}" if isinstance(value, int | float) else value
+    return escape(text if len(text) <= limit else f"{text[: limit - 1]}…")
 
 
 def escape(text: str) -> str:
-    """Escape dollar signs, which matplotlib would interpret as formulas."""
-    return text.replace("$", r"\$")
+    """Escape dollar signs, which matplotlib would interpret as formulas; replace lone surrogates, which it refuses."""
+    return text.encode(errors="replace").decode().replace("$", r"\$")

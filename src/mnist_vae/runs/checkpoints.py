@@ -31,7 +31,8 @@ class AtomicCheckpointIO(TorchCheckpointIO):
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:
-    """Read a checkpoint, on the CPU. Weights-only loading: no code in the file is run.
+    """Read a checkpoint, on the CPU. Weights-only loading: no code in the file is run, and its tensors take no more
+    memory than its size.
 
     Raises:
         RunFolderError: there is no such file, it is damaged, or it holds more than tensors and plain values.
@@ -39,11 +40,8 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     if not path.exists():
         raise RunFolderError(f"{path} does not exist; a run has it from the end of its first epoch on.")
     try:
-        if zipfile.ZipFile(path).testzip() is not None:
-            raise RunFolderError(f"{path} is damaged (a checksum is wrong); it was not loaded.")
+        _check(path)
         content = torch.load(path, map_location="cpu", weights_only=True)
-    except RunFolderError:
-        raise
     except pickle.UnpicklingError as error:
         raise RunFolderError(
             f"{path} is damaged, or holds more than tensors and plain values; it was not loaded."
@@ -53,3 +51,19 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise RunFolderError(f"{path} is not a checkpoint of this project.")
     return content
+
+
+def _check(path: Path) -> None:
+    """Raise ValueError if reading the file would take far more memory than its size, or any error if it is damaged."""
+    if not path.is_file():  # a pipe would block
+        raise ValueError("it is not a regular file")
+    with zipfile.ZipFile(path) as stored:
+        entries = stored.infolist()
+        compressed = any(entry.compress_type != zipfile.ZIP_STORED for entry in entries)  # torch never does that
+        if compressed or sum(entry.file_size for entry in entries) > path.stat().st_size:
+            raise ValueError("it unpacks to more than its own size")
+        if stored.testzip() is not None:
+            raise ValueError("a checksum is wrong")
+        for entry in entries:
+            if entry.filename.endswith("data.pkl") and b"bytearray" in stored.read(entry):
+                raise ValueError("it makes a bytearray, which can have any size")  # and which torch allows

@@ -2,6 +2,7 @@
 
 import csv
 import glob
+import io
 import json
 import re
 from collections.abc import Iterator
@@ -16,10 +17,14 @@ from omegaconf import DictConfig, OmegaConf
 from mnist_vae.config.hparams import choices_made
 from mnist_vae.config.overrides import NOT_THE_EXPERIMENT
 from mnist_vae.utils.errors import RunFolderError, first_line
-from mnist_vae.utils.io import locked, write_atomically, write_json
+from mnist_vae.utils.io import locked, read_text, remove_temporary_files, write_atomically, write_json
 
 # libyaml's where PyYAML has it: several times as fast.
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+EPOCHS = ("max_epochs", "trainer.max_epochs")  # the keys by which a run is given more epochs
+MOST_THREADS = 1024
+EARLIER = "metrics_{:04d}_epochs.json"  # the final metrics that it had before
 
 
 class RunFolder:
@@ -35,6 +40,7 @@ class RunFolder:
         self.config = self.path / ".hydra" / "config.yaml"
         self.hydra = self.path / ".hydra" / "hydra.yaml"
         self.rows = self.path / "metrics.csv"
+        self.environment = self.path / "environment.json"
         self.metrics = self.path / "metrics.json"
         self.failure = self.path / "failed.json"
         self.last = self.path / "checkpoints" / "last.ckpt"
@@ -54,9 +60,9 @@ class RunFolder:
         if not self.complete:
             raise RunFolderError(f"{self.path} is not a complete run: it has no metrics.json.")
         try:
-            metrics = json.loads(self.metrics.read_text())
+            metrics = json.loads(read_text(self.metrics))
             metrics["test/elbo"]
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise RunFolderError(
                 f"{self.metrics} is damaged; delete it, and the run's own command writes it again."
             ) from error
@@ -71,14 +77,25 @@ class RunFolder:
         if not self.rows.exists():
             return []
         try:
-            with self.rows.open(newline="") as file:
-                return [{name: float(value) for name, value in row.items() if value} for row in csv.DictReader(file)]
+            table = csv.DictReader(io.StringIO(read_text(self.rows)))
+            return [{name: float(value) for name, value in row.items() if value} for row in table]
         except (ValueError, TypeError, csv.Error) as error:
             raise RunFolderError(f"{self.rows} is damaged ({first_line(error)}).") from error
 
+    def subfolder(self, name: str) -> Path:
+        """The path of a folder in this one to write into.
+
+        Raises:
+            RunFolderError: it is a link to somewhere else; a run's folder can come from anyone.
+        """
+        path = self.path / name
+        if not path.resolve().is_relative_to(self.path.resolve()):
+            raise RunFolderError(f"{path} leads outside the run's folder, to {path.resolve()}; nothing was written.")
+        return path
+
     @contextmanager
     def claimed(self, cfg: DictConfig, wait: bool = False) -> Iterator[None]:
-        """Hold the folder for this process and this configuration.
+        """Hold the folder for this process and this configuration, which may have more epochs than the folder's.
 
         Args:
             wait: if another process holds it, wait until it is released, instead of refusing.
@@ -89,16 +106,21 @@ class RunFolder:
         try:
             self.config.parent.mkdir(parents=True, exist_ok=True)
             with locked(self.config.with_name("lock"), self.path, wait):
-                self.refuse_other_configuration(cfg)
+                self.refuse_other_configuration(cfg, more_epochs=True)
+                remove_temporary_files(self.path)
                 self.failure.unlink(missing_ok=True)
-                if not self.config.exists():
+                if self.is_extended_by(cfg) and self.complete:
+                    # Before the config is replaced: if the process is killed in between, the run is just not complete.
+                    self.metrics.replace(self.path / EARLIER.format(len(self.read_rows())))
+                if not self.config.exists() or self.is_extended_by(cfg):
                     write_atomically(self.config, OmegaConf.to_yaml(cfg, resolve=True).encode())
                 yield
         except OSError as error:
             if error.filename is None or not str(error.filename).startswith(str(self.path)):
                 raise
             raise RunFolderError(
-                f"{self.path} can't be written ({error.strerror}); choose another folder by hydra.run.dir=…"
+                f"{error.filename} can't be written ({error.strerror}); free space or allow writing there, or choose "
+                "another folder by hydra.run.dir=…"
             ) from error
 
     def write_hydra(self, overrides: list[str], hydra: Any) -> None:
@@ -111,9 +133,23 @@ class RunFolder:
         are only names.
         """
         try:
-            return choices_made(yaml.load(_yaml_text(self.hydra), _Loader)["hydra"])
+            return choices_made(yaml.load(yaml_text(self.hydra), _Loader)["hydra"])
         except Exception:  # a damaged file can raise anything
             return {}
+
+    def read_threads(self) -> int | None:
+        """Read from environment.json how many threads the run began with; None if that is not known."""
+        try:
+            threads = json.loads(read_text(self.environment))["threads"]
+        except (OSError, ValueError, KeyError, TypeError, RecursionError):
+            return None
+        return threads if type(threads) is int and 0 < threads <= MOST_THREADS else None
+
+    @property
+    def extended_from(self) -> list[int]:
+        """Epochs after which the run was complete before it was given more, in ascending order."""
+        names = (path.name for path in self.path.glob(EARLIER.replace("{:04d}", "[0-9]*")))
+        return sorted(int(name.split("_")[1]) for name in names)
 
     def write_metrics(self, values: dict[str, float | str]) -> None:
         """Write metrics.json, which makes the run complete."""
@@ -137,33 +173,45 @@ class RunFolder:
         if self.complete or not self.failure.exists():
             return None
         try:
-            failure = json.loads(self.failure.read_text())
+            failure = json.loads(read_text(self.failure))
             failure["error"]
-        except (ValueError, KeyError, TypeError):
+        except (OSError, ValueError, KeyError, TypeError, RecursionError):
             return {"error": "its failed.json is damaged.", "type": "", "traceback": "", "overrides": []}
         return failure
 
-    def refuse_other_configuration(self, cfg: DictConfig) -> None:
-        """Raise RunFolderError, naming the keys that differ, if the folder belongs to another configuration."""
+    def is_extended_by(self, cfg: DictConfig) -> bool:
+        """Whether `cfg` gives this run more epochs and differs in nothing else."""
+        differing = self._differences(cfg) if self.config.exists() else {}
+        return bool(differing) and all(
+            key in EPOCHS and type(there) is type(now) is int and now > there > 0
+            for key, (there, now) in differing.items()
+        )
+
+    def refuse_other_configuration(self, cfg: DictConfig, more_epochs: bool = False) -> None:
+        """Raise RunFolderError, naming the keys that differ, if the folder belongs to another configuration.
+
+        Args:
+            more_epochs: accept one with more epochs.
+        """
         if not self.config.exists():
             unbegun = {".hydra", "train.log", "failed.json", *Path(self.output_subdir or "").parts[:1]}
             if self.path.is_dir() and {path.name for path in self.path.iterdir()} - unbegun:
                 raise RunFolderError(f"{self.path} holds something other than a run; choose a new or empty folder.")
             return
-        mine, theirs = (
-            _flat(OmegaConf.create(OmegaConf.to_yaml(cfg, resolve=True))),
-            _flat(load_config(self.config)),
-        )
-        differing = [
-            f"{key} (there {theirs.get(key, 'absent')}, now {mine.get(key, 'absent')})"
-            for key in sorted(mine.keys() | theirs.keys())
-            if mine.get(key) != theirs.get(key) and key not in NOT_THE_EXPERIMENT
-        ]
-        if differing:
+        differing = self._differences(cfg)
+        if differing and not (more_epochs and self.is_extended_by(cfg)):
+            listed = [f"{key} (there {there}, now {now})" for key, (there, now) in differing.items()]
             raise RunFolderError(
-                f"{self.path} belongs to another configuration, which differs in {', '.join(differing)}; "
+                f"{self.path} belongs to another configuration, which differs in {', '.join(listed)}; "
                 "choose another folder by hydra.run.dir=…, or the same values."
             )
+
+    def _differences(self, cfg: DictConfig) -> dict[str, tuple[Any, Any]]:
+        """{key: (value in the folder's config, value in `cfg`)} where they differ; `absent` for a key without value."""
+        now, there = _flat(OmegaConf.create(OmegaConf.to_yaml(cfg, resolve=True))), _flat(load_config(self.config))
+        keys = sorted(key for key in now.keys() | there.keys() if key not in NOT_THE_EXPERIMENT)
+        differing = [key for key in keys if now.get(key) != there.get(key)]
+        return {key: (there.get(key, "absent"), now.get(key, "absent")) for key in differing}
 
 
 def find_runs(where: str) -> list[Path]:
@@ -199,7 +247,7 @@ def load_config(path: Path) -> DictConfig:
         RunFolderError: it can't be read as that.
     """
     try:
-        cfg = OmegaConf.create(_yaml_text(path))
+        cfg = OmegaConf.create(yaml_text(path))
         if "${" in str(OmegaConf.to_container(cfg)):  # of the parsed values: YAML has escapes
             raise ValueError("it holds an interpolation, and a run's config is saved without any")
         if not isinstance(cfg, DictConfig) or not cfg:
@@ -209,10 +257,15 @@ def load_config(path: Path) -> DictConfig:
     return cfg
 
 
-def _yaml_text(path: Path) -> str:
-    text = path.read_text()
+def yaml_text(path: Path) -> str:
+    """Read a YAML file of a run's folder, which may come from anyone.
+
+    Raises:
+        OSError, ValueError, yaml.YAMLError: it can't be read, or holds an alias, of which a few can expand to GBs.
+    """
+    text = read_text(path)
     if any(isinstance(token, yaml.AliasToken) for token in yaml.scan(text, _Loader)):
-        raise ValueError("it holds an alias, and a run's files are saved without any")  # a few can expand to GBs
+        raise ValueError("it holds an alias, and a run's files are saved without any")
     return text
 
 

@@ -1,6 +1,7 @@
 """Load a run from its folder, complete or still training: its config, its VAE, its images."""
 
 import os
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -81,6 +82,8 @@ def open_run(folder: str | Path, checkpoint: str = "best") -> OpenRun:
             older layout.
         SettingsError: the config names something else than such a module, or a wrong value.
     """
+    import torch
+
     from mnist_vae.config.build import build_vae
     from mnist_vae.runs.checkpoints import read_checkpoint
 
@@ -92,7 +95,8 @@ def open_run(folder: str | Path, checkpoint: str = "best") -> OpenRun:
     if checkpoint not in ("best", "last"):
         raise RunFolderError(f"checkpoint is {checkpoint!r}; it must be 'best' or 'last'.")
     cfg = _typed(run)
-    content = read_checkpoint(run.best if checkpoint == "best" else run.last)
+    file = run.best if checkpoint == "best" else run.last
+    content = read_checkpoint(file)
     about = content.get("hyper_parameters", content)  # before hyperparameters were saved, they stood beside the weights
     if "state_dict" in content and "image_shape" not in about:
         raise _older(run, "its checkpoint does not say how large its images are")
@@ -100,7 +104,12 @@ def open_run(folder: str | Path, checkpoint: str = "best") -> OpenRun:
         image_shape = tuple(int(size) for size in about["image_shape"])
         prefix = "vae."
         weights = {k[len(prefix) :]: v for k, v in content["state_dict"].items() if k.startswith(prefix)}
-        vae = build_vae(cfg, image_shape, int(about.get("classes", 0)), safely=True)  # type: ignore[arg-type]
+        model = partial(build_vae, cfg, image_shape, int(about.get("classes", 0)), safely=True)  # type: ignore[arg-type]
+        with torch.device("meta"):  # where tensors take no memory, whatever sizes a stranger's config asks for
+            needed = sum(value.nbytes for value in model().state_dict().values())
+        if needed > file.stat().st_size:
+            raise ValueError("it is smaller than the weights that the config asks for")
+        vae = model()
         vae.load_state_dict(weights)
         epochs = int(content.get("epoch", -1)) + 1
     except UserError:

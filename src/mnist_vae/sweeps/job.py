@@ -15,6 +15,7 @@ from mnist_vae.config import checks
 from mnist_vae.config.error_messages import describe
 from mnist_vae.runs.folder import RunFolder
 from mnist_vae.sweeps import worker
+from mnist_vae.sweeps.report.text import scores
 from mnist_vae.training.cluster import node_rank
 from mnist_vae.utils.io import write_json
 
@@ -47,8 +48,7 @@ def run_job(function: str, cfg: DictConfig) -> dict[str, Any]:
 def _summary(answer: dict[str, Any]) -> str:
     if "failure" in answer:
         return f"failed: {answer['failure']['error']}"
-    elbo = answer["result"].get("test/elbo")
-    return "ran without an error" if elbo is None else f"test ELBO {elbo:.3f}"
+    return scores(answer["result"]) or "ran without an error"
 
 
 def _outcome(function: str, cfg: DictConfig, run: RunFolder, hydra: DictConfig) -> dict[str, Any]:

@@ -9,7 +9,10 @@ from enum import Enum
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from mnist_vae.runs.folder import RunFolder, load_config
+import yaml
+from omegaconf import OmegaConf
+
+from mnist_vae.runs.folder import RunFolder, load_config, yaml_text
 from mnist_vae.sweeps.varied import experiment_of, settings_of
 from mnist_vae.utils.errors import RunFolderError, first_line
 
@@ -48,6 +51,7 @@ class Job:
 
     Attributes:
         name: its folder's path within the sweep; of a single run, the folder's own name.
+        folder: its folder; the sweep's, if the job can't be read.
         overrides: `key=value` as they were given for it.
         settings: {key: value}, flat; a group such as `model` by the name of its choice. Of a job that has not begun,
             only what its overrides say.
@@ -75,8 +79,9 @@ class Job:
     @property
     def seconds(self) -> float:
         """Training time in seconds."""
-        seconds = self.number("train_seconds")
-        return sum(row.get("seconds", 0) for row in self.rows) if math.isnan(seconds) else seconds
+        rows = (row.get("seconds", 0.0) for row in self.rows)
+        seconds = sum(rows) if math.isnan(self.number("train_seconds")) else self.number("train_seconds")
+        return seconds if math.isfinite(seconds) else 0.0
 
     @property
     def dataset(self) -> Dataset:
@@ -88,53 +93,65 @@ class Job:
 
 
 def read_job(top: Path, name: str, planned: list[str] | None) -> Job:
-    """Read a job's folder. Nothing is raised: a damaged file makes it a failed job.
+    """Read a job's folder. Nothing is raised: what can't be read makes it a failed job, with the reason.
 
     Args:
-        top: the sweep's folder.
+        top: the sweep's folder. A job's files are read only within it.
         name: the job's, "." if the sweep is this run alone.
         planned: its overrides, if the sweep's plan has it.
     """
+    try:
+        return _read_job(top, name, planned)
+    except Exception as error:  # a stranger's or a damaged file can raise anything
+        failure = Failure(first_line(error), type(error).__name__, "")
+        overrides = planned or []
+        return Job(name, top, overrides, State.failed, settings_of(None, overrides, {}), None, {}, [], failure)
+
+
+def _read_job(top: Path, name: str, planned: list[str] | None) -> Job:
     run = RunFolder(top / name)
-    damage: list[RunFolderError] = []
-
-    def read(part: Any, absent: Any) -> Any:
-        try:
-            return part()
-        except (RunFolderError, OSError) as error:
-            damage.append(RunFolderError(first_line(error)))
-            return absent
-
-    config = read(lambda: load_config(run.config), None) if run.config.exists() else None
-    metrics = read(run.read_metrics, {}) if run.complete else {}
-    rows = read(run.read_rows, [])
-    overrides = planned if planned is not None else read(lambda: _read_overrides(run), [])
-    failure = read(run.read_failure, None)
-    if damage:
-        failure = {"error": damage[0], "type": RunFolderError.__name__}
-    reported = failure and Failure(*(str(failure.get(part) or "") for part in ("error", "type", "traceback")))
+    if Path(name).is_absolute() or ".." in Path(name).parts:
+        raise RunFolderError("its name is no path within the sweep's folder, so it is not read.")
+    for file in (run.path, run.config, run.hydra, _overrides_file(run), run.rows, run.metrics, run.failure):
+        if not file.resolve().is_relative_to(top.resolve()):
+            raise RunFolderError(f"{file} is a link to something outside the sweep's folder, so it is not read.")
+    if run.complete and not run.config.exists():
+        raise RunFolderError(f"{run.config} is missing.")
+    config: Any = OmegaConf.to_container(load_config(run.config)) if run.config.exists() else None
+    metrics = _checked(run.read_metrics(), run.metrics) if run.complete else {}
+    failure = run.read_failure()
+    overrides = _read_overrides(run, failure) if planned is None else planned
+    parts = ("error", "type", "traceback")
+    reported = None if failure is None else Failure(*(str(failure.get(part) or "") for part in parts))
     shown = run.path.resolve().name if name == "." else name
-    state = _state(run, top / ".sweep" / "running" / name, bool(damage), reported is not None)
+    state = _state(run, top / ".sweep" / "running" / name, failed=reported is not None)
     experiment = None if config is None else experiment_of(config)
     settings = settings_of(config, overrides, run.read_choices())
-    return Job(shown, run.path, overrides, state, settings, experiment, metrics, rows, reported)
+    return Job(shown, run.path, overrides, state, settings, experiment, metrics, run.read_rows(), reported)
 
 
-def _read_overrides(run: RunFolder) -> list[str]:
-    """The overrides as typed; none if they can't be read, since the config holds their effect."""
-    import yaml
-
-    try:
-        overrides = yaml.safe_load(run.config.with_name("overrides.yaml").read_text())
-        return [str(override) for override in overrides or []]
-    except (OSError, ValueError, TypeError, yaml.YAMLError):
-        failure = run.read_failure() or {}
-        return [str(override) for override in failure.get("overrides") or []]
+def _checked(metrics: dict[str, Any], file: Path) -> dict[str, Any]:
+    """The metrics, if they are flat and each number is one of 64 bits."""
+    for name, value in metrics.items():
+        if not isinstance(value, int | float | str | None) or (isinstance(value, int) and abs(value) >= 2**63):
+            raise RunFolderError(f"{file} is damaged: {name} must be a number or a string.")
+    return metrics
 
 
-def _state(run: RunFolder, mark: Path, damaged: bool, failed: bool) -> State:
-    if damaged:
-        return State.failed
+def _overrides_file(run: RunFolder) -> Path:
+    return run.config.with_name("overrides.yaml")
+
+
+def _read_overrides(run: RunFolder, failure: dict[str, Any] | None) -> list[str]:
+    """The overrides as typed; if the run has not noted them, those of its failure."""
+    file = _overrides_file(run)
+    found = yaml.safe_load(yaml_text(file)) if file.exists() else (failure or {}).get("overrides")
+    if not isinstance(found, list | None) or not all(isinstance(override, str) for override in found or []):
+        raise RunFolderError(f"{file if file.exists() else run.failure} is damaged: the overrides are no list of text.")
+    return found or []
+
+
+def _state(run: RunFolder, mark: Path, failed: bool) -> State:
     if run.complete:
         return State.complete
     if mark.is_file() and _alive(mark):
@@ -152,6 +169,6 @@ def _alive(mark: Path) -> bool:
             os.kill(int(left["process"]), 0)
     except ProcessLookupError:
         return False
-    except (ValueError, KeyError, TypeError, OverflowError, OSError):
+    except (ValueError, KeyError, TypeError, OverflowError, RecursionError, OSError):
         pass
     return True

@@ -10,12 +10,14 @@ from contextlib import contextmanager, redirect_stderr
 from pathlib import Path
 from typing import Any
 
+from hydra.core.hydra_config import HydraConfig
 from hydra.core.utils import JobReturn, setup_globals
 from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext
 from omegaconf import DictConfig, OmegaConf, open_dict
 from tqdm import tqdm
 
+from mnist_vae.config.checks import check_composed
 from mnist_vae.config.hparams import epochs_planned
 from mnist_vae.config.overrides import experiment_overrides
 from mnist_vae.runs.folder import RunFolder
@@ -25,7 +27,7 @@ from mnist_vae.sweeps.progress import Watch
 from mnist_vae.sweeps.results import read_plan
 from mnist_vae.sweeps.worker import SWEEP
 from mnist_vae.utils.errors import RunFolderError, SettingsError, first_line
-from mnist_vae.utils.io import locked, shown, write_json
+from mnist_vae.utils.io import locked, shown, write_atomically, write_json
 
 
 class Multirun:
@@ -59,7 +61,7 @@ class Multirun:
                 f"{self.folder} can't be written ({error.strerror}); choose another folder by hydra.sweep.dir=…"
             ) from error
         with locked(self.folder / ".sweep" / "lock", self.folder):
-            OmegaConf.save(self.config, self.folder / "multirun.yaml")
+            write_atomically(self.folder / "multirun.yaml", OmegaConf.to_yaml(self.config).encode())
             shutil.rmtree(self.folder / ".sweep" / "running", ignore_errors=True)  # left by a kill
             os.environ[SWEEP] = str(os.getpid())
             yield
@@ -85,6 +87,7 @@ class Multirun:
 
         Raises:
             HydraException: they can't be composed.
+            SettingsError: a value is out of range, or two jobs would share a folder.
             RunFolderError: the folder of one belongs to another configuration.
         """
         jobs: dict[str, Job] = {}
@@ -105,12 +108,15 @@ class Multirun:
         """
         cfg = self.composed(overrides)
         with open_dict(cfg):
+            hydra = cfg.hydra
             cfg.hydra.job.num = cfg.hydra.job.id = number
             task = experiment_overrides(cfg.hydra.overrides.task)
             named = dict.fromkeys([*varying, *task])
             name = cfg.hydra.sweep.subdir if _is_chosen(cfg) else prefix + folder_name(named)
             output_subdir = cfg.hydra.output_subdir
+            HydraConfig.instance().set_config(cfg)  # what ${hydra:…} refers to, as Hydra sets it when the job starts
             del cfg["hydra"]
+        check_composed(cfg, hydra)
         if Path(name).is_absolute() or ".." in Path(name).parts or not Path(name).parts:
             raise SettingsError(f"hydra.sweep.subdir={name}: it must be a folder within hydra.sweep.dir.")
         run = RunFolder(self.folder / name, output_subdir)

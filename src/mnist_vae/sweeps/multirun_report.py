@@ -1,4 +1,4 @@
-"""Hydra callback of all commands: what it checks when they start, and a multirun's report when it ends."""
+"""Hydra callback of all commands: a multirun's report when it ends."""
 
 import shlex
 import sys
@@ -11,19 +11,11 @@ from omegaconf import DictConfig, OmegaConf
 from mnist_vae.config.error_messages import sentence
 
 MOST_NAMES = 20  # of failed jobs in one message
+LONGEST_NAME = 200  # characters
 
 
 class MultirunReport(Callback):
     """Write a multirun's report, and end the process with an error that names the failed jobs, if there are any."""
-
-    def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:
-        if config.hydra.output_subdir == ".hydra":  # Hydra would only warn of an exception raised here
-            sys.exit(
-                "error: hydra.output_subdir=.hydra: the run itself writes .hydra, once the folder is known to be its "
-                "own; leave it out, or choose another name for Hydra's own copy."
-            )
-
-    on_multirun_start = on_run_start
 
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
         folder = Path(config.hydra.sweep.dir)
@@ -40,7 +32,8 @@ def _report(folder: Path, fast_dev_run: bool) -> tuple[list[str], int]:
     """Write the report and print a summary; return the names of the failed jobs, and the number of jobs."""
     # Not above: Hydra imports this file for every command, --help too.
     from mnist_vae.sweeps.report import write_report
-    from mnist_vae.sweeps.report.tables import overview
+    from mnist_vae.sweeps.report.overview import overview
+    from mnist_vae.sweeps.report.text import shortened
     from mnist_vae.sweeps.results import State, read_sweep
     from mnist_vae.utils.io import shown
 
@@ -52,4 +45,4 @@ def _report(folder: Path, fast_dev_run: bool) -> tuple[list[str], int]:
         report = write_report(sweep)
         print(rule, overview(sweep), sep="\n")
         print(f"report   {shown(report)}\ncurves   tensorboard --logdir {shlex.quote(shown(folder))}", rule, sep="\n")
-    return [job.name for job in sweep.of_state(State.failed)], len(sweep.jobs)
+    return [shortened(job.name, LONGEST_NAME) for job in sweep.of_state(State.failed)], len(sweep.jobs)

@@ -8,6 +8,7 @@ from types import TracebackType
 from tqdm import tqdm
 
 from mnist_vae.sweeps.job import Job
+from mnist_vae.sweeps.report.text import scores
 from mnist_vae.utils.errors import RunFolderError, first_line
 
 
@@ -96,8 +97,8 @@ class Watch:
             return
         try:
             found = job.run.read_metrics()
-            elbo, seconds = float(found["test/elbo"]), float(found["train_seconds"])
-            tqdm.write(f"{line} test ELBO {elbo:.3f}, {found['epochs']} epochs in {seconds:.0f} s")
+            epochs, seconds = found["epochs"], float(found["train_seconds"])
+            tqdm.write(f"{line} {scores(found)}, {epochs} epochs in {seconds:.0f} s")
         except (RunFolderError, KeyError, TypeError, ValueError) as error:
             tqdm.write(f"{line} its metrics.json is damaged ({first_line(error)})")
 

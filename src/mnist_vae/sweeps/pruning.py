@@ -64,18 +64,21 @@ def open_study(sweep: Path, direction: Any = None) -> "optuna.Study":
 
     Raises:
         SettingsError: the direction is none.
-        RunFolderError: the study's file is damaged.
+        RunFolderError: the study's file is damaged, or is no file of this folder, which can come from anyone.
     """
     import optuna
     from optuna.storages import JournalStorage
     from optuna.storages.journal import JournalFileBackend
 
+    journal = sweep / STUDY
+    if journal.is_symlink() or (journal.exists() and not journal.is_file()):
+        raise RunFolderError(f"{journal} is a link, or no regular file; the search can't go on.")
     if direction is not None:
-        _cut_torn_line(sweep / STUDY)
+        _cut_torn_line(journal)
     try:
-        storage = JournalStorage(JournalFileBackend(str(sweep / STUDY)))
-    except (ValueError, KeyError) as error:
-        raise RunFolderError(f"{sweep / STUDY} is damaged ({first_line(error)}); the search can't go on.") from error
+        storage = JournalStorage(JournalFileBackend(str(journal)))
+    except Exception as error:  # a damaged journal can raise anything
+        raise RunFolderError(f"{journal} is damaged ({first_line(error)}); the search can't go on.") from error
     if direction is None:
         return optuna.load_study(study_name=None, storage=storage)
     try:

@@ -1,8 +1,6 @@
-"""Many run folders read as one sweep: its jobs and their states, what was varied, and how the runs rank."""
+"""Many run folders read as one sweep: its jobs and their states, what was varied, and which can be compared."""
 
 import json
-import math
-import statistics
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -12,65 +10,10 @@ from tqdm import tqdm
 
 from mnist_vae.runs.folder import find_runs
 from mnist_vae.sweeps.job_results import Dataset, Job, State, read_job
+from mnist_vae.sweeps.ranking import Group, group
 from mnist_vae.sweeps.varied import varied_keys
 from mnist_vae.utils.errors import RunFolderError, first_line
-
-
-@dataclass(frozen=True)
-class SameButSeed:
-    """Complete jobs that differ in their seed alone, the best first."""
-
-    jobs: list[Job]
-
-    def mean(self, metric: str) -> float:
-        """Over seeds, of those that have the metric; NaN if none has."""
-        values = self._values(metric)
-        return statistics.fmean(values) if values else math.nan
-
-    def std(self, metric: str) -> float:
-        """The sample's standard deviation (n - 1) over seeds; NaN for fewer than two."""
-        values = self._values(metric)
-        return statistics.stdev(values) if len(values) > 1 else math.nan
-
-    def _values(self, metric: str) -> list[float]:
-        return [value for job in self.jobs if math.isfinite(value := job.number(metric))]
-
-
-@dataclass(frozen=True)
-class Group:
-    """The complete jobs on the same data, which alone can be ranked against one another.
-
-    Attributes:
-        jobs: ranked by test/elbo, the highest first; those without a finite one come last, in the sweep's order.
-        keys: the sweep's varied keys, without those that say which group this is.
-    """
-
-    dataset: Dataset
-    jobs: list[Job]
-    keys: list[str]
-
-    @property
-    def title(self) -> str:
-        """Such as `mnist, binarize dynamic, bernoulli likelihood`."""
-        name, binarize, likelihood, conditional = self.dataset
-        parts = [name, binarize and f"binarize {binarize}", likelihood and f"{likelihood} likelihood"]
-        parts.append("conditional" if conditional else "")
-        return ", ".join(part for part in parts if part)
-
-    @property
-    def ranked(self) -> list[Job]:
-        """Those jobs that have a rank: the first is the best."""
-        return [job for job in self.jobs if math.isfinite(job.number("test/elbo"))]
-
-    @cached_property
-    def seeds(self) -> list[SameButSeed]:
-        """The jobs, those together that differ in their seed alone; highest mean test/elbo first."""
-        by_experiment: dict[str | None, dict[str, Job]] = {}
-        for job in self.jobs:
-            # The same run done twice is not a second seed.
-            by_experiment.setdefault(job.experiment, {}).setdefault(str(job.settings.get("seed")), job)
-        found = [SameButSeed(list(jobs.values())) for jobs in by_experiment.values()]
-        return sorted(found, key=lambda same: _descending(same.mean("test/elbo")))
+from mnist_vae.utils.io import read_text
 
 
 @dataclass(frozen=True)
@@ -97,17 +40,16 @@ class Sweep:
         for job in self.of_state(State.complete):
             found.setdefault(job.dataset, []).append(job)
         keys = [key for key in self.keys if key not in ("data", "data.binarize", "likelihood", "conditional")]
-        groups = [
-            Group(dataset, sorted(jobs, key=lambda job: _descending(job.number("test/elbo"))), keys)
-            for dataset, jobs in found.items()
-        ]
-        return sorted(groups, key=lambda group: -len(group.jobs))
+        failed = self.of_state(State.failed)
+        groups = [group(dataset, jobs, keys, failed) for dataset, jobs in found.items()]
+        return sorted(groups, key=lambda group: -len(found[group.dataset]))
 
 
 def read_sweep(folder: str | Path) -> Sweep:
     """Read a sweep's folder, any folder of runs, or a single run's; at any time, also while it runs.
 
-    A damaged file makes its job a failed one, with the reason, and does not stop the others.
+    A file that can't be read makes its job a failed one, with the reason, and does not stop the others. Nothing outside
+    the folder is read.
 
     Raises:
         RunFolderError: there is no such folder, nothing in it, or its sweep.json is damaged.
@@ -145,16 +87,14 @@ def read_plan(file: Path) -> dict[str, list[str]]:
     if not file.exists():
         return {}
     try:
-        jobs = json.loads(file.read_text())["jobs"]
-        return {str(name): [str(override) for override in overrides] for name, overrides in jobs.items()}
-    except (ValueError, KeyError, TypeError, AttributeError, OSError) as error:
+        jobs = json.loads(read_text(file))["jobs"]
+        if not all(isinstance(overrides, list) for overrides in jobs.values()):
+            raise TypeError("the overrides of a job must be a list")
+        return {name: [str(override) for override in overrides] for name, overrides in jobs.items()}
+    except Exception as error:  # a damaged file can raise anything
         raise RunFolderError(
             f"{file} is damaged ({first_line(error)}); without that file, the runs that are there can be read."
         ) from error
-
-
-def _descending(value: float) -> tuple[bool, float]:
-    return (not math.isfinite(value), -value if math.isfinite(value) else 0.0)
 
 
 def counts(jobs: Iterable[Job]) -> dict[State, int]:

@@ -72,7 +72,9 @@ class Search:
             raise SettingsError(f"hydra.sweeper.direction={direction}: it must be one of {', '.join(DIRECTIONS)}.")
         if cfg.trainer.fast_dev_run:
             raise SettingsError("trainer.fast_dev_run: sweep=search needs whole runs; try a single one.")
-        multirun.composed([*self.fixed, *(f"{key}={_text(_one(kind))}" for key, kind in self.space.items())])
+        for number in range(max(len(_ends(kind)) for kind in self.space.values())):  # each choice and end once
+            drawn = [f"{key}={_text(_ends(kind)[number % len(_ends(kind))])}" for key, kind in self.space.items()]
+            multirun.job([*self.fixed, *drawn], number, drawn)
         self.multirun, self.metric, self.direction = multirun, metric, DIRECTIONS[direction]
         self.sampler, self.pruner = _plain(sampler), None if pruner is None else _plain(pruner)
         build("hydra.sweeper.sampler", self.sampler)
@@ -83,11 +85,8 @@ class Search:
         """Run trials until there are `n_trials`. One that fails is noted, and the search goes on.
 
         Raises:
-            SettingsError: that is none.
             RunFolderError: the folder holds another search.
         """
-        if n_trials < 1 or parallel < 1:
-            raise SettingsError(f"hydra.sweeper.n_trials={n_trials}, parallel={parallel}: both must be 1 or more.")
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         self.study = open_study(self.multirun.folder, self.direction)
         self._refuse_another_search()
@@ -179,9 +178,11 @@ def _plain(node: DictConfig) -> dict[str, Any]:
     return plain
 
 
-def _one(distribution: BaseDistribution) -> Any:
-    """Any of its values."""
-    return distribution.choices[0] if isinstance(distribution, CategoricalDistribution) else distribution.low  # type: ignore[attr-defined]
+def _ends(distribution: BaseDistribution) -> Sequence[Any]:
+    """The choices, or the ends of the interval."""
+    if isinstance(distribution, CategoricalDistribution):
+        return distribution.choices
+    return distribution.low, distribution.high  # type: ignore[attr-defined]
 
 
 def _text(value: Any) -> str:

@@ -39,8 +39,11 @@ class MultirunSweeper(Sweeper):
         """Parse the overrides of `params`, then those of the command line.
 
         Raises:
+            SettingsError: `params` is no mapping.
             OverrideParseException: one is not in Hydra's grammar.
         """
+        if not isinstance(self.params, Mapping):
+            raise SettingsError(f"hydra.sweeper.params={self.params}: it must be a mapping of keys to values.")
         given = [f"{key}={value}" for key, value in self.params.items()]
         parser = OverridesParser.create(config_loader=self.hydra_context.config_loader)
         return parser.parse_overrides([*given, *arguments])
@@ -50,7 +53,7 @@ def combinations(overrides: Sequence[Override]) -> list[list[str]]:
     """Every combination of the values given, as the overrides of one job each; of a key given twice, the last counts.
 
     Raises:
-        SettingsError: a key is given an interval.
+        SettingsError: a key is given an interval, or no value.
     """
     values: dict[str, list[str]] = {}
     for override in overrides:
@@ -61,4 +64,6 @@ def combinations(overrides: Sequence[Override]) -> list[list[str]]:
             values[key] = [f"{key}={value}" for value in override.sweep_string_iterator()]
         else:
             raise SettingsError(f"{key}: an interval is for sweep=search; give values, such as {key}=1,2.")
+        if not values[key]:
+            raise SettingsError(f"{override.input_line}: there is no value in it; give some, such as {key}=1,2.")
     return [list(job) for job in itertools.product(*values.values())]

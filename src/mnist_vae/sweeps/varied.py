@@ -1,19 +1,21 @@
-"""The settings in which the jobs of a sweep differ, in as few keys as possible."""
+"""The settings in which the jobs of a sweep differ, in as few keys as possible.
+
+Configs and overrides can come from anyone: they are plain data here, and no interpolation in them is resolved.
+"""
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
-
-from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from mnist_vae.config.hparams import Choices
 from mnist_vae.config.overrides import HOW_TO_RUN, NOT_THE_EXPERIMENT, experiment_overrides
 
 Flat = dict[str, Any]
+Config = Mapping[str, Any]  # of dicts, lists and scalars
 SEED = "seed"
 
 
-def settings_of(config: DictConfig | None, overrides: Sequence[str], choices: Choices) -> Flat:
+def settings_of(config: Config | None, overrides: Sequence[str], choices: Choices) -> Flat:
     """A job's settings as {dotted key: value}, config groups by the name of their choice.
 
     Args:
@@ -27,7 +29,7 @@ def settings_of(config: DictConfig | None, overrides: Sequence[str], choices: Ch
     return settings
 
 
-def experiment_of(config: DictConfig) -> str:
+def experiment_of(config: Config) -> str:
     """The config without the seed and the place of the images: equal for runs that differ in these alone."""
     left_out = (*NOT_THE_EXPERIMENT, SEED)
     kept = {key: value for key, value in _experiment(config).items() if key not in left_out}
@@ -100,7 +102,7 @@ def _pairs(overrides: Sequence[str]) -> list[tuple[str, str]]:
     return [(key.partition("@")[0], text) for key, text in pairs]
 
 
-def _named(config: DictConfig, choices: Choices) -> Flat:
+def _named(config: Config, choices: Choices) -> Flat:
     """The config's entries, each group by the name of its choice; what else has a `_target_`, by its class."""
     named: Flat = {}
     for key, value in _experiment(config).items():
@@ -118,30 +120,36 @@ def _named(config: DictConfig, choices: Choices) -> Flat:
     return named
 
 
-def _experiment(config: DictConfig) -> Flat:
+def _experiment(config: Config) -> Flat:
     """The config without the keys of how a sweep's jobs are chosen and run."""
     how = tuple(f"{key}." for key in HOW_TO_RUN)
     return {key: value for key, value in _flat(config).items() if not f"{key}.".startswith(how)}
 
 
 def _flat(node: Any, prefix: str = "") -> Flat:
-    if not isinstance(node, DictConfig):
-        return {prefix: OmegaConf.to_container(node) if isinstance(node, ListConfig) else node}
+    if not isinstance(node, Mapping):
+        return {prefix: _simple(node)}
     flat: Flat = {}
     for name, value in node.items():
         flat |= _flat(value, f"{prefix}.{name!s}" if prefix else str(name))
     return flat
 
 
+def _simple(value: Any) -> Any:
+    """A scalar or a list of scalars; deeper lists, and integers that can't be a float, as text."""
+    parts = value if isinstance(value, list) else [value]
+    deep = any(isinstance(part, list | dict) or (isinstance(part, int) and abs(part) >= 2**63) for part in parts)
+    return written(value) if deep else value
+
+
 def _value(text: str) -> Any:
-    """Parse a value of the command line: a number, a list, or the text itself."""
-    if "${" in text:
-        return text
-    try:
-        value = OmegaConf.from_dotlist([f"value={text}"])["value"]
-    except Exception:  # not YAML
-        return text
-    return OmegaConf.to_container(value) if OmegaConf.is_config(value) else value
+    """Parse a value of the command line: a number, a list, true, false, null, or the text itself."""
+    for parse in (json.loads, float):  # float: such as .5
+        try:
+            return _simple(parse(text))
+        except (ValueError, RecursionError):
+            pass
+    return text
 
 
 def _text(settings: Flat, key: str) -> str | None:

@@ -27,7 +27,8 @@ def run_on_processes(function: Callable[..., Any], processes: int, *args: Any, n
     """
     if processes * num_nodes == 1:
         return function(*args)
-    group = _Group(processes, num_nodes, *cluster.meeting_point(num_nodes))
+    threads = max(1, torch.get_num_threads() // processes)
+    group = _Group(processes, num_nodes, threads, *cluster.meeting_point(num_nodes))
     others = torch.multiprocessing.start_processes(
         _run_rank, (function, group, args), nprocs=processes - 1, join=False, start_method="spawn"
     )
@@ -53,6 +54,7 @@ class _Group(NamedTuple):
 
     processes: int  # of each machine
     num_nodes: int
+    threads: int  # of each process
     address: str
     port: int
 
@@ -67,23 +69,23 @@ class _Group(NamedTuple):
             "MASTER_ADDR": self.address,
             "MASTER_PORT": self.port,
         }
-        return _placed(names, self.processes)
+        return _placed(names, self.threads)
 
 
 @contextmanager
-def _placed(names: dict[str, Any], processes: int) -> Iterator[None]:
+def _placed(names: dict[str, Any], threads: int) -> Iterator[None]:
     before = {name: os.environ.get(name) for name in names}
     main_only: Any = rank_zero_only
-    threads, rank_before = torch.get_num_threads(), main_only.rank
+    threads_before, rank_before = torch.get_num_threads(), main_only.rank
     os.environ.update({name: str(value) for name, value in names.items()})
-    torch.set_num_threads(max(1, threads // processes))
+    torch.set_num_threads(threads)
     main_only.rank = names["RANK"]  # Lightning sets it with its Trainer, and the loggers are made before that
     try:
         yield
     finally:
         if torch.distributed.is_initialized():
             torch.distributed.destroy_process_group()
-        torch.set_num_threads(threads)
+        torch.set_num_threads(threads_before)
         main_only.rank = rank_before
         for name, value in before.items():
             if value is None:

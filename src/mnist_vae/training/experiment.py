@@ -1,5 +1,6 @@
 """The objects that a config names, built and checked before anything is written."""
 
+import difflib
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,12 +10,21 @@ from omegaconf import DictConfig, OmegaConf
 from mnist_vae.config.build import build_data, build_lr_factor, build_optimizer
 from mnist_vae.config.combinations import check_combination
 from mnist_vae.config.hparams import Choices
-from mnist_vae.config.instantiate import instantiate
+from mnist_vae.config.instantiate import check_node, instantiate
+from mnist_vae.training.loggers import TERMS
 from mnist_vae.training.module import VAEModule
 from mnist_vae.training.quiet import quiet_lightning
 from mnist_vae.training.trainer import check_trainer
 from mnist_vae.utils.errors import SettingsError
 from mnist_vae.utils.seeding import seed_everything
+
+# Modules of callbacks that log no metric; any other callback may be one that does.
+LOG_NOTHING = (
+    "pytorch_lightning.",
+    "mnist_vae.training.callbacks.ema",
+    "mnist_vae.training.callbacks.epoch_images",
+    "mnist_vae.sweeps.pruning",
+)
 
 
 class Experiment:
@@ -42,7 +52,10 @@ class Experiment:
         check_combination(cfg, choices, self.module.vae, self.module.objective)
         if cfg.trainer.get("compile"):
             self.module.compile_inference(cfg.trainer.get("compile_mode", "default"))
+        for name, node in cfg.logger.items():
+            check_node(f"logger.{name}", node, pl.loggers.Logger, folder="", last_step=-1)
         self.callbacks = [self._callback(f"callbacks.{name}", node) for name, node in cfg.callbacks.items()]
+        self._check_monitors()
 
     def _callback(self, key: str, node: DictConfig) -> pl.Callback:
         """Build a callback; raise SettingsError if the metric that it monitors is null, or of an absent split."""
@@ -51,14 +64,44 @@ class Experiment:
                 f"{key}.monitor: it is null, as the key monitor is here: the last epoch is kept; name a metric of each "
                 f"epoch, such as {key}.monitor=val/elbo."
             )
-        callback = instantiate(key, node)
-        if not isinstance(callback, pl.Callback):
-            raise SettingsError(f"{key}._target_={node['_target_']}: it is no callback of Lightning.")
+        callback = instantiate(key, node, pl.Callback)
+        if getattr(callback, "patience", 0) < 0:
+            raise SettingsError(f"{key}.patience={node.patience}: it must be 0 or more.")
         is_validated = self.cfg.data.val_size and self.cfg.trainer.get("limit_val_batches") != 0
         if str(getattr(callback, "monitor", "")).startswith("val/") and not is_validated:
             raise SettingsError(
-                f"callbacks: {type(callback).__name__} monitors {callback.monitor}, and data.val_size=0 or "  # type: ignore[attr-defined]
+                f"callbacks: {type(callback).__name__} monitors {callback.monitor}, and data.val_size=0 or "
                 "trainer.limit_val_batches=0 leaves no images to validate on; hold images out, or choose "
                 "callbacks=default."
             )
         return callback
+
+    def _check_monitors(self) -> None:
+        """Raise SettingsError if a metric is monitored that nothing logs.
+
+        With a callback that may log any metric, a missing one is found after the first epoch.
+        """
+        if any(not type(callback).__module__.startswith(LOG_NOTHING) for callback in self.callbacks):
+            return
+        known = metrics_of_epochs(self.module)
+        monitored = {"monitor": self.cfg.monitor}
+        for (name, _), callback in zip(self.cfg.callbacks.items(), self.callbacks, strict=True):
+            monitored[f"callbacks.{name}.monitor"] = getattr(callback, "monitor", None)
+        for key, metric in monitored.items():
+            of_step = key != "monitor" and str(metric).startswith("train/")
+            if metric is not None and (metric.removesuffix("_step") if of_step else metric) not in known:
+                raise SettingsError(f"{key}={metric}: {_unknown_metric(metric, known)}")
+
+
+def metrics_of_epochs(module: VAEModule) -> list[str]:
+    """The names of the metrics that a run has after each epoch, but for those that callbacks log."""
+    schedule_values = getattr(module.objective, "schedule_values", None)
+    schedules = schedule_values(0.0) if schedule_values else {}
+    train = (*TERMS, "lr", "gradient_norm", "images_per_second", *schedules)
+    return [f"train/{name}" for name in train] + [f"val/{name}" for name in (*TERMS, "active_units")]
+
+
+def _unknown_metric(metric: str, known: Sequence[str]) -> str:
+    similar = difflib.get_close_matches(metric, known, n=1, cutoff=0.8)
+    hint = f"did you mean {similar[0]}?" if similar else f"there are {', '.join(known)}."
+    return f"there is no such metric; {hint}"

@@ -3,6 +3,8 @@
 import os
 import platform
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -63,6 +65,40 @@ def resolve_processes(wanted: int, device: Device) -> int:
             f"use at most {available}, or -1 for all."
         )
     return wanted
+
+
+@contextmanager
+def pinned_threads(threads: int | None = None) -> Iterator[None]:
+    """Fix the number of threads of this process's CPU computations: the given one, or the present one.
+
+    Without it, MKL may use another number from one call to the next (its dynamic mode), which changes the rounding, and
+    so two runs of one experiment could differ.
+    """
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads or before)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def busy_hint() -> str | None:
+    """A sentence if this machine's cores are taken by other programs and this process has several threads; else None.
+
+    The load average alone would still count a run that has just ended, so the threads that are running now count too.
+    """
+    cores = os.cpu_count() or 1
+    try:
+        load, _, _, running, *_ = map(float, Path("/proc/loadavg").read_text().replace("/", " ").split())
+    except (OSError, ValueError):  # not Linux
+        return None
+    others = min(load, running - 1)
+    if torch.get_num_threads() == 1 or others + torch.get_num_threads() < cores + 1:
+        return None
+    return (
+        f"other programs use this machine's {cores} cores (load average {load:.1f}): threads that wait for one "
+        "another are many times slower then; OMP_NUM_THREADS=1 before the command of each of them is faster."
+    )
 
 
 def stop_searching_for_gpus() -> None:

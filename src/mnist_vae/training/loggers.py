@@ -7,6 +7,7 @@ import csv
 import io
 import shutil
 import struct
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ from mnist_vae.utils.io import write_atomically
 TERMS = ("elbo", "reconstruction", "kl", "loss")
 SPLITS = ("train", "val", "test")
 PROJECTOR_AXES = 3
+EVENTS = "events.out.tfevents."
 
 
 class TensorBoard(TensorBoardLogger):
@@ -38,6 +40,7 @@ class TensorBoard(TensorBoardLogger):
     """
 
     def __init__(self, folder: str, last_step: int = -1) -> None:
+        _date_before_now(Path(folder, "tensorboard"))
         # purge_step is TensorBoard's own way of dropping what an interrupted process had logged.
         super().__init__(folder, name="", version="tensorboard", default_hp_metric=False, purge_step=last_step + 1)
         self._write_layout()
@@ -91,6 +94,19 @@ class TensorBoard(TensorBoardLogger):
     def close(self) -> None:
         """End the thread that writes the event file."""
         self.experiment.close()
+
+
+@rank_zero_only
+def _date_before_now(folder: Path) -> None:
+    """Rename the event files of earlier processes if the clock, set back since, dates one of them after now.
+
+    TensorBoard reads event files in the order of their names, which begin with the time.
+    """
+    files = sorted(folder.glob(f"{EVENTS}*"))
+    if files and files[-1].name >= f"{EVENTS}{time.time():010.0f}":
+        for number, path in enumerate(files):
+            rest = path.name.removeprefix(EVENTS).partition(".")[2]
+            path.rename(path.with_name(f"{EVENTS}{number:010d}.{rest}"))
 
 
 class StepsCSV(Logger):

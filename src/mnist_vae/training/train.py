@@ -1,5 +1,6 @@
 """Run one experiment, and leave a complete run folder."""
 
+import inspect
 import logging
 import math
 import tempfile
@@ -7,12 +8,15 @@ from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
+import torch
 from omegaconf import DictConfig
+from pytorch_lightning.callbacks import StochasticWeightAveraging
 from tqdm.contrib.logging import logging_redirect_tqdm
 
 from mnist_vae.config import checks, hparams
 from mnist_vae.config.combinations import check_processes
 from mnist_vae.config.hparams import Choices
+from mnist_vae.config.instantiate import locate
 from mnist_vae.config.overrides import experiment_overrides
 from mnist_vae.config.schema import Device
 from mnist_vae.data.datamodule import ImageDataModule
@@ -44,7 +48,8 @@ def train(cfg: DictConfig, folder: str | Path, hydra: Any = None, wait: bool = F
     """Run the experiment that `cfg` describes in `folder`, or finish it there; return its final metrics.
 
     A folder in which the same experiment was interrupted is resumed from the end of its last complete epoch, and ends
-    as if there had been no interruption. A complete one is left as it is. With trainer.fast_dev_run, nothing is kept.
+    as if there had been no interruption. A complete one is left as it is, unless `cfg` has more epochs: then it goes
+    on to these. With trainer.fast_dev_run, nothing is kept.
 
     Args:
         cfg: a config of the schema config.schema.Config.
@@ -59,13 +64,17 @@ def train(cfg: DictConfig, folder: str | Path, hydra: Any = None, wait: bool = F
     """
     checks.check(cfg)
     run = RunFolder(folder, None if hydra is None else hydra.output_subdir)
-    run.refuse_other_configuration(cfg)
+    run.refuse_other_configuration(cfg, more_epochs=True)
     if cfg.trainer.fast_dev_run:
         return _try_out(cfg, hydra)
-    if run.complete:
+    if run.complete and not run.is_extended_by(cfg):
         log.info(f"{run.path} is complete already; nothing is left to do.")
     else:
-        _finish(cfg, run, hydra, wait)
+        threads = run.read_threads()
+        if threads not in (None, torch.get_num_threads()):
+            log.info(f"on {threads} threads, as this run began: their number changes the rounding of its results")
+        with hardware.pinned_threads(threads):
+            _finish(cfg, run, hydra, wait)
     if node_rank(cfg.accelerator.num_nodes) > 0:
         return {}  # the first machine reports the result
     metrics = run.read_metrics()
@@ -92,6 +101,9 @@ def _finish(cfg: DictConfig, run: RunFolder, hydra: Any, wait: bool) -> None:
     named = choices, experiment_overrides(overrides)
     experiment = Experiment(cfg, *named)  # every other mistake in the config shows here, before the folder is touched
     check_processes(cfg, choices, experiment.module.objective, processes * num_nodes)
+    extended = run.is_extended_by(cfg)
+    if extended:
+        check_extension(experiment)
     name = hardware.device_name(device)
     if num_nodes > 1:
         address, port = meeting_point(num_nodes)
@@ -105,12 +117,31 @@ def _finish(cfg: DictConfig, run: RunFolder, hydra: Any, wait: bool) -> None:
         if hydra is not None:
             run.write_hydra(overrides, hydra)
         world = processes * num_nodes
-        write_json(run.path / "environment.json", hardware.describe() | {"device": name, "processes": world})
+        write_json(run.environment, hardware.describe() | {"device": name, "processes": world})
         log.info(opening(cfg, choices, experiment.module.vae, experiment.data, name, world))
+        if device is Device.cpu and (hint := hardware.busy_hint()):
+            log.info(hint)
+        if extended:
+            log.info(f"extended to {hparams.epochs_planned(cfg)} epochs")
         if world > 1:
             run_on_processes(run_rank, processes, cfg, named, str(run.path), device, processes, num_nodes=num_nodes)
         else:
             _run(experiment, run, device, processes)
+
+
+def check_extension(experiment: Experiment) -> None:
+    """Raise SettingsError if the epochs trained so far would have been others with more epochs to come."""
+    cfg, callbacks = experiment.cfg, experiment.callbacks
+    dependent = []
+    if cfg.schedule and "max_epochs" in inspect.signature(locate("schedule", cfg.schedule)).parameters:
+        dependent.append(f"schedule={hparams.choice(cfg, experiment.choices, 'schedule')}")
+    dependent += [type(other).__name__ for other in callbacks if isinstance(other, StochasticWeightAveraging)]
+    if dependent:
+        raise SettingsError(
+            f"max_epochs={hparams.epochs_planned(cfg)}: this run was begun with fewer, and {' and '.join(dependent)} "
+            "depends on their number, so the epochs trained so far would have been others; train a new run by "
+            "hydra.run.dir=…"
+        )
 
 
 def run_rank(cfg: DictConfig, named: tuple[Choices, list[str]], folder: str, device: Device, processes: int) -> None:
@@ -186,7 +217,7 @@ def _conclude(
     if not all(math.isfinite(value) for value in test.values()):
         raise TrainingDiverged(f"the tested weights give no finite numbers: {test}; a lower lr usually helps.")
     rows = recorder.rows
-    metrics = _final_metrics(experiment, recorder, final)
+    metrics = _final_metrics(experiment, recorder, final, run.extended_from)
     title = hparams.title(cfg, experiment.choices)
     summary = RunSummary(title, module.vae, data.test_split, data.classes, rows, metrics)
     for logger in trainer.loggers:
@@ -220,7 +251,9 @@ def _steps_done(run: RunFolder) -> int:
         ) from error
 
 
-def _final_metrics(experiment: Experiment, recorder: EpochRecorder, final: dict[str, float]) -> dict[str, float | str]:
+def _final_metrics(
+    experiment: Experiment, recorder: EpochRecorder, final: dict[str, float], earlier: list[int]
+) -> dict[str, float | str]:
     rows, cfg = recorder.rows, experiment.cfg
     seconds = sum(row["seconds"] for row in rows)
     values: dict[str, float | str] = dict(final)
@@ -233,4 +266,4 @@ def _final_metrics(experiment: Experiment, recorder: EpochRecorder, final: dict[
         "dataset": cfg.data.name,
         "binarize": cfg.data.binarize.name,
     }
-    return values
+    return values | ({"extended_from": earlier[-1]} if earlier else {})

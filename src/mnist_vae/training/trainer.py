@@ -8,7 +8,7 @@ from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning.plugins.environments import LightningEnvironment
 from pytorch_lightning.strategies import DDPStrategy
 
-from mnist_vae.config.checks import SET_ELSEWHERE
+from mnist_vae.config.checks import BILLION, SET_ELSEWHERE
 from mnist_vae.config.instantiate import instantiate
 from mnist_vae.config.schema import Device
 from mnist_vae.runs.checkpoints import AtomicCheckpointIO
@@ -42,8 +42,17 @@ def check_trainer(cfg: DictConfig) -> None:
         value = group.get(name, least)
         if value is None and name in ("max_epochs", "max_steps"):
             raise SettingsError(f"trainer.{name}=null: it must be a number; -1 sets no limit.")
-        if value is not None and (type(value) is not int or value < least):
-            raise SettingsError(f"trainer.{name}={value}: it must be a whole number, {least} or more.")
+        if value is not None and (type(value) is not int or not least <= value <= BILLION):
+            raise SettingsError(
+                f"trainer.{name}={value}: it must be a whole number, {least} or more, and at most {BILLION:,}."
+            )
+    if group.get("val_check_interval") == 0:
+        raise SettingsError("trainer.val_check_interval=0: it must be a share of an epoch, or a number of batches.")
+    clip = group.get("gradient_clip_val")
+    if isinstance(clip, int | float) and clip < 0:
+        raise SettingsError(f"trainer.gradient_clip_val={group.gradient_clip_val}: it must be 0 or more, or null.")
+    if group.get("deterministic") not in (None, True, False, "warn"):
+        raise SettingsError(f"trainer.deterministic={group.deterministic}: it must be true, false or warn.")
     for name in ("limit_train_batches", "limit_test_batches", "max_epochs", "max_steps"):
         if group.get(name) == 0:
             raise SettingsError(f"trainer.{name}=0: a run is trained and tested; it must not be 0.")
@@ -102,6 +111,6 @@ def as_list(plugins: Any) -> list[Any]:
 def build_loggers(cfg: DictConfig, run: RunFolder, last_step: int) -> list[pl.loggers.Logger]:
     """Build the loggers that the group `logger` lists; those that accept `folder` and `last_step` are given them."""
     return [
-        instantiate(f"logger.{name}", node, folder=str(run.path), last_step=last_step)
+        instantiate(f"logger.{name}", node, pl.loggers.Logger, folder=str(run.path), last_step=last_step)
         for name, node in cfg.logger.items()
     ]

@@ -1,28 +1,38 @@
 """Atomic file output, lock files, and paths for messages."""
 
+import errno
 import json
 import os
+import secrets
+import stat
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
 from mnist_vae.utils.errors import RunFolderError
 
+TEMPORARY = ".tmp"  # how the names of temporary files end
+LARGEST_TEXT = 100_000_000  # bytes
+
 
 def write_atomically(path: Path, content: bytes | Callable[[IO[bytes]], Any]) -> None:
     """Write a file atomically: if the process is killed, `path` has either the old content or the new.
 
-    Missing parent folders are created.
+    Missing parent folders are created. A kill leaves the temporary file beside it; see `remove_temporary_files`.
 
     Args:
         path: the file.
         content: the bytes, or a function that writes them to an open binary file.
+
+    Raises:
+        OSError: the file can't be written; `filename` is `path`.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    # The name can't be guessed, and mode x follows no link: nobody can direct the output to another file.
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}{TEMPORARY}")
     try:
-        with temporary.open("wb") as file:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with temporary.open("xb") as file:
             if callable(content):
                 content(file)
             else:
@@ -30,13 +40,40 @@ def write_atomically(path: Path, content: bytes | Callable[[IO[bytes]], Any]) ->
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)
+    except OSError as error:  # of a full disk it has no file name, else that of the temporary file
+        raise OSError(error.errno, error.strerror or str(error), str(path)) from error
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):
+            temporary.unlink()
+
+
+def remove_temporary_files(folder: Path) -> None:
+    """Remove the temporary files that killed calls of `write_atomically` left below `folder`.
+
+    To be called by the process that holds the folder's lock: to others, a file that is being written looks the same.
+    """
+    for place, _, names in os.walk(folder):  # which does not follow links
+        for name in names:
+            if name.startswith(".") and name.endswith(TEMPORARY):
+                Path(place, name).unlink(missing_ok=True)
 
 
 def write_json(path: Path, value: Any) -> None:
     """Write `value` as indented JSON, atomically."""
     write_atomically(path, (json.dumps(value, indent=2) + "\n").encode())
+
+
+def read_text(path: Path) -> str:
+    """Read a text file of a folder that may come from anyone.
+
+    Raises:
+        OSError: it can't be read, is not a regular file (a pipe would block), or is larger than LARGEST_TEXT.
+        UnicodeDecodeError: it is not UTF-8.
+    """
+    about = path.stat()
+    if not stat.S_ISREG(about.st_mode) or about.st_size > LARGEST_TEXT:
+        raise OSError(errno.EINVAL, f"it is not a regular file of at most {LARGEST_TEXT:,} bytes", str(path))
+    return path.read_text(encoding="utf-8")
 
 
 def shown(path: Path) -> str:

@@ -21,25 +21,20 @@ def test_the_page_has_ranks_means_over_seeds_and_every_job(sweep: Path) -> None:
     assert path == sweep / "report.html"
     page = Page(path)
     assert "7 jobs: 4 complete, 1 failed, 1 unfinished, 1 waiting; 25 s of training." in page.text
-    ranking, seeds, others = page.tables
-    assert [cell.strip() for cell in ranking[0]][:6] == ["rank", "files", "beta", "seed", "test ELBO", "reconstruction"]
+    configurations, runs, others = page.tables
     minus = "\N{MINUS SIGN}"
-    assert [[row[0], *row[2:5]] for row in ranking[1:]] == [
-        ["1", "1", "0", f"{minus}100.00"],
-        ["2", "1", "1", f"{minus}102.00"],
-        ["3", "4", "0", f"{minus}110.00"],
-        ["4", "4", "1", f"{minus}110.50"],
+    assert [row[:4] for row in configurations[1:]] == [
+        ["1", "1", "2", f"{minus}100.00 ± 1.41"],
+        ["2", "4", "2", f"{minus}109.25 ± 0.35"],
     ]
-    assert [row[:3] for row in seeds[1:]] == [
-        ["1", "2", f"{minus}101.00 ± 1.41"],  # the square root of (1 + 1) / (2 - 1)
-        ["4", "2", f"{minus}110.25 ± 0.35"],
-    ]
+    assert [row[0] for row in runs] == ["rank", "1", "1", "2", "2"]
     assert [row[:3] for row in others[1:]] == [
         ["beta=8,seed=0", "unfinished", "2 of 4"],
         ["beta=16,seed=0", "waiting", "0"],
     ]
     assert "it broke." in page.text and "Traceback: line 3" in page.text and "details" in dict(page.tags)
-    assert "best beta=1, seed=0" in page.text
+    assert "best beta=1 val ELBO" in page.text and "The pictures are of seed 0." in page.text
+    assert "on validation images only; test metrics are for the record." in page.text
 
 
 def test_the_page_needs_nothing_but_itself(sweep: Path) -> None:
@@ -85,20 +80,21 @@ def test_real_runs_are_reported_with_pictures(runs: Path) -> None:
     page = Page(write_report(runs))
     assert len(page.tables) == 2 and "no run is complete" not in page.text.lower()
     assert page.text.count("Samples from the prior") == 1  # conv is alone on its data: no best and worst
+    assert page.text.count("No run is called best: there is only one configuration.") == 1
     pictures = [address for address in page.all("img", "src") if address.startswith("data:image/jpeg")]
     assert len(pictures) == 4 and len(page.html) < 2e6
     one = Page(write_report(runs / "mlp"))
-    assert "1 job: 1 complete" in one.text and one.tables[0][1][2] == "mlp" and "./" in one.all("a", "href")
+    assert "1 job: 1 complete" in one.text and one.tables[0][1][1] == "mlp" and "./" in one.all("a", "href")
 
 
 @pytest.mark.parametrize("value", [None, math.nan, "text", "absent"])
 def test_metrics_may_be_missing_or_no_numbers(sweep: Path, value: object) -> None:
     file = sweep / "beta=1,seed=0" / "metrics.json"
-    bad = dict.fromkeys(("test/kl", "test/active_units", "val/elbo", "train_seconds", "parameters"), value)
+    bad = dict.fromkeys(("test/kl", "test/active_units", "train_seconds", "parameters"), value)
     metrics = json.loads(file.read_text()) | bad
     file.write_text(json.dumps({name: value for name, value in metrics.items() if value != "absent"}))
     page = Page(write_report(sweep))
-    assert page.tables[0][1][0] == "1" and page.tables[0][1][6:9] == ["\N{EN DASH}"] * 3
+    assert page.tables[1][1][0] == "1" and page.tables[1][1][7:9] == ["\N{EN DASH}"] * 2
 
 
 def test_nothing_complete_and_everything_failed(tmp_path: Path) -> None:
@@ -112,11 +108,66 @@ def test_nothing_complete_and_everything_failed(tmp_path: Path) -> None:
 
 
 def test_runs_on_different_data_are_ranked_apart(tmp_path: Path) -> None:
-    for place, data in enumerate(("mnist", "mnist", "digits")):
+    for place, data in enumerate(("mnist", "mnist", "digits", "digits")):
         make_run(tmp_path / str(place), -100.0 - place, data=data, latent_dim=2 + place)
     page = Page(write_report(tmp_path))
     first, second = page.tables
-    assert [row[0] for row in first] == ["rank", "1", "2"] and [row[0] for row in second] == ["rank", "1"]
+    assert [row[0] for row in first] == [row[0] for row in second] == ["rank", "1", "2"]
+
+
+def test_runs_that_did_not_learn_have_a_section_of_their_own(tmp_path: Path) -> None:
+    make_run(tmp_path / "a", -100.0, beta=1)
+    make_run(tmp_path / "b", -3.639e33, beta=2)
+    page = Page(write_report(tmp_path))
+    runs, apart = page.tables
+    assert (
+        [row[0] for row in runs] == ["rank", "1"] and "1 run, 1 set apart" in page.text and "best beta=1" in page.text
+    )
+    assert [row[:3] for row in apart[1:]] == [["beta=2", "val/elbo is far below the best", "\N{MINUS SIGN}3.639e+33"]]
+    assert "10 times (543 nats + |ELBO of the best|) below the best" in page.text
+    for run in ("a", "b"):
+        make_run(tmp_path / "nan" / run, math.nan, beta=ord(run))
+    assert "All complete runs are set apart." in Page(write_report(tmp_path / "nan")).text
+
+
+def test_no_interpolation_in_a_strangers_folder_is_resolved(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In JSON and YAML the dollar sign can be written as an escape, so the files themselves have no `${`."""
+    monkeypatch.setenv("SECRET", "the secret")
+    escaped, literal = r"\u0024{oc.env:SECRET}", "${oc.env:SECRET}"
+    for index, name in enumerate(("a", "b")):
+        run = make_run(tmp_path / name, -100.0, latent_dim=index + 1)
+        metrics = (run / "metrics.json").read_text()
+        (run / "metrics.json").write_text(metrics.replace("}", f', "note": "{escaped}"}}'))
+        hydra = run / ".hydra"
+        (hydra / "overrides.yaml").write_text(f'- "x{index}={escaped}"\n- "latent_dim={index}"\n')
+        choices = f'{{hydra: {{runtime: {{choices: {{model: "{escaped}{index}"}}}}}}}}'
+        (hydra / "hydra.yaml").write_text(choices)
+    config = make_run(tmp_path / "c", -100.0) / ".hydra" / "config.yaml"
+    config.write_text(config.read_text() + 'note: "\\x24{oc.env:SECRET}"\n')
+    make_failure(tmp_path / "d", "x")
+    (tmp_path / "d" / "failed.json").write_text(f'{{"error": "{escaped}", "overrides": ["lr={escaped}"]}}')
+    nested = [rf'{key}="{dollar}{{oc.env:SECRET}}"' for key, dollar in (("lr", r"\x24"), ("beta", r"\u0024"))]
+    plan = {"e": [f"beta={literal}", f"prior=[{literal},1]"], "f": nested}
+    (tmp_path / "sweep.json").write_text(json.dumps({"jobs": plan}))
+    page = Page(write_report(tmp_path))
+    summary = (tmp_path / "summary.csv").read_text()
+    assert "the secret" not in page.html + summary
+    assert summary.count(literal) >= 8 and literal in page.text
+
+
+def test_texts_and_numbers_of_any_size_are_reported(tmp_path: Path) -> None:
+    for index, setting in enumerate(("\ud800", "$x_{", "n" * 5000, 10**30, 1e308, float("nan"), [1, [2]])):
+        run = make_run(tmp_path / str(index), -100.0 - index)
+        metrics = json.loads((run / "metrics.json").read_text())
+        huge = {"test/kl": 1e308 * (-1) ** index, "train_seconds": 1e300, "parameters": -1e9}
+        (run / "metrics.json").write_text(json.dumps(metrics | huge))
+        config = run / ".hydra" / "config.yaml"
+        config.write_text(config.read_text() + f"{'k' * 500}: {json.dumps(setting)}\n")
+    make_plan(tmp_path, "n" * 5000)
+    page = Page(write_report(tmp_path))
+    assert "File name too long" in page.text
+    for table in page.tables:
+        assert all(len(cell) <= 200 for row in table for cell in row if not cell.startswith("kkk"))
 
 
 def test_three_hundred_runs_are_reported_in_seconds_and_a_small_file(tmp_path: Path) -> None:
@@ -125,4 +176,4 @@ def test_three_hundred_runs_are_reported_in_seconds_and_a_small_file(tmp_path: P
     start = time.process_time()
     path = write_report(tmp_path)
     assert time.process_time() - start < 10 and path.stat().st_size < 2e6
-    assert len(Page(path).tables[0]) == 301
+    assert len(Page(path).tables[1]) == 301

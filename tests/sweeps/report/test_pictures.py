@@ -7,8 +7,9 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from mnist_vae import figures
+from mnist_vae.sweeps.ranking import Group
 from mnist_vae.sweeps.report import pictures
-from mnist_vae.sweeps.results import Group, read_sweep
+from mnist_vae.sweeps.results import read_sweep
 from tests.synthetic import make_run
 
 
@@ -34,11 +35,22 @@ def test_a_figure_is_embedded_at_the_reports_resolution() -> None:
 
 def test_a_runs_picture_is_made_smaller_and_a_damaged_one_is_left_out(runs: Path) -> None:
     (job,) = read_sweep(runs / "mlp").jobs
-    picture = image(pictures.shrunk(job, "results.png"))
+    picture = image(pictures.shrunk(job, "results.png", runs))
     assert picture.format == "JPEG" and max(picture.width, picture.height / 2) <= pictures.WIDEST
-    assert pictures.shrunk(job, "nothing.png") == ""
-    (runs / "mlp" / "figures" / "results.png").write_text("no picture")
-    assert pictures.shrunk(job, "results.png") == ""
+    assert pictures.shrunk(job, "nothing.png", runs) == ""
+    (runs / "mlp" / "figures" / "samples.png").write_text("no picture")
+    assert pictures.shrunk(job, "samples.png", runs) == ""
+    # A link to somewhere else, which is private.
+    assert pictures.shrunk(job, "results.png", runs / "conv") == ""
+
+
+def test_ghostscript_is_not_started_for_a_strangers_picture(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    figures = make_run(tmp_path / "run", -100.0) / "figures"
+    figures.mkdir()
+    Image.new("L", (9, 9)).save(figures / "results.png", format="eps")
+    monkeypatch.setattr("PIL.EpsImagePlugin.Ghostscript", lambda *_, **__: pytest.fail("Ghostscript was started"))
+    (job,) = read_sweep(tmp_path).jobs
+    assert pictures.shrunk(job, "results.png", tmp_path) == ""
 
 
 @pytest.fixture
@@ -54,9 +66,10 @@ def test_the_plane_is_drawn_for_each_setting_that_varies(tmp_path: Path, drawn: 
     settings = [{"beta": beta, "seed": seed} for beta, seed in ((1, 0), (4, 0), (0.5, 0), (1, 1))]
     assert [key for key, _ in pictures.planes(group(tmp_path, *settings))] == ["beta"]  # not the seed
     ((rate, distortion, values, key, best, named),) = drawn
-    assert (rate, distortion, key, best) == ([10, 11, 12, 13], [90, 90, 90, 90], "beta", 0)
-    assert values == [1, 4, 0.5, 1]
-    assert named == {"curves": [[2, 0, 1]], "free": [0, 3]}  # one seed, by rising beta; the runs of beta = 1
+    # Means over seeds: of beta = 1, KL 10 and 13. By validation: -100 of beta = 4, then -100.5, then -101.
+    assert (rate, distortion, key, best) == ([11, 11.5, 12], [90, 90, 90], "beta", 0)
+    assert values == [4, 1, 0.5]
+    assert named == {"curves": [[2, 1, 0]], "free": [1]}  # by rising beta; the configuration of beta = 1
 
 
 def test_a_setting_that_is_not_a_number_everywhere_is_text(tmp_path: Path, drawn: list[tuple]) -> None:
@@ -65,8 +78,24 @@ def test_a_setting_that_is_not_a_number_everywhere_is_text(tmp_path: Path, drawn
     assert settings == {"beta": [1, 2], "model": ["mlp", "conv"]} and metrics["test ELBO"] == [-100, -101]
 
 
-def test_the_seed_counts_as_a_setting_only_where_nothing_else_varies(tmp_path: Path, drawn: list[tuple]) -> None:
-    assert [key for key, _ in pictures.planes(group(tmp_path / "a", {"seed": 0}, {"seed": 1}))] == ["seed"]
-    assert drawn[0][-1] == {"curves": [], "free": []}
+def test_seeds_are_names_that_no_line_joins(tmp_path: Path, drawn: list[tuple]) -> None:
+    """And they count as a setting only where nothing else varies."""
+    seeds = group(tmp_path / "a", {"seed": 0}, {"seed": 1})
+    assert pictures.planes(seeds) == [] and pictures.effects(seeds)
+    assert drawn[0][0] == {"seed": ["0", "1"]}
     alone = group(tmp_path / "b", {"seed": 0})
-    assert [key for key, _ in pictures.planes(alone)] == [""] and pictures.effects(alone) == ""
+    assert pictures.planes(alone) == [] and pictures.effects(alone) == ""
+
+
+def test_runs_that_did_not_learn_are_not_drawn(tmp_path: Path, drawn: list[tuple]) -> None:
+    make_run(tmp_path / "diverged", -1e33, beta=9)
+    found = group(tmp_path, {"beta": 1}, {"beta": 2})
+    assert pictures.planes(found) and pictures.effects(found)
+    assert drawn[0][2] == drawn[1][0]["beta"] == [1, 2]
+
+
+def test_without_ranks_nothing_is_ringed(tmp_path: Path, drawn: list[tuple]) -> None:
+    for beta in (1, 2):
+        make_run(tmp_path / str(beta), -100.0, beta=beta, monitor=None)
+    pictures.planes(group(tmp_path))
+    assert drawn[0][4] is None

@@ -1,47 +1,87 @@
-import csv
-import io
 from pathlib import Path
 
 import pytest
 
+from mnist_vae.sweeps.ranking import Group
 from mnist_vae.sweeps.report import tables
 from mnist_vae.sweeps.report.tables import Cell, Table
 from mnist_vae.sweeps.report.text import DASH, MINUS
 from mnist_vae.sweeps.results import read_sweep
-from tests.synthetic import make_run
+from tests.synthetic import make_failure, make_run
 
 
-def test_summary_has_a_row_per_job(sweep: Path) -> None:
-    rows = list(csv.DictReader(io.StringIO(tables.summary_csv(read_sweep(sweep)))))
-    assert [row["state"] for row in rows] == ["complete"] * 4 + ["unfinished", "failed", "waiting"]
-    assert float(rows[1]["test/elbo"]) == -102 and (rows[1]["beta"], rows[1]["seed"]) == ("1", "1")
-    assert rows[5]["error"] == "it broke." and rows[5]["test/elbo"] == "" and rows[6]["beta"] == "16"
+def group(folder: Path) -> Group:
+    (found,) = read_sweep(folder).groups
+    return found
 
 
-def test_the_overview_has_the_best_runs_of_each_group(sweep: Path) -> None:
-    for data in ("digits", "kmnist"):
-        make_run(sweep / data, -20.0, data=data)
-    lines = tables.overview(read_sweep(sweep), limit=2).splitlines()
-    assert lines[0] == "mnist, binarize none, bernoulli likelihood"
-    assert [line.split()[:4] for line in lines[2:4]] == [
-        ["1", "1", "0", f"{MINUS}100.00"],
-        ["2", "1", "1", f"{MINUS}102.00"],
+def texts(table: Table) -> list[list[str]]:
+    return [[cell.text for cell in row] for row in table.rows]
+
+
+def test_runs_have_the_rank_of_their_configuration(tmp_path: Path) -> None:
+    for beta, seed, elbo in ((1, 0, -103.0), (1, 1, -101.0), (4, 0, -100.0), (4, 1, -110.0)):
+        make_run(tmp_path / f"{beta}{seed}", elbo, beta=beta, seed=seed)
+    table = tables.runs(group(tmp_path), tmp_path)
+    assert table.headings[:6] == ["rank", "files", "beta", "seed", "val ELBO", "test ELBO"]
+    assert [[row[0], *row[2:6]] for row in texts(table)] == [
+        ["1", "1", "0", f"{MINUS}102.00", f"{MINUS}103.00"],
+        ["1", "1", "1", f"{MINUS}100.00", f"{MINUS}101.00"],
+        ["2", "4", "0", f"{MINUS}99.00", f"{MINUS}100.00"],
+        ["2", "4", "1", f"{MINUS}109.00", f"{MINUS}110.00"],
     ]
-    assert lines[4] == "   and 2 more" and sum("test ELBO" in line for line in lines) == 3  # a table for each dataset
-    assert lines[-1] == "9 jobs: 6 complete, 1 failed, 1 unfinished, 1 waiting; 35 s of training"
 
 
-def test_a_group_without_several_seeds_has_no_table_of_them(tmp_path: Path) -> None:
-    for seed, beta in ((0, 1), (1, 2)):
-        make_run(tmp_path / str(beta), -100.0, beta=beta, seed=seed)
-    assert tables.seeds(read_sweep(tmp_path).groups[0]) is None and tables.unfinished(read_sweep(tmp_path)) is None
+def test_configurations_have_means_over_seeds_and_how_many_of_them_were_lost(tmp_path: Path) -> None:
+    for beta, seed, elbo in ((1, 0, -100.0), (1, 1, -102.0), (4, 0, -110.0), (4, 1, -1e9)):
+        make_run(tmp_path / f"{beta}{seed}", elbo, beta=beta, seed=seed)
+    make_failure(make_run(tmp_path / "42", beta=4, seed=2), "no.")
+    table = tables.configurations(group(tmp_path))
+    assert table.headings[:5] == ["rank", "beta", "seeds", "val ELBO", "test ELBO"]
+    assert [row[:5] for row in texts(table)] == [
+        ["1", "1", "2", f"{MINUS}100.00 ± 1.41", f"{MINUS}101.00 ± 1.41"],  # the square root of (1 + 1) / (2 - 1)
+        ["2", "4", "1 of 3", f"{MINUS}109.00", f"{MINUS}110.00"],
+    ]
+    assert "on validation images only" in tables.how_ranked(group(tmp_path))
 
 
-def test_runs_without_a_finite_elbo_have_no_rank(tmp_path: Path) -> None:
-    make_run(tmp_path / "a", float("nan"), beta=1)
-    make_run(tmp_path / "b", -100.0, beta=2)
-    (group,) = read_sweep(tmp_path).groups
-    assert [(row[0].text, row[2].text) for row in tables.ranking(group, tmp_path).rows] == [("1", "2"), (DASH, "1")]
+def test_without_ranks_there_is_no_column_of_them_and_a_sentence_says_why(tmp_path: Path) -> None:
+    for beta in (1, 2):
+        make_run(tmp_path / str(beta), -100.0, beta=beta, monitor=None)
+    found = group(tmp_path)
+    assert "rank" not in [*tables.runs(found, tmp_path).headings, *tables.configurations(found).headings]
+    assert tables.how_ranked(found) == "No run is called best: monitor=null is no metric of validation images."
+
+
+def test_the_metric_that_ranks_comes_first_and_absent_ones_are_left_out(tmp_path: Path) -> None:
+    for beta in (1, 2):
+        file = make_run(tmp_path / str(beta), -100.0, beta=beta, monitor="val/kl") / "metrics.json"
+        file.write_text(file.read_text().replace("val/elbo", "val/kl"))
+    assert list(tables.metrics_of(group(tmp_path)))[:2] == ["val/kl", "test/elbo"]
+    assert "val/elbo" not in tables.metrics_of(group(tmp_path))
+
+
+def test_runs_set_apart_have_a_table_of_their_own(tmp_path: Path) -> None:
+    make_run(tmp_path / "a", -100.0, beta=1)
+    make_run(tmp_path / "b", -3.639e33, beta=2)
+    sweep = read_sweep(tmp_path)
+    table = tables.apart(sweep)
+    assert table is not None
+    assert [row[:4] for row in texts(table)] == [
+        ["beta=2", "val/elbo is far below the best", f"{MINUS}3.639e+33", f"{MINUS}3.639e+33"]
+    ]
+    assert len(tables.runs(sweep.groups[0], tmp_path).rows) == 1
+    (tmp_path / "b" / "metrics.json").unlink()
+    assert tables.apart(read_sweep(tmp_path)) is None
+
+
+def test_jobs_that_are_not_complete_are_listed(tmp_path: Path) -> None:
+    make_run(tmp_path / "a", -100.0)
+    assert tables.unfinished(read_sweep(tmp_path)) is None
+    make_run(tmp_path / "b")
+    assert [row[:4] for row in texts(tables.unfinished(read_sweep(tmp_path)))] == [  # type: ignore[arg-type]
+        ["b", "unfinished", "2 of 4", f"{MINUS}140.00"]
+    ]
 
 
 @pytest.mark.parametrize(
@@ -49,6 +89,7 @@ def test_runs_without_a_finite_elbo_have_no_rank(tmp_path: Path) -> None:
     [
         (0.000152533854605, Cell("0.0001525", 0.000152533854605)),
         (16, Cell("16", 16.0)),
+        (10**14, Cell("1e+14", 1e14)),
         (True, Cell("true")),
         ([400, 200], Cell("[400,200]")),
         ("conv", Cell("conv")),

@@ -1,7 +1,9 @@
 import math
 from pathlib import Path
 
-from mnist_vae.sweeps.report.text import DASH, MINUS, duration, link, number, plural, spread
+import pytest
+
+from mnist_vae.sweeps.report.text import DASH, MINUS, WIDEST, duration, link, number, plural, scores, shortened, spread
 
 
 def test_numbers_have_a_minus_sign_and_groups_of_thousands() -> None:
@@ -10,9 +12,36 @@ def test_numbers_have_a_minus_sign_and_groups_of_thousands() -> None:
     assert (plural(1, "job"), plural(1200, "job")) == ("1 job", "1,200 jobs")
 
 
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (-999_999.994, f"{MINUS}999,999.99"),
+        (-3.639195e33, f"{MINUS}3.639e+33"),
+        (-1e100, f"{MINUS}1.000e+100"),
+        (math.inf, "inf"),
+        (1.7e308, "1.700e+308"),
+    ],
+)
+def test_no_number_is_wider_than_twelve_characters(value: float, text: str) -> None:
+    assert number(value) == text and len(text) <= WIDEST == 12
+
+
+def test_scores_are_those_that_there_are() -> None:
+    assert (
+        scores({"val/elbo": -1.0, "test/elbo": -2, "test/kl": 3.0}) == f"val ELBO {MINUS}1.000, test ELBO {MINUS}2.000"
+    )
+    assert scores({"test/elbo": -1e20}) == f"test ELBO {MINUS}1.000e+20" and scores({}) == ""
+
+
+def test_text_of_a_stranger_is_one_printable_line() -> None:
+    assert shortened("a\nb\x1b[31m\udcff", 80) == "a b\N{REPLACEMENT CHARACTER}[31m\N{REPLACEMENT CHARACTER}"
+    assert shortened("n" * 5000, 10) == "n" * 9 + "…" and shortened("n" * 10, 10) == "n" * 10
+
+
 def test_durations_have_the_units_that_suit_them() -> None:
     times = {0.44: "0.4 s", 9.94: "9.9 s", 42.3: "42 s", 59.96: "1 min 00 s", 200: "3 min 20 s", 7500: "2 h 05 min"}
     assert {seconds: duration(seconds) for seconds in times} == times and duration(math.nan) == DASH
+    assert duration(math.inf) == DASH and len(duration(1e300)) < 20
 
 
 def test_links_are_relative_and_percent_encoded(tmp_path: Path) -> None:

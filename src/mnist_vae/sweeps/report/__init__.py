@@ -19,8 +19,8 @@ def write_report(sweep: Sweep | str | Path) -> Path:
     Raises:
         RunFolderError: there is nothing to report, or the folder can't be written.
     """
-    from mnist_vae.sweeps.report.page import page  # these two bring in matplotlib and jinja2
-    from mnist_vae.sweeps.report.tables import summary_csv
+    from mnist_vae.sweeps.report.page import page  # brings in matplotlib and jinja2
+    from mnist_vae.sweeps.report.summary import summary_csv
 
     read = sweep if isinstance(sweep, Sweep) else read_sweep(sweep)
     path = read.folder / "report.html"

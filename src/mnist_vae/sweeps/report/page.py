@@ -8,12 +8,16 @@ import jinja2
 from tqdm import tqdm
 
 from mnist_vae.sweeps.job_results import Job, State
+from mnist_vae.sweeps.ranking import FAR, TEST, UNTRAINED, Configuration, Group
 from mnist_vae.sweeps.report import pictures, tables
-from mnist_vae.sweeps.report.text import duration, link, number, plural
-from mnist_vae.sweeps.results import Group, Sweep
+from mnist_vae.sweeps.report.overview import tally
+from mnist_vae.sweeps.report.text import duration, link, number, plural, shortened
+from mnist_vae.sweeps.results import Sweep
+from mnist_vae.sweeps.varied import SEED
 
 MOST_PICTURES = 6  # groups that get embedded pictures of runs; with more the file would grow too large
-LONGEST_TRACEBACK = 20_000  # letters; its end says most
+LONGEST_ERROR = 2_000  # characters
+LONGEST_TRACEBACK = 20_000  # its end says most
 
 
 def page(sweep: Sweep) -> str:
@@ -21,12 +25,16 @@ def page(sweep: Sweep) -> str:
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("mnist_vae.sweeps.report"), autoescape=True, trim_blocks=True, lstrip_blocks=True
     )
-    bar = tqdm(sweep.groups, desc="drawing", unit="group", leave=False, delay=2, disable=None)
+    groups = [group for group in sweep.groups if group.configurations]
+    bar = tqdm(groups, desc="drawing", unit="group", leave=False, delay=2, disable=None)
     return environment.get_template("report.html").render(
         title=_title(sweep),
         made=datetime.now().astimezone().strftime("%Y-%m-%d %H:%M"),
-        tally=tables.tally(sweep),
+        tally=tally(sweep),
         groups=[_section(group, sweep, place < MOST_PICTURES) for place, group in enumerate(bar)],
+        apart=tables.apart(sweep),
+        far=f"{FAR:g} times ({UNTRAINED:g} nats + |ELBO of the best|)",
+        untrained=f"{UNTRAINED:g}",
         unfinished=tables.unfinished(sweep),
         failed=[_failed(job) for job in sweep.of_state(State.failed)],
     )
@@ -39,51 +47,64 @@ def _title(sweep: Sweep) -> str:
 
 
 def _section(group: Group, sweep: Sweep, with_pictures: bool) -> dict[str, Any]:
-    best = group.ranked[0] if group.ranked else None
+    only = group.configurations[0] if len(group.configurations) == 1 else None
+    shown = group.best or only
     return {
         "title": group.title,
-        "count": plural(len(group.jobs), "complete run"),
-        "best": best and _headline(best, group, sweep),
-        "table": tables.ranking(group, sweep.folder),
-        "seeds": tables.seeds(group),
+        "count": plural(len(group.jobs), "run") + (f", {len(group.apart)} set apart" if group.apart else ""),
+        "how_ranked": tables.how_ranked(group),
+        "best": group.best is not None,
+        "headline": shown and _headline(shown, group, sweep, with_pictures),
+        "runs": tables.runs(group, sweep.folder),
+        "configurations": tables.configurations(group) if group.several_seeds else None,
         "planes": pictures.planes(group) if with_pictures else [],
         "effects": pictures.effects(group) if with_pictures else "",
-        "results": pictures.shrunk(best, "results.png") if best and with_pictures else "",
         "samples": _extremes(group, sweep) if with_pictures else [],
     }
 
 
-def _headline(job: Job, group: Group, sweep: Sweep) -> dict[str, Any]:
-    facts = {"test ELBO": number(job.number("test/elbo"))}
+def _headline(configuration: Configuration, group: Group, sweep: Sweep, with_pictures: bool) -> dict[str, Any]:
+    first, count = configuration.jobs[0], len(configuration.seeds)
+    facts = {text: tables.over_seeds(configuration, name) for name, text in tables.metrics_of(group).items()}
     facts |= {
-        heading: number(job.number(name), 0 if name in tables.WHOLE else 2)
-        for name, heading in list(tables.METRICS.items())[1:4]
+        "parameters": number(configuration.mean("parameters"), 0),
+        "training": duration(configuration.mean("train_seconds")),
     }
-    facts |= {"parameters": number(job.number("parameters"), 0), "training": duration(job.number("train_seconds"))}
-    return {"name": _described(job, group), "facts": facts, "link": link(job.folder, sweep.folder) + "/"}
+    return {
+        "name": tables.described(first, group, with_seed=not group.several_seeds),
+        "facts": facts,
+        "seeds": f"Mean ± sample standard deviation over {count} seeds." if count > 1 else "",
+        "pictured": f"The pictures are of seed {tables.setting(first, SEED).text}." if count > 1 else "",
+        "link": link(first.folder, sweep.folder) + "/",
+        "picture": pictures.shrunk(first, "results.png", sweep.folder) if with_pictures else "",
+    }
 
 
 def _extremes(group: Group, sweep: Sweep) -> list[dict[str, str]]:
-    """Samples of the best run and of the worst."""
-    ends = {"best": group.ranked[0], "worst": group.ranked[-1]} if len(group.ranked) > 1 else {}
-    return [
-        {
-            "which": which,
-            "name": _described(job, group),
-            "elbo": number(job.number("test/elbo")),
-            "picture": picture,
-            "link": link(job.folder / "figures" / "samples.png", sweep.folder),
-        }
-        for which, job in ends.items()
-        if (picture := pictures.shrunk(job, "samples.png"))
-    ]
+    """Samples of the best configuration and of the worst, each of its first seed."""
+    if group.best is None or len(group.configurations) == 1:
+        return []
+    ends = {"best": group.configurations[0], "worst": group.configurations[-1]}
+    samples = [_samples(which, configuration.jobs[0], group, sweep) for which, configuration in ends.items()]
+    return [end for end in samples if end["picture"]]
 
 
-def _described(job: Job, group: Group) -> str:
-    settings = [f"{key}={tables.setting(job, key).text}" for key in group.keys if key in job.settings]
-    return ", ".join(settings) or job.name
+def _samples(which: str, job: Job, group: Group, sweep: Sweep) -> dict[str, str]:
+    shown = {name: text for name, text in tables.metrics_of(group).items() if name in (group.monitor, TEST)}
+    return {
+        "which": which,
+        "name": tables.described(job, group),
+        "metrics": ", ".join(f"{text} {tables.metric(job, name).text}" for name, text in shown.items()),
+        "picture": pictures.shrunk(job, "samples.png", sweep.folder),
+        "link": link(job.folder / "figures" / "samples.png", sweep.folder),
+    }
 
 
 def _failed(job: Job) -> dict[str, str]:
     assert job.failure is not None
-    return {"name": job.name, **job.failure._asdict(), "traceback": job.failure.traceback[-LONGEST_TRACEBACK:]}
+    return {
+        "name": shortened(job.name, tables.LONGEST_NAME),
+        "error": shortened(job.failure.error, LONGEST_ERROR),
+        "kind": shortened(job.failure.kind, tables.LONGEST_NAME),
+        "traceback": job.failure.traceback[-LONGEST_TRACEBACK:],
+    }

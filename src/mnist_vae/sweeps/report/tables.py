@@ -1,26 +1,25 @@
-"""The report's tables: of text for the page, of values for summary.csv, and the short one for the console."""
+"""The report's tables, as text: of runs, of configurations, of the runs set apart, of the jobs not complete."""
 
-import csv
-import io
 import math
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from mnist_vae.config.overrides import experiment_overrides
 from mnist_vae.sweeps.job_results import Job, State
-from mnist_vae.sweeps.report.text import DASH, duration, link, number, plural, spread
-from mnist_vae.sweeps.results import Group, SameButSeed, Sweep, counts
+from mnist_vae.sweeps.ranking import TEST, VALIDATION, Configuration, Group
+from mnist_vae.sweeps.report.text import DASH, WIDEST, duration, link, number, shortened, spread
+from mnist_vae.sweeps.results import Sweep
 from mnist_vae.sweeps.varied import SEED, written
 
 METRICS = {
-    "test/elbo": "test ELBO",
+    VALIDATION: "val ELBO",
+    TEST: "test ELBO",
     "test/reconstruction": "reconstruction",
     "test/kl": "KL",
     "test/active_units": "active units",
-    "val/elbo": "val ELBO",
 }
 WHOLE = {"test/active_units", "epochs", "parameters"}  # metrics that are counts
+LONGEST_NAME = 200  # characters
 DIGITS = 4  # of a setting that is a number: a random search draws more than anybody reads
 
 
@@ -57,33 +56,81 @@ class Table:
         return [any(cell.value is not None for cell in column) for column in columns]
 
 
-def ranking(group: Group, top: Path) -> Table:
-    """The runs of a group, the best first."""
+def metrics_of(group: Group) -> dict[str, str]:
+    """The metrics in a group's tables, with their headings: first the one that ranks; of validation, what there is."""
+    first = {group.monitor: group.monitor} if group.monitor else {}
+    known = {name for job in group.jobs for name in job.metrics}
+    return {name: text for name, text in (first | METRICS).items() if name.startswith("test/") or name in known}
+
+
+def how_ranked(group: Group) -> str:
+    """By what a group is ranked, or why it is not; one sentence."""
+    if not group.monitor:
+        return f"No run is called best: {group.unranked}."
+    metric = f"mean {group.monitor} over seeds" if group.several_seeds else group.monitor
+    order = "higher" if group.higher else "lower"
+    return f"Ranked by {metric} ({order} is better), on validation images only; test metrics are for the record."
+
+
+def runs(group: Group, top: Path) -> Table:
+    """The runs of a group, those of the best configuration first."""
+    metrics = metrics_of(group)
     names = [] if group.keys else ["run"]
-    rest = ["epochs", "parameters", "training"]
-    table = Table(["rank", "files", *names, *group.keys, *METRICS.values(), *rest])
-    ranks = {job.name: float(rank) for rank, job in enumerate(group.ranked, start=1)}
-    for job in group.jobs:
-        rank = ranks.get(job.name, math.nan)
-        row = [Cell(number(rank, 0), rank), _files(job, top), *(Cell(job.name) for _ in names)]
-        row += [setting(job, key) for key in group.keys]
-        row += [_metric(job, name) for name in (*METRICS, "epochs", "parameters")]
-        row.append(Cell(duration(job.number("train_seconds")), job.number("train_seconds")))
-        table.rows.append(row)
-    return table
+    table = Table(["files", *names, *group.keys, *metrics.values(), "epochs", "parameters", "training"])
+    for configuration in group.configurations:
+        for job in configuration.jobs:
+            row = [_files(job, top), *(Cell(described(job, group)) for _ in names)]
+            row += [setting(job, key) for key in group.keys]
+            row += [metric(job, name) for name in (*metrics, "epochs", "parameters")]
+            row.append(Cell(duration(job.number("train_seconds")), job.number("train_seconds")))
+            table.rows.append(row)
+    return _with_ranks(table, group, [len(configuration.jobs) for configuration in group.configurations])
 
 
-def seeds(group: Group) -> Table | None:
-    """Mean ± sample standard deviation over seeds; None unless a setting was tried with several."""
-    if max((len(same.jobs) for same in group.seeds), default=0) < 2:
-        return None
+def configurations(group: Group) -> Table:
+    """The configurations of a group, the best first: mean ± sample standard deviation over their seeds."""
+    metrics = metrics_of(group)
     keys = [key for key in group.keys if key != SEED]
-    table = Table([*(keys or ["run"]), "seeds", *METRICS.values()])
-    for same in group.seeds:
-        row = [setting(same.jobs[0], key) for key in keys] or [Cell("all")]
-        row += [Cell(str(len(same.jobs)), len(same.jobs)), *(_over_seeds(same, name) for name in METRICS)]
+    seeds = ["seeds"] if group.several_seeds else []
+    table = Table([*(keys or ["run"]), *seeds, *metrics.values()])
+    for configuration in group.configurations:
+        first, count = configuration.jobs[0], len(configuration.seeds)
+        of_all = f" of {count + configuration.lost}" if configuration.lost else ""
+        row = [setting(first, key) for key in keys] or [Cell(described(first, group, with_seed=False))]
+        row += [Cell(f"{count}{of_all}", count) for _ in seeds]
+        row += [Cell(over_seeds(configuration, name), configuration.mean(name)) for name in metrics]
         table.rows.append(row)
-    return table
+    return _with_ranks(table, group, [1] * len(table.rows))
+
+
+def _with_ranks(table: Table, group: Group, rows: list[int]) -> Table:
+    """The table with a first column of ranks, if the group is ranked, for so many rows of each configuration."""
+    if not group.monitor:
+        return table
+    ranks = [rank for rank, count in enumerate(rows, start=1) for _ in range(count)]
+    return Table(
+        ["rank", *table.headings],
+        [[Cell(str(rank), rank), *row] for rank, row in zip(ranks, table.rows, strict=True)],
+    )
+
+
+def apart(sweep: Sweep) -> Table | None:
+    """The runs that are set apart, with the reasons; None if there are none."""
+    table = Table(["run", "why", "val ELBO", "test ELBO", "training", "files"])
+    for group in sweep.groups:
+        for job, why in group.apart:
+            seconds = job.number("train_seconds")
+            numbers = [metric(job, VALIDATION), metric(job, TEST), Cell(duration(seconds), seconds)]
+            table.rows.append([Cell(described(job, group)), Cell(why), *numbers, _files(job, sweep.folder)])
+    return table if table.rows else None
+
+
+def described(job: Job, group: Group, with_seed: bool = True) -> str:
+    """The settings of a run that vary; if none does, its name, or `all seeds` for the runs of all of them."""
+    keys = [key for key in group.keys if key in job.settings and (with_seed or key != SEED)]
+    settings = ", ".join(f"{key}={setting(job, key).text}" for key in keys)
+    name = job.name if with_seed or not group.several_seeds else "all seeds"
+    return shortened(settings or name, LONGEST_NAME)
 
 
 def unfinished(sweep: Sweep) -> Table | None:
@@ -96,7 +143,8 @@ def unfinished(sweep: Sweep) -> Table | None:
         elbo = job.rows[-1].get("val/elbo", math.nan) if job.rows else math.nan
         done = Cell(f"{epochs} of {written(planned)}" if planned is not None else str(epochs), epochs)
         time = Cell(duration(job.seconds) if job.rows else DASH, job.seconds)
-        row = [Cell(job.name), Cell(job.state.value), done, Cell(number(elbo), elbo), time, _files(job, sweep.folder)]
+        name = shortened(job.name, LONGEST_NAME)
+        row = [Cell(name), Cell(job.state.value), done, Cell(number(elbo), elbo), time, _files(job, sweep.folder)]
         table.rows.append(row)
     return table if jobs else None
 
@@ -107,57 +155,23 @@ def setting(job: Job, key: str) -> Cell:
         return Cell(DASH)
     value = job.settings[key]
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    return Cell(written(value, DIGITS), float(value) if is_number else None)
+    if not is_number:
+        return Cell(shortened(written(value, DIGITS), LONGEST_NAME))
+    text = written(value, DIGITS)
+    return Cell(text if len(text) <= WIDEST else f"{value:.{DIGITS}g}", float(value))
 
 
-def summary_csv(sweep: Sweep) -> str:
-    """A row per job: its name and state, its settings that vary or were given, all its metrics, and its error."""
-    given = (text.partition("=")[0].lstrip("+~") for job in sweep.jobs for text in experiment_overrides(job.overrides))
-    keys = list(dict.fromkeys([*sweep.keys, *given]))
-    metrics = list(dict.fromkeys(name for job in sweep.jobs for name in job.metrics))
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["job", "state", *keys, *metrics, "error"])
-    for job in sweep.jobs:
-        settings = [written(job.settings[key]) if key in job.settings else "" for key in keys]
-        error = job.failure.error if job.failure and job.state is State.failed else ""
-        writer.writerow([job.name, job.state.value, *settings, *(job.metrics.get(name, "") for name in metrics), error])
-    return text.getvalue()
-
-
-def overview(sweep: Sweep, limit: int = 10) -> str:
-    """For the console: the best runs of each group as a table, and how many jobs there are of each state."""
-    parts = []
-    for group in sweep.groups:
-        keys = group.keys or ["run"]
-        rows = [["", *keys, "test ELBO", "reconstruction", "KL", "active units"]]
-        for rank, job in enumerate(group.ranked[:limit], start=1):
-            names = [setting(job, key).text for key in group.keys] or [job.name]
-            rows.append([str(rank), *names, *(_metric(job, name).text for name in list(METRICS)[:4])])
-        more = len(group.jobs) - (len(rows) - 1)
-        parts.append("\n".join([group.title, *_aligned(rows), *([f"   and {more} more"] if more else [])]))
-    return "\n".join([*parts, tally(sweep)])
-
-
-def tally(sweep: Sweep) -> str:
-    """How many jobs there are, in which states, and how long they trained."""
-    states = ", ".join(f"{count:,} {state.value}" for state, count in counts(sweep.jobs).items())
-    return f"{plural(len(sweep.jobs), 'job')}: {states}; {duration(sum(job.seconds for job in sweep.jobs))} of training"
-
-
-def _aligned(rows: list[list[str]]) -> list[str]:
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return ["  ".join(map(str.rjust, row, widths)).rstrip() for row in rows]
-
-
-def _metric(job: Job, name: str) -> Cell:
+def metric(job: Job, name: str) -> Cell:
+    """A metric of a run; a dash where it has none."""
     value = job.number(name)
     return Cell(number(value, 0 if name in WHOLE else 2), value)
 
 
-def _over_seeds(same: SameButSeed, name: str) -> Cell:
-    digits = 1 if name in WHOLE else 2
-    return Cell(spread(same.mean(name), same.std(name), digits), same.mean(name))
+def over_seeds(configuration: Configuration, name: str) -> str:
+    """Mean ± standard deviation of a metric over a configuration's seeds; the number itself, if there is one."""
+    mean, std = configuration.mean(name), configuration.std(name)
+    digits = 2 if name not in WHOLE else 0 if math.isnan(std) else 1
+    return spread(mean, std, digits)
 
 
 def _files(job: Job, top: Path) -> Cell:

@@ -2,16 +2,38 @@
 
 import math
 import os
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 DASH = "\N{EN DASH}"  # for what is not known
 MINUS = "\N{MINUS SIGN}"
+SCORES = {"val/elbo": "val ELBO", "test/elbo": "test ELBO"}
+WIDEST = 12  # characters of a number
 
 
 def number(value: float, digits: int = 2) -> str:
-    """With a real minus sign and thousands apart; a dash for NaN."""
-    return DASH if math.isnan(value) else f"{value:,.{digits}f}".replace("-", MINUS)
+    """With a real minus sign and thousands apart, in scientific notation if it would be too wide; a dash for NaN."""
+    if math.isnan(value):
+        return DASH
+    text = f"{value:,.{digits}f}"
+    return (text if len(text) <= WIDEST else f"{value:.3e}").replace("-", MINUS)
+
+
+def scores(metrics: Mapping[str, Any]) -> str:
+    """The validation and test ELBO of a run's metrics, such as `val ELBO −100.123, test ELBO −99.456`.
+
+    Raises:
+        ValueError, TypeError: one of them is no number.
+    """
+    return ", ".join(f"{text} {number(float(metrics[name]), 3)}" for name, text in SCORES.items() if name in metrics)
+
+
+def shortened(text: str, limit: int) -> str:
+    """One line of printable text, abbreviated: a name or an error in a folder of runs can be anything."""
+    line = "".join(c if c.isprintable() else " " if c.isspace() else "\N{REPLACEMENT CHARACTER}" for c in text)
+    return line if len(line) <= limit else f"{line[: limit - 1]}…"
 
 
 def spread(mean: float, std: float, digits: int = 2) -> str:
@@ -21,13 +43,13 @@ def spread(mean: float, std: float, digits: int = 2) -> str:
 
 def duration(seconds: float) -> str:
     """Such as 42 s, 3 min 20 s or 2 h 05 min; a dash for NaN."""
-    if math.isnan(seconds):
+    if not math.isfinite(seconds):
         return DASH
     if seconds < 59.95:
         return f"{seconds:.0f} s" if seconds >= 9.95 else f"{seconds:.1f} s"
     minutes, rest = divmod(round(seconds), 60)
     hours, left = divmod(minutes, 60)
-    return f"{hours} h {left:02d} min" if hours else f"{minutes} min {rest:02d} s"
+    return f"{number(hours, 0)} h {left:02d} min" if hours else f"{minutes} min {rest:02d} s"
 
 
 def link(path: Path, top: Path) -> str:
