@@ -123,11 +123,7 @@ def _notes(results: list[dict[str, Any]]) -> list[str]:
     with_nll = [values for values in results if "test/nll" in values]
     if with_nll:
         single = f"{_nll(results[0])[1]} samples per image are effective (median image)"
-        what = (
-            single
-            if len(results) == 1
-            else "samples per image that are effective, of all that were drawn (median image)"
-        )
+        what = single if len(results) == 1 else "effective samples per image, of all that were drawn (median image)"
         errors = [values["test/nll_monte_carlo_error"] for values in with_nll if values["nll_samples"] > 1]
         worst = ", at worst" if len(errors) > 1 else ""
         error = f"; Monte Carlo error {max(errors):.3f} nats{worst}" if errors else ""

@@ -73,7 +73,7 @@ def test_the_script_prints_the_nll(tool: Callable[..., Done], runs: Path) -> Non
     assert re.search(r"^NLL: \d+ of 20 samples per image are effective .*; Monte Carlo error 0.", done.stdout, re.M)
     table = tool("evaluate", f"run={runs}", "nll.samples=1").stdout.splitlines()
     assert table[0].split()[-2:] == ["NLL", "effective"] and table[1].endswith("1 of 1")
-    assert table[-3] == "NLL: samples per image that are effective, of all that were drawn (median image)"
+    assert table[-3] == "NLL: effective samples per image, of all that were drawn (median image)"
     assert "the NLL is overestimated" in table[-2]
 
 

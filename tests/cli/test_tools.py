@@ -128,12 +128,12 @@ def test_evaluate_shows_which_runs_have_an_nll_and_of_how_many_samples(tool: Too
     assert rows[0].split()[-2:] == [dash, dash]
     assert [row.split(nll)[-1].split() for row in rows[1:3]] == [["1,234", "of", "5,000"], [effective, "of", "3"]]
     assert lines(without, many)[4:6] == [
-        "NLL: effective samples of all per image (median image); Monte Carlo error 0.012 nats",
+        "NLL: effective samples per image, of all that were drawn (median image); Monte Carlo error 0.012 nats",
         f"     {dash} where it was not estimated; nll.samples=… does that",
     ]
     errors = f"Monte Carlo error {max(few['test/nll_monte_carlo_error'], 0.0123):.3f} nats, at worst"
     assert [line for line in lines(many, few) if errors in line and dash not in line]
-    assert any("with fewer than 10 effective samples it is overestimated" in line for line in lines(many, few))
+    assert any("with fewer than 10 effective samples the NLL is overestimated" in line for line in lines(many, few))
     assert not any("overestimated" in line or "at worst" in line for line in lines(without, many))
     assert not any("NLL" in line for line in lines(without, without))
 
@@ -250,8 +250,9 @@ def test_files_of_the_last_epochs_weights_do_not_replace_those_of_the_best(tool:
 def test_a_folder_that_cannot_be_written_is_reported(tool: Tool, runs: Path) -> None:
     (runs / "mlp" / "encodings").touch()
     done = tool("encode", f"run={runs}/mlp")
+    remedy = "free space or allow writing there, or copy the run to another folder"
     assert done.returncode == 1
-    assert done.stderr == f"error: {runs}/mlp/encodings/test.npz can't be written (File exists).\n"
+    assert done.stderr == f"error: {runs}/mlp/encodings/test.npz can't be written (File exists); {remedy}.\n"
 
 
 @pytest.mark.slow

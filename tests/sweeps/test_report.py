@@ -32,7 +32,7 @@ def test_the_page_and_the_table_are_written_into_the_sweeps_folder(tmp_path: Pat
 def test_a_folder_that_cannot_be_written_is_reported(tmp_path: Path) -> None:
     make_run(tmp_path / "a", -100.0)
     (tmp_path / "report.html").mkdir()
-    with pytest.raises(RunFolderError, match=r"the report can't be written there \(Is a directory\)"):
+    with pytest.raises(RunFolderError, match=r"report.html can't be written \(Is a directory\); free space"):
         write_report(tmp_path)
 
 

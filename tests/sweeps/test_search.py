@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig, OmegaConf
+from optuna.distributions import CategoricalDistribution
 from optuna.trial import TrialState
 
 from mnist_vae.sweeps.search import Search
@@ -97,6 +98,17 @@ def test_failed_trials_do_not_stop_the_search(search: Callable[..., Search]) -> 
 def test_a_search_whose_trials_all_fail_ends_without_a_best(search: Callable[..., Search], tmp_path: Path) -> None:
     search(lambda job, cfg: job.fail(), n_trials=3)
     assert not (tmp_path / "sweep" / "best.yaml").exists()
+
+
+def test_a_trial_that_sets_something_else_is_not_run(search: Callable[..., Search], tmp_path: Path) -> None:
+    """Of a stranger's study: it would name a callback of the stranger's choice."""
+    first = search(n_trials=2)
+    code = "{_target_:os.mkdir,path:owned}"
+    trial = first.study.ask(fixed_distributions={"+callbacks.x": CategoricalDistribution([code])})
+    assert trial.params == {"+callbacks.x": code}
+    with pytest.raises(RunFolderError, match=r"holds another search \(its trial 2 draws \+callbacks.x, this one "):
+        search(n_trials=4)
+    assert len(list((tmp_path / "sweep").glob("trial-*"))) == 2
 
 
 @pytest.mark.parametrize("parallel", [1, 3])

@@ -67,6 +67,8 @@ def test_temporary_files_of_killed_processes_are_removed(tmp_path: Path) -> None
         path.parent.mkdir(exist_ok=True, parents=True)
         path.touch()
     (inside / "link").symlink_to(outside)
+    remove_temporary_files(inside, below=False)
+    assert [path.exists() for path in left] == [False, True]
     remove_temporary_files(inside)
     assert not any(path.exists() for path in left) and all(path.exists() for path in kept)
 

@@ -14,7 +14,7 @@ from mnist_vae.config.error_messages import sentence
 from mnist_vae.config.schema import Device
 from mnist_vae.runs.folder import find_runs
 from mnist_vae.runs.load import OpenRun, open_run
-from mnist_vae.utils.errors import RunFolderError, UserError
+from mnist_vae.utils.errors import UnwritableError, UserError
 from mnist_vae.utils.io import shown
 
 if TYPE_CHECKING:
@@ -91,4 +91,4 @@ def _open_and_work(path: Path, options: RunOptions, device: "torch.device", work
         with hardware.pinned_threads():
             return work(run)
     except OSError as error:
-        raise RunFolderError(f"{error.filename or path} can't be written ({error.strerror or error}).") from error
+        raise UnwritableError(error, error.filename or path, "copy the run to another folder") from error

@@ -16,7 +16,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from mnist_vae.config.hparams import choices_made
 from mnist_vae.config.overrides import NOT_THE_EXPERIMENT
-from mnist_vae.utils.errors import RunFolderError, first_line
+from mnist_vae.utils.errors import RunFolderError, UnwritableError, first_line
 from mnist_vae.utils.io import locked, read_text, remove_temporary_files, write_atomically, write_json
 
 # libyaml's where PyYAML has it: several times as fast.
@@ -118,10 +118,7 @@ class RunFolder:
         except OSError as error:
             if error.filename is None or not str(error.filename).startswith(str(self.path)):
                 raise
-            raise RunFolderError(
-                f"{error.filename} can't be written ({error.strerror}); free space or allow writing there, or choose "
-                "another folder by hydra.run.dir=…"
-            ) from error
+            raise UnwritableError(error, error.filename, "choose another folder by hydra.run.dir=…") from error
 
     def write_hydra(self, overrides: list[str], hydra: Any) -> None:
         """Write overrides.yaml and hydra.yaml beside config.yaml, as Hydra does."""

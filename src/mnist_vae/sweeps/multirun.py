@@ -26,8 +26,8 @@ from mnist_vae.sweeps.job import Job
 from mnist_vae.sweeps.progress import Watch
 from mnist_vae.sweeps.results import read_plan
 from mnist_vae.sweeps.worker import SWEEP
-from mnist_vae.utils.errors import RunFolderError, SettingsError, first_line
-from mnist_vae.utils.io import locked, shown, write_atomically, write_json
+from mnist_vae.utils.errors import RunFolderError, SettingsError, UnwritableError, first_line
+from mnist_vae.utils.io import locked, remove_temporary_files, shown, write_atomically, write_json
 
 
 class Multirun:
@@ -57,10 +57,9 @@ class Multirun:
         try:
             (self.folder / ".sweep").mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise RunFolderError(
-                f"{self.folder} can't be written ({error.strerror}); choose another folder by hydra.sweep.dir=…"
-            ) from error
+            raise UnwritableError(error, self.folder, "choose another folder by hydra.sweep.dir=…") from error
         with locked(self.folder / ".sweep" / "lock", self.folder):
+            remove_temporary_files(self.folder, below=False)  # each job's folder has a lock of its own
             write_atomically(self.folder / "multirun.yaml", OmegaConf.to_yaml(self.config).encode())
             shutil.rmtree(self.folder / ".sweep" / "running", ignore_errors=True)  # left by a kill
             os.environ[SWEEP] = str(os.getpid())

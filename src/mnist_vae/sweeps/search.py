@@ -121,6 +121,11 @@ class Search:
         return self._job(self.study.trials[trial.number])
 
     def _job(self, trial: FrozenTrial) -> tuple[int, Job]:
+        if trial.distributions != self.space:  # what it sets would be composed; a folder can come from anyone
+            raise RunFolderError(
+                f"{self.multirun.folder} holds another search (its trial {trial.number} draws {', '.join(trial.params)}"
+                f", this one {', '.join(self.space)}); choose another folder by hydra.sweep.dir=…"
+            )
         drawn = [f"{key}={_text(value)}" for key, value in trial.params.items()]
         pruning = [] if self.pruner is None else [f"+callbacks.pruning={_inline(self._pruning(trial.number))}"]
         overrides = [*self.fixed, *drawn, *pruning]

@@ -20,6 +20,20 @@ class RunFolderError(UserError):
     """A run folder is incomplete, damaged, in use, not writable, or belongs to another configuration."""
 
 
+class UnwritableError(RunFolderError):
+    """A file can't be written.
+
+    Args:
+        error: what the attempt raised.
+        path: the file, or what is known of it.
+        otherwise: what can be done but to make it writable.
+    """
+
+    def __init__(self, error: OSError, path: object, otherwise: str) -> None:
+        reason = error.strerror or first_line(error)
+        super().__init__(f"{path} can't be written ({reason}); free space or allow writing there, or {otherwise}.")
+
+
 class TrainingDiverged(UserError):
     """The loss is not finite."""
 

@@ -47,15 +47,20 @@ def write_atomically(path: Path, content: bytes | Callable[[IO[bytes]], Any]) ->
             temporary.unlink()
 
 
-def remove_temporary_files(folder: Path) -> None:
-    """Remove the temporary files that killed calls of `write_atomically` left below `folder`.
+def remove_temporary_files(folder: Path, below: bool = True) -> None:
+    """Remove the temporary files that killed calls of `write_atomically` left in a folder.
 
     To be called by the process that holds the folder's lock: to others, a file that is being written looks the same.
+
+    Args:
+        below: also in the folders below it.
     """
-    for place, _, names in os.walk(folder):  # which does not follow links
+    for place, folders, names in os.walk(folder):  # which does not follow links
         for name in names:
             if name.startswith(".") and name.endswith(TEMPORARY):
                 Path(place, name).unlink(missing_ok=True)
+        if not below:
+            folders.clear()
 
 
 def write_json(path: Path, value: Any) -> None:

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from mnist_vae.sweeps.results import Sweep, read_sweep
-from mnist_vae.utils.errors import RunFolderError
+from mnist_vae.utils.errors import UnwritableError
 from mnist_vae.utils.io import write_atomically
 
 
@@ -29,5 +29,5 @@ def write_report(sweep: Sweep | str | Path) -> Path:
         write_atomically(read.folder / "summary.csv", summary.encode(errors="replace"))
         write_atomically(path, html.encode(errors="replace"))
     except OSError as error:
-        raise RunFolderError(f"{read.folder}: the report can't be written there ({error.strerror}).") from error
+        raise UnwritableError(error, error.filename, "copy the folder to another place") from error
     return path
