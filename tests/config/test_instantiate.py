@@ -158,15 +158,27 @@ def made() -> Holder:
     return Holder(7)
 
 
-def unannotated():
+def other() -> int:
     raise AssertionError("it was called")
+
+
+def unannotated(right=True):
+    return Holder(1) if right else 1
+
+
+def test_a_function_without_annotation_is_called_and_what_it_made_is_checked() -> None:
+    node = {"_target_": f"{__name__}.unannotated"}
+    assert isinstance(instantiate("part", OmegaConf.create(node), Holder), Holder)
+    check_node("part", OmegaConf.create(node), Holder)
+    with pytest.raises(SettingsError, match=r"it makes no Holder"):
+        instantiate("part", OmegaConf.create(node | {"right": False}), Holder)
 
 
 def test_a_target_of_another_kind_is_not_called() -> None:
     for target in (HOLDER, f"{__name__}.made"):
         assert isinstance(instantiate("part", OmegaConf.create({"_target_": target}), Holder), Holder)
         check_node("part", OmegaConf.create({"_target_": target}), Holder)
-    refused = [{"_target_": target} for target in (f"{__name__}.unannotated", "datetime.timedelta", "os.getcwd")]
+    refused = [{"_target_": target} for target in (f"{__name__}.other", "datetime.timedelta", "os.getcwd")]
     for node in (*refused, {"_target_": HOLDER, "_partial_": True}):
         for check in (instantiate, check_node):
             with pytest.raises(

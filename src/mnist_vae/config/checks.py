@@ -150,10 +150,10 @@ def check_overrides(cfg: DictConfig, overrides: Iterable[str]) -> None:
 
     In a config whose interpolations are resolved, such as a finished run's own, another key has a value of its own.
     """
-    typed = {override.partition("=")[0].lstrip("+") for override in overrides}
+    given = {override.partition("=")[0].lstrip("+") for override in overrides}
     for key, effective in EFFECTIVE.items():
         used = OmegaConf.select(cfg, effective)
-        if key in typed and effective not in typed and used not in (None, OmegaConf.select(cfg, key)):
+        if key in given and effective not in given and used not in (None, OmegaConf.select(cfg, key)):
             raise SettingsError(
                 f"{key}={OmegaConf.select(cfg, key)}: it has no effect, since {effective} has a value of its own here "
                 f"({used}); set {effective} as well."

@@ -35,7 +35,7 @@ def instantiate(key: str, node: DictConfig, kind: type | None = None, /, **given
 
     Args:
         key: where the node stands in the config, for messages.
-        kind: the class that it must be of; a target that does not make one is not called.
+        kind: the class that it must be of; a target that is known to make another one is not called.
         given: arguments that the program, not the config, supplies. Those that the target does not accept are left
             out, so that e.g. a prior need not accept what only another prior needs.
 
@@ -49,9 +49,12 @@ def instantiate(key: str, node: DictConfig, kind: type | None = None, /, **given
     if node.get("_partial_"):
         return functools.partial(configured, **supplied)
     try:
-        return configured(**supplied)
+        made = configured(**supplied)
     except Exception as error:
         raise _refused(key, error) from error
+    if kind and not isinstance(made, kind):
+        raise _of_another_kind(key, node, kind)
+    return made
 
 
 def check_node(key: str, node: DictConfig, kind: type, **given: Any) -> None:
@@ -142,20 +145,23 @@ def locate(key: str, node: DictConfig) -> Any:
 
 
 def _locate_kind(key: str, node: DictConfig, kind: type) -> Any:
-    """The class or function that a node's `_target_` names, if it makes an object of the class `kind`.
+    """The class or function that a node's `_target_` names, unless it is known to make no object of the class `kind`.
 
-    Of a function, or a method that makes one, its annotation of what it returns is taken.
+    A function written in Python may do so if it is not annotated to return something else.
     """
     target = locate(key, node)
-    made = target if inspect.isclass(target) else getattr(target, "__annotations__", {}).get("return")
-    if isinstance(made, str):
-        made = _hints(target).get("return")
-    if not (inspect.isclass(made) and issubclass(made, kind)) or node.get("_partial_"):
-        raise SettingsError(
-            f"{key}._target_={_target(key, node)}: it makes no {kind.__name__}; it must be a class derived from "
-            f"{kind.__module__}.{kind.__name__}, or a function annotated to return one."
-        )
+    made = target if inspect.isclass(target) else _hints(target).get("return")
+    known = made is not None or inspect.isbuiltin(target)
+    if node.get("_partial_") or (known and not (inspect.isclass(made) and issubclass(made, kind))):
+        raise _of_another_kind(key, node, kind)
     return target
+
+
+def _of_another_kind(key: str, node: DictConfig, kind: type) -> SettingsError:
+    return SettingsError(
+        f"{key}._target_={_target(key, node)}: it makes no {kind.__name__}; it must be a class derived from "
+        f"{kind.__module__}.{kind.__name__}, or a function that returns one."
+    )
 
 
 def _resolve(key: str, node: DictConfig) -> Any:
