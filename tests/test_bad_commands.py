@@ -164,7 +164,7 @@ TABLE = {
         ),
         (
             "-m hydra.sweep.dir=/dev/null/a seed=0,1",
-            "/dev/null/a can't be written (Not a directory); choose another folder by hydra.sweep.dir=…",
+            "/dev/null/a can't be written (Not a directory); free space or allow writing there, or choose",
         ),
         ("-m hydra.sweeper.params=5", "hydra.sweeper.params=5: it must be a mapping of keys to values."),
         (

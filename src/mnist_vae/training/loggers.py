@@ -98,12 +98,12 @@ class TensorBoard(TensorBoardLogger):
 
 @rank_zero_only
 def _date_before_now(folder: Path) -> None:
-    """Rename the event files of earlier processes if the clock, set back since, dates one of them after now.
+    """Rename the event files of earlier processes if one of them is of this second, or later, the clock being set back.
 
-    TensorBoard reads event files in the order of their names, which begin with the time.
+    TensorBoard reads event files in the order of their names, which begin with the time in seconds.
     """
     files = sorted(folder.glob(f"{EVENTS}*"))
-    if files and files[-1].name >= f"{EVENTS}{time.time():010.0f}":
+    if files and files[-1].name >= f"{EVENTS}{int(time.time()):010d}":
         for number, path in enumerate(files):
             rest = path.name.removeprefix(EVENTS).partition(".")[2]
             path.rename(path.with_name(f"{EVENTS}{number:010d}.{rest}"))
