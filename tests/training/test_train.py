@@ -225,6 +225,9 @@ def test_the_test_metrics_are_those_of_the_best_epoch(tiny: Tiny, tmp_path: Path
     again = train(cfg, tmp_path)
     assert {k: v for k, v in again.items() if k not in timing} == {k: v for k, v in metrics.items() if k not in timing}
     assert len(rows(tmp_path)) == len(table)
+    # Nor does it with more epochs to come.
+    again = train(tiny(*stopping, "max_epochs=70", "lr=0.03"), tmp_path)
+    assert again["epochs"] == len(table) and "extended_from" not in again
 
 
 def test_without_validation_the_last_epoch_is_the_one_reported(tiny: Tiny, tmp_path: Path) -> None:

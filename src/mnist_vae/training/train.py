@@ -266,4 +266,5 @@ def _final_metrics(
         "dataset": cfg.data.name,
         "binarize": cfg.data.binarize.name,
     }
+    earlier = [epochs for epochs in earlier if epochs < len(rows)]  # else it had been stopped early, and stays so
     return values | ({"extended_from": earlier[-1]} if earlier else {})
