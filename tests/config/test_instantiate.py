@@ -166,8 +166,13 @@ def unannotated(right=True):
     return Holder(1) if right else 1
 
 
-def test_a_function_without_annotation_is_called_and_what_it_made_is_checked() -> None:
-    node = {"_target_": f"{__name__}.unannotated"}
+def perhaps(right=True) -> Holder | None:
+    return Holder(1) if right else None
+
+
+@pytest.mark.parametrize("target", ["unannotated", "perhaps"])
+def test_what_a_function_without_a_class_as_annotation_made_is_checked(target: str) -> None:
+    node = {"_target_": f"{__name__}.{target}"}
     assert isinstance(instantiate("part", OmegaConf.create(node), Holder), Holder)
     check_node("part", OmegaConf.create(node), Holder)
     with pytest.raises(SettingsError, match=r"it makes no Holder"):

@@ -16,6 +16,7 @@ from mnist_vae.training.experiment import Experiment, metrics_of_epochs
 from mnist_vae.training.module import VAEModule
 from mnist_vae.training.train import train
 from mnist_vae.utils.errors import SettingsError
+from tests.conftest import composed
 
 Tiny = Callable[..., DictConfig]
 
@@ -117,3 +118,19 @@ def test_with_a_callback_that_may_log_more_any_metric_can_be_monitored(words: li
 
 def test_a_callback_can_monitor_what_is_logged_within_epochs(tiny: Tiny) -> None:
     Experiment(tiny(*STOPPING, "callbacks.early_stopping.monitor=train/loss_step"), {})
+
+
+class Patient(pl.Callback):
+    patience = None
+    monitor = "of its own"
+
+
+@pytest.mark.parametrize(
+    "node",
+    [
+        f"{{_target_:{__name__}.Patient}}",
+        "{_target_:pytorch_lightning.callbacks.ModelCheckpoint,monitor:step,mode:max}",
+    ],
+)
+def test_other_callbacks_have_attributes_of_their_own(node: str) -> None:
+    assert len(Experiment(composed("data=digits", f"+callbacks.mine={node}"), {}).callbacks) == 2

@@ -131,7 +131,8 @@ def _no_such_key(key: str, cause: Any) -> str:
     inside, _, missing = str(cause.full_key).rpartition(".")
     siblings = [f"{inside}.{other}" if inside else str(other) for other in node]
     full = f"{inside}.{missing}" if inside else missing
-    message = unknown_key(full, siblings if inside else [*siblings, *groups()])
+    known = siblings if inside else [name for name in dict.fromkeys([*siblings, *groups()]) if name != "hydra"]
+    message = unknown_key(full, known)
     if "did you mean" in message or OmegaConf.get_type(node) is not dict:
         return message
     return f"{message.removesuffix('.')}; +{full}=… adds it, where it is accepted."

@@ -147,12 +147,11 @@ def locate(key: str, node: DictConfig) -> Any:
 def _locate_kind(key: str, node: DictConfig, kind: type) -> Any:
     """The class or function that a node's `_target_` names, unless it is known to make no object of the class `kind`.
 
-    A function written in Python may do so if it is not annotated to return something else.
+    A function written in Python may do so unless it is annotated to return another class.
     """
     target = locate(key, node)
     made = target if inspect.isclass(target) else _hints(target).get("return")
-    known = made is not None or inspect.isbuiltin(target)
-    if node.get("_partial_") or (known and not (inspect.isclass(made) and issubclass(made, kind))):
+    if node.get("_partial_") or inspect.isbuiltin(target) or (inspect.isclass(made) and not issubclass(made, kind)):
         raise _of_another_kind(key, node, kind)
     return target
 

@@ -65,8 +65,8 @@ class Experiment:
                 f"epoch, such as {key}.monitor=val/elbo."
             )
         callback = instantiate(key, node, pl.Callback)
-        if getattr(callback, "patience", 0) < 0:
-            raise SettingsError(f"{key}.patience={node.patience}: it must be 0 or more.")
+        if isinstance(callback, pl.callbacks.EarlyStopping) and callback.patience < 0:
+            raise SettingsError(f"{key}.patience={callback.patience}: it must be 0 or more.")
         is_validated = self.cfg.data.val_size and self.cfg.trainer.get("limit_val_batches") != 0
         if str(getattr(callback, "monitor", "")).startswith("val/") and not is_validated:
             raise SettingsError(
@@ -86,7 +86,8 @@ class Experiment:
         known = metrics_of_epochs(self.module)
         monitored = {"monitor": self.cfg.monitor}
         for (name, _), callback in zip(self.cfg.callbacks.items(), self.callbacks, strict=True):
-            monitored[f"callbacks.{name}.monitor"] = getattr(callback, "monitor", None)
+            if isinstance(callback, pl.callbacks.EarlyStopping):  # others, as ModelCheckpoint, know further names
+                monitored[f"callbacks.{name}.monitor"] = callback.monitor
         for key, metric in monitored.items():
             of_step = key != "monitor" and str(metric).startswith("train/")
             if metric is not None and (metric.removesuffix("_step") if of_step else metric) not in known:

@@ -102,7 +102,7 @@ def _finish(cfg: DictConfig, run: RunFolder, hydra: Any, wait: bool) -> None:
     experiment = Experiment(cfg, *named)  # every other mistake in the config shows here, before the folder is touched
     check_processes(cfg, choices, experiment.module.objective, processes * num_nodes)
     extended = run.is_extended_by(cfg)
-    if extended:
+    if extended and run.last.exists():
         check_extension(experiment)
     name = hardware.device_name(device)
     if num_nodes > 1:
