@@ -1,6 +1,7 @@
 import pytest
+from omegaconf import OmegaConf
 
-from mnist_vae.config.overrides import experiment_overrides
+from mnist_vae.config.overrides import experiment_overrides, task_overrides
 
 
 @pytest.mark.parametrize(
@@ -23,3 +24,8 @@ from mnist_vae.config.overrides import experiment_overrides
 )
 def test_overrides_of_how_and_where_a_job_runs_are_left_out(override: str, is_kept: bool) -> None:
     assert experiment_overrides(["seed=1", override]) == ["seed=1", *([override] if is_kept else [])]
+
+
+def test_overrides_are_read_as_they_were_typed() -> None:
+    hydra = OmegaConf.create({"overrides": {"task": ["lr='${nope}'", "seed=1"]}})
+    assert task_overrides(hydra) == ["lr='${nope}'", "seed=1"]

@@ -17,6 +17,7 @@ from mnist_vae.cli import flags
 from mnist_vae.cli.options import parse, usage
 from mnist_vae.config import schema
 from mnist_vae.config.error_messages import FULL_ERROR, SENTENCES, describe, end
+from mnist_vae.config.overrides import task_overrides
 from mnist_vae.runs.folder import RunFolder
 from mnist_vae.sweeps import folder_name
 from mnist_vae.utils.errors import DataError, RunFolderError, SettingsError
@@ -91,5 +92,5 @@ def job(cfg: DictConfig, function: str) -> Any:
         raise  # it comes before the run begins: the folder may be another run's
     except Exception as error:
         with suppress(OSError):  # the disk may be full
-            RunFolder(folder).write_failure(describe(error), list(hydra.overrides.task))
+            RunFolder(folder).write_failure(describe(error), task_overrides(hydra))
         raise

@@ -7,6 +7,7 @@ from typing import Any
 
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
+from mnist_vae.config.overrides import task_overrides
 from mnist_vae.config.schema import PRECISIONS, choices_of, groups, typed
 from mnist_vae.utils.errors import SettingsError, first_line, unknown_key
 
@@ -52,8 +53,9 @@ def check_composed(cfg: DictConfig, hydra: DictConfig) -> None:
     """
     check_references(cfg)
     cfg = typed(cfg)
-    _check_choices(cfg, hydra.overrides.task)
-    check_overrides(cfg, hydra.overrides.task)
+    overrides = task_overrides(hydra)
+    _check_choices(cfg, overrides)
+    check_overrides(cfg, overrides)
     check(cfg)
 
 

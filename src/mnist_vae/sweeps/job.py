@@ -13,6 +13,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from mnist_vae.config import checks
 from mnist_vae.config.error_messages import describe
+from mnist_vae.config.overrides import task_overrides
 from mnist_vae.runs.folder import RunFolder
 from mnist_vae.sweeps import worker
 from mnist_vae.sweeps.report.text import scores
@@ -39,7 +40,7 @@ def run_job(function: str, cfg: DictConfig) -> dict[str, Any]:
     with _marked_as_running(run.path, Path(hydra.sweep.subdir)):
         answer = _outcome(function, cfg, run, hydra)
         if "failure" in answer:
-            run.write_failure(answer["failure"], list(hydra.overrides.task))
+            run.write_failure(answer["failure"], task_overrides(hydra))
     if worker.SWEEP not in os.environ:  # Hydra's own sweepers show no progress
         print(f"{hydra.sweep.subdir}   {_summary(answer)}", flush=True)
     return answer.get("result", answer)
@@ -53,7 +54,7 @@ def _summary(answer: dict[str, Any]) -> str:
 
 def _outcome(function: str, cfg: DictConfig, run: RunFolder, hydra: DictConfig) -> dict[str, Any]:
     try:
-        checks.check_overrides(cfg, hydra.overrides.task)
+        checks.check_overrides(cfg, task_overrides(hydra))
         checks.check(cfg)  # before the worker imports torch: a wrong number is reported at once
         run.refuse_other_configuration(cfg)
         if run.complete:

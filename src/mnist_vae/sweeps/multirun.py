@@ -19,7 +19,7 @@ from tqdm import tqdm
 
 from mnist_vae.config.checks import check_composed
 from mnist_vae.config.hparams import epochs_planned
-from mnist_vae.config.overrides import experiment_overrides
+from mnist_vae.config.overrides import experiment_overrides, task_overrides
 from mnist_vae.runs.folder import RunFolder
 from mnist_vae.sweeps.folder_name import RESOLVER, folder_name
 from mnist_vae.sweeps.job import Job
@@ -109,7 +109,7 @@ class Multirun:
         with open_dict(cfg):
             hydra = cfg.hydra
             cfg.hydra.job.num = cfg.hydra.job.id = number
-            task = experiment_overrides(cfg.hydra.overrides.task)
+            task = experiment_overrides(task_overrides(cfg.hydra))
             named = dict.fromkeys([*varying, *task])
             name = cfg.hydra.sweep.subdir if _is_chosen(cfg) else prefix + folder_name(named)
             output_subdir = cfg.hydra.output_subdir

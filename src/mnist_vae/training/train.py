@@ -17,7 +17,7 @@ from mnist_vae.config import checks, hparams
 from mnist_vae.config.combinations import check_processes
 from mnist_vae.config.hparams import Choices
 from mnist_vae.config.instantiate import locate
-from mnist_vae.config.overrides import experiment_overrides
+from mnist_vae.config.overrides import experiment_overrides, task_overrides
 from mnist_vae.config.schema import Device
 from mnist_vae.data.datamodule import ImageDataModule
 from mnist_vae.data.images import to_unit
@@ -97,7 +97,7 @@ def _finish(cfg: DictConfig, run: RunFolder, hydra: Any, wait: bool) -> None:
     if cfg.accelerator.precision == "16-mixed" and device is Device.cpu:
         raise SettingsError("accelerator.precision=16-mixed: it needs a GPU; on the CPU use bf16-mixed or 32-true.")
     choices = hparams.choices_made(hydra)
-    overrides = list(hydra.overrides.task) if hydra is not None else []
+    overrides = task_overrides(hydra) if hydra is not None else []
     named = choices, experiment_overrides(overrides)
     experiment = Experiment(cfg, *named)  # every other mistake in the config shows here, before the folder is touched
     check_processes(cfg, choices, experiment.module.objective, processes * num_nodes)
