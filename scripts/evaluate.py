@@ -19,6 +19,7 @@ from mnist_vae.cli.options import group, option
 from mnist_vae.cli.tools import ImageOptions, each_run
 from mnist_vae.runs.load import OpenRun
 from mnist_vae.utils.io import shown
+from mnist_vae.utils.text import DASH, number
 
 NATS = {
     "elbo": "ELBO",
@@ -31,8 +32,6 @@ NATS = {
 ACCURACIES = {"knn_accuracy": "k-NN accuracy", "logistic_regression_accuracy": "logistic regression"}
 COLUMNS = ["ELBO", "reconstruction", "KL", "I(x;z)", "marginal KL", "active", "k-NN", "logistic"]
 NLL_COLUMNS = ["NLL", "effective"]
-DASH = "\N{EN DASH}"  # for what was not estimated
-
 FEW = 10  # effective samples, below which the estimate is unreliable
 
 Evaluated = tuple[Path, dict[str, Any]]  # evaluation.json and its content
@@ -88,7 +87,7 @@ def table(done: list[Evaluated]) -> str:
     with_nll = any("test/nll" in values for _, values in done)
     rows = [["run", *COLUMNS, *(NLL_COLUMNS if with_nll else [])]]
     for file, values in done:
-        terms = [f"{values[f'test/{name}']:.3f}" for name in list(NATS)[1:5]]
+        terms = [number(values[f"test/{name}"], 3) for name in list(NATS)[1:5]]
         accuracies = [f"{values[f'test/{name}']:.2%}" for name in ACCURACIES]
         units = f"{values['test/active_units']} of {values['latent_dim']}"
         nll = _nll(values) if with_nll else []
@@ -107,7 +106,7 @@ def _nll(values: dict[str, Any]) -> list[str]:
 
 def _nats(values: dict[str, Any], name: str) -> str:
     """Format a metric and its standard error."""
-    return f"{values[f'test/{name}']:>9.3f} ± {values[f'test/{name}_standard_error']:.3f}"
+    return f"{number(values[f'test/{name}'], 3):>9} ± {number(values[f'test/{name}_standard_error'], 3)}"
 
 
 def _percent(values: dict[str, Any], name: str) -> str:

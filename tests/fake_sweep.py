@@ -59,6 +59,7 @@ class FakeLauncher:
         self.sweep, self.work = sweep, work
         self.config_loader = self
         self.launched: list[list[str]] = []
+        self.numbers: list[int] = []  # of the first job of each launch
 
     def load_sweep_config(self, config: DictConfig, overrides: Sequence[str]) -> DictConfig:
         cfg = copy.deepcopy(_composed(tuple(overrides)))
@@ -70,6 +71,7 @@ class FakeLauncher:
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
         jobs = [FakeJob(self.sweep, self.load_sweep_config(DictConfig({}), list(words))) for words in job_overrides]
         self.launched.append([job.name for job in jobs])
+        self.numbers.append(initial_job_idx)
         returned = []
         for job, words in zip(jobs, job_overrides, strict=True):
             result = JobReturn(status=JobStatus.COMPLETED)

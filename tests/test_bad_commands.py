@@ -153,6 +153,14 @@ TABLE = {
             "-m latent_dim=2,'${nope}'",
             "latent_dim=${nope}: the reference can't be resolved (Interpolation key 'nope' not found); ${key} is",
         ),
+        (
+            "-m +callbacks.x.y=1,2",
+            "callbacks.x: it must be a mapping with a _target_, the name of a class, and its arguments.",
+        ),
+        (
+            "-m latent_dim='${..seed}' seed=0,1",
+            "latent_dim=${..seed}: the reference can't be resolved (",
+        ),
         ("-m hydra.run.dir=a,b", "Sweeping over Hydra's configuration is not supported : 'hydra.run.dir=a,b'"),
         (
             "-m hydra.sweep.dir= seed=0,1",

@@ -110,6 +110,18 @@ def test_the_empty_folders_that_were_made_are_removed_and_no_others(
     assert (folder / "metrics.json").exists()
 
 
+@pytest.mark.usefixtures("sentences")
+def test_a_log_that_leads_out_of_the_folder_is_not_written(tmp_path: Path) -> None:
+    secret = tmp_path / "secret"
+    secret.write_text("mine")
+    folder = tmp_path / "a"
+    folder.mkdir()
+    (folder / "train.log").symlink_to(secret)
+    with pytest.raises(SystemExit, match=r"train\.log leads outside the run's folder"):
+        StartChecks().on_run_start(config(f"hydra.run.dir={folder}"))
+    assert secret.read_text() == "mine"
+
+
 @pytest.mark.parametrize("words", [(), ("-m", "seed=0,1")], ids=["run", "multirun"])
 def test_a_refused_command_leaves_nothing(words: tuple[str, ...], tmp_path: Path) -> None:
     done = forked(*words, *TINY, "latent_dim=0", cwd=tmp_path)

@@ -17,6 +17,7 @@ from PIL import Image
 
 from mnist_vae.runs.load import load_run, open_run
 from mnist_vae.training.train import train
+from mnist_vae.utils.text import number
 from tests.conftest import ROOT, Done, command, composed, forked, least_seconds
 
 Tool = Callable[..., Done]
@@ -95,7 +96,7 @@ def test_evaluate_shows_a_card_for_one_run(tool: Tool, runs: Path) -> None:
     done = tool("evaluate", f"run={runs}/mlp")
     assert done.returncode == 0 and done.stderr == ""
     metrics = json.loads((runs / "mlp" / "metrics.json").read_text())
-    assert f"{metrics['test/elbo']:.3f} ±" in done.stdout
+    assert f"{number(metrics['test/elbo'], 3)} ±" in done.stdout
     for word in (
         "reconstruction",
         "KL",

@@ -14,8 +14,8 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from mnist_vae.runs.folder import RunFolder
 from mnist_vae.sweeps import worker
 from mnist_vae.sweeps.job import Job, run_job, running_mark
-from mnist_vae.sweeps.report.text import MINUS, scores
 from mnist_vae.utils.errors import SettingsError
+from mnist_vae.utils.text import MINUS, scores
 from tests.conftest import ROOT, TINY, command
 
 METRICS = {"test/elbo": -100.0, "epochs": 2}
@@ -77,6 +77,13 @@ def test_a_job_is_marked_while_it_runs_and_returns_what_its_function_returns(
     assert (request["function"], request["folder"], request["cfg"]) == ("some.function", f"{tmp_path}/one", cfg)
     assert fake_worker.marks == [["one"]] and not running_mark(tmp_path, "one").exists()
     assert capsys.readouterr().out == ""  # the sweep shows progress
+
+
+def test_the_worker_gets_values_not_references(fake_worker: FakeWorker, tmp_path: Path) -> None:
+    cfg = config(tmp_path, "hydra.job.num=7", "seed=${hydra:job.num}", "latent_dim=${seed}")
+    run_job("some.function", cfg)
+    sent = fake_worker.requests[0]["cfg"]
+    assert (sent.seed, sent.latent_dim) == (7, 7) and "${" not in str(OmegaConf.to_container(sent, resolve=False))
 
 
 def test_the_console_belongs_to_the_sweep(fake_worker: FakeWorker, tmp_path: Path) -> None:
@@ -162,7 +169,7 @@ def test_a_job_has_ended_when_it_is_complete_or_has_failed(tmp_path: Path) -> No
         run.path.mkdir()
         if file is not None:
             (run.path / file).touch()
-        assert Job("a", "a", [], [], run, 1).ended == ended
+        assert Job("a", "a", [], [], run, 1, 0).ended == ended
 
 
 @pytest.mark.slow

@@ -128,6 +128,24 @@ def test_a_job_can_refer_to_its_number(sweep: Callable[..., FakeLauncher], tmp_p
     assert len(states(tmp_path)) == 2
 
 
+def test_a_job_keeps_its_number_in_later_batches(sweep: Callable[..., FakeLauncher], tmp_path: Path) -> None:
+    def all_but_the_first_fail(job: FakeJob, cfg: DictConfig) -> None:
+        job.complete() if cfg.seed == 0 else job.fail()
+
+    assert sweep(all_but_the_first_fail, at_once=2).numbers == [0, 2]
+    assert sweep(complete).numbers == [1]  # the same command again
+
+
+def test_a_log_that_leads_elsewhere_stops_the_sweep_before_it_starts(
+    sweep: Callable[..., FakeLauncher], tmp_path: Path
+) -> None:
+    (tmp_path / "seed=1").mkdir()
+    (tmp_path / "seed=1" / "train.log").symlink_to("/dev/null")
+    with pytest.raises(RunFolderError, match=r"seed=1/train\.log leads outside the run's folder, to /dev/null"):
+        sweep(complete)
+    assert not (tmp_path / "seed=0").exists()
+
+
 def test_two_jobs_in_one_folder_are_refused(sweep: Callable[..., FakeLauncher], tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match=r"hydra\.sweep\.subdir=same: two jobs would share this folder"):
         sweep(complete, [["seed=0", "hydra.sweep.subdir=same"], ["seed=1", "hydra.sweep.subdir=same"]])
@@ -142,7 +160,9 @@ def test_a_folder_of_another_configuration_stops_the_sweep_before_it_starts(
     with run.claimed(composed("data=digits", "seed=1", "lr=0.5")):
         pass
     before = files(tmp_path / "seed=1")
-    with pytest.raises(RunFolderError, match=r"seed=1 belongs to another configuration.*lr \(there 0.5, now 0.001\)"):
+    with pytest.raises(
+        RunFolderError, match=r"seed=1 belongs to another .*lr \(there 0.5, now 0.001\).*hydra.sweep.dir=…"
+    ):
         sweep(complete)
     assert files(tmp_path / "seed=1") == before and not (tmp_path / "seed=0").exists()
 

@@ -6,9 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from mnist_vae.sweeps.ranking import Group
 from mnist_vae.sweeps.results import read_sweep
+from mnist_vae.utils.text import MINUS
 from tests.synthetic import make_failure, make_run
 
 
@@ -120,7 +122,8 @@ def test_a_loss_compares_runs_of_the_same_objective(tmp_path: Path) -> None:
         ([-40_000.0, -260_000.0], []),  # a Gaussian likelihood of a small, fixed variance
         ([900.0, -100.0, -2000.0], []),  # log densities have no natural zero
         ([-100.0, -6530.0, -6531.0], [2]),  # 10 (543 + 100) below the best is -6530
-        ([-1e30, -2e30], []),  # nothing learned: nothing to compare with
+        ([-1e30, -2e30], [0, 1]),  # nothing learned: nothing to compare with
+        ([-9e6, -1.1e7], [1]),
     ],
 )
 def test_runs_that_did_not_learn_are_set_apart(tmp_path: Path, elbos: list[float], apart: list[int]) -> None:
@@ -128,21 +131,44 @@ def test_runs_that_did_not_learn_are_set_apart(tmp_path: Path, elbos: list[float
         make_run(tmp_path / str(place), elbo, val=elbo, latent_dim=place + 1)
     found = group(tmp_path)
     assert [job.name for job, _ in found.apart] == [str(place) for place in apart]
-    assert len(found.jobs) == len(elbos) - len(apart) and found.best is not None
+    assert len(found.jobs) == len(elbos) - len(apart) and (found.best is not None) == bool(found.jobs)
 
 
 def test_the_reason_names_the_metric(tmp_path: Path) -> None:
     make_run(tmp_path / "a", -100.0, beta=1)
-    make_run(tmp_path / "b", -1e9, beta=2)
+    make_run(tmp_path / "b", -1e6, beta=2)
     change(make_run(tmp_path / "c", -100.0, beta=3), elbo=None)
+    make_run(tmp_path / "d", -1e9, beta=4)
     assert [why for _, why in group(tmp_path).apart] == [
         "val/elbo is far below the best",
         "val/elbo is no finite number",
+        f"val/elbo is below {MINUS}10,000,000",
     ]
 
 
+def test_a_part_of_the_validation_images_depends_on_the_batch_size(tmp_path: Path) -> None:
+    for place, (limit, same) in enumerate([(1, False), (0.5, False), (1.0, True), (None, True)]):
+        for batch_size in (64, 128):
+            run = make_run(tmp_path / f"{place}/{batch_size}", -100.0)
+            file = run / ".hydra" / "config.yaml"
+            more = {"batch_size": batch_size, "trainer": {"limit_val_batches": limit}}
+            file.write_text(yaml.safe_dump(yaml.safe_load(file.read_text()) | more))
+        reason = "the runs differ in batch_size, so they have no validation metric in common"
+        assert group(tmp_path / str(place)).unranked == ("" if same else reason)
+
+
+def test_runs_of_earlier_versions_are_ranked_by_the_metric_that_chose_their_epochs(tmp_path: Path) -> None:
+    for beta, elbo in ((1, -100.0), (2, -90.0)):
+        run = make_run(tmp_path / str(beta), elbo, beta=beta)
+        file = run / ".hydra" / "config.yaml"
+        config = yaml.safe_load(file.read_text())
+        del config["monitor"], config["monitor_mode"]
+        file.write_text(yaml.safe_dump(config))
+    assert names(group(tmp_path)) == [["2"], ["1"]]
+
+
 def test_without_a_validation_elbo_the_test_elbo_tells_what_did_not_learn(tmp_path: Path) -> None:
-    for beta, elbo in ((1, -100.0), (2, -1e9)):
+    for beta, elbo in ((1, -100.0), (2, -1e6)):
         run = make_run(tmp_path / str(beta), elbo, beta=beta, val_size=0)
         metrics = json.loads((run / "metrics.json").read_text())
         del metrics["val/elbo"]

@@ -89,8 +89,6 @@ def test_a_folder_may_be_relative_and_nested(tmp_path: Path, monkeypatch: pytest
         '{"jobs"',
         "[]",
         '{"jobs": [1]}',
-        '{"jobs": {"a": 3}}',
-        '{"jobs": {"a": "b"}}',
         "[" * 100_000,
         '{"jobs": "\\u00e9',
     ],
@@ -99,6 +97,12 @@ def test_a_damaged_plan_is_reported_in_a_sentence(tmp_path: Path, content: str) 
     (tmp_path / "sweep.json").write_text(content)
     with pytest.raises(RunFolderError, match=r"sweep.json is damaged .*the runs that are there can be read\.$"):
         read_sweep(tmp_path)
+
+
+@pytest.mark.parametrize("overrides", ["3", '"b"', "null", "{}"])
+def test_a_damaged_entry_of_the_plan_costs_its_own_job_alone(tmp_path: Path, overrides: str) -> None:
+    (tmp_path / "sweep.json").write_text(f'{{"jobs": {{"a": {overrides}, "seed=1": ["seed=1"]}}}}')
+    assert [(job.name, job.overrides) for job in read_sweep(tmp_path).jobs] == [("a", []), ("seed=1", ["seed=1"])]
 
 
 def test_what_is_no_sweep_is_reported_in_a_sentence(tmp_path: Path) -> None:

@@ -70,6 +70,16 @@ def test_tensorboard_writes_into_the_runs_folder_and_drops_what_is_logged_again(
     assert all(p.name.startswith("events.") for p in (tmp_path / "tensorboard").iterdir())
 
 
+def test_a_folders_name_is_not_expanded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("$HOME", "~", "%HOME%", str(tmp_path / "costs $HOME")):
+        logger = TensorBoard(name)
+        logger.log_metrics({"train/loss": 1.0}, 1)
+        logger.save()
+        logger.close()
+        assert logger.log_dir == f"{name}/tensorboard" and list(Path(logger.log_dir).glob("events.*"))
+
+
 def test_the_terms_stand_together_and_all_else_keeps_its_name(tmp_path: Path) -> None:
     logger = TensorBoard(str(tmp_path))
     logger.log_metrics({"train/elbo": 1.0, "val/kl": 2.0, "train/lr": 3.0, "train/loss_step": 4.0}, 1)

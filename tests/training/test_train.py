@@ -385,6 +385,8 @@ def test_a_run_goes_on_with_the_threads_that_it_began_with(
     tiny: Tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     threads, seen = torch.get_num_threads(), []
+    caplog.set_level(logging.INFO)
+    monkeypatch.setattr("mnist_vae.training.hardware.busy_hint", lambda: "a busy machine")
     opening = console.opening
     monkeypatch.setattr(
         "mnist_vae.training.train.opening", lambda *args: seen.append(torch.get_num_threads()) or opening(*args)
@@ -393,10 +395,10 @@ def test_a_run_goes_on_with_the_threads_that_it_began_with(
     about = json.loads((tmp_path / "environment.json").read_text())
     assert about["threads"] == threads
     (tmp_path / "environment.json").write_text(json.dumps(about | {"threads": threads + 1}))
-    with caplog.at_level(logging.INFO):
-        train(tiny("max_epochs=2"), tmp_path)
+    train(tiny("max_epochs=2"), tmp_path)
     assert seen == [threads, threads + 1] and torch.get_num_threads() == threads
     assert f"on {threads + 1} threads, as this run began" in caplog.text
+    assert caplog.text.count("a busy machine") == 1  # no hint at OMP_NUM_THREADS where it decides nothing
     assert json.loads((tmp_path / "environment.json").read_text())["threads"] == threads + 1
 
 

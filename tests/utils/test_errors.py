@@ -40,6 +40,8 @@ def test_a_common_prefix_does_not_make_keys_similar() -> None:
         (RuntimeError("\x1b[31mred\x1b[0m and plain"), "red and plain"),
         (KeyError(), "KeyError"),
         (ValueError("\nsecond"), "ValueError"),
+        (RuntimeError("Error(s) in loading:\n\tsize mismatch\n\tmore"), "Error(s) in loading: size mismatch"),
+        (ValueError("alone:"), "alone:"),
         (ValueError("a\x1b]0;title\x07b\tc\u202ed\udcff"), "a ]0;title b c d "),
     ],
 )

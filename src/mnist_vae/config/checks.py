@@ -7,6 +7,7 @@ from typing import Any
 
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
+from mnist_vae.config.instantiate import target_of
 from mnist_vae.config.overrides import task_overrides
 from mnist_vae.config.schema import PRECISIONS, choices_of, groups, typed
 from mnist_vae.utils.errors import SettingsError, first_line, unknown_key
@@ -57,6 +58,9 @@ def check_composed(cfg: DictConfig, hydra: DictConfig) -> None:
     _check_choices(cfg, overrides)
     check_overrides(cfg, overrides)
     check(cfg)
+    for group in ("callbacks", "logger"):
+        for name, entry in cfg[group].items():
+            target_of(f"{group}.{name}", entry)
 
 
 def check_references(node: Any, inside: str = "", names: Iterable[Any] | None = None) -> None:

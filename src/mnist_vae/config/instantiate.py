@@ -81,8 +81,8 @@ def instantiate_callable(key: str, node: DictConfig, *later: str, **given: Any) 
     callables: Any = Callable
     if not (issubclass(target, callables) if is_class else set(later) <= _parameters(key, node, target).keys()):
         raise SettingsError(
-            f"{key}._target_={_target(key, node)}: it must be a class of callables, or a function, with the arguments "
-            f"{', '.join(later)}."
+            f"{key}._target_={target_of(key, node)}: it must be a class of callables, or a function, with the "
+            f"arguments {', '.join(later)}."
         )
     if is_class:
         return instantiate(key, node, **given)
@@ -114,7 +114,7 @@ def instantiate_source_safely(key: str, node: DictConfig) -> Any:
 
 
 def _locate_safely(key: str, node: DictConfig, packages: tuple[str, ...]) -> type:
-    if not any(_target(key, node).startswith(package + ".") for package in packages):
+    if not any(target_of(key, node).startswith(package + ".") for package in packages):
         raise _refusal(key, node, packages)
     target = _resolve(key, node)
     module = getattr(target, "__module__", None) or ""
@@ -128,7 +128,7 @@ def _locate_safely(key: str, node: DictConfig, packages: tuple[str, ...]) -> typ
 def _refusal(key: str, node: DictConfig, packages: tuple[str, ...]) -> SettingsError:
     kind = "classes" if packages == SAFE_SOURCES else "torch modules"
     return SettingsError(
-        f"{key}._target_={_target(key, node)}: here only {kind} from {', '.join(packages)} are allowed."
+        f"{key}._target_={target_of(key, node)}: here only {kind} from {', '.join(packages)} are allowed."
     )
 
 
@@ -140,7 +140,7 @@ def locate(key: str, node: DictConfig) -> Any:
     """
     target = _resolve(key, node)
     if not callable(target):
-        raise SettingsError(f"{key}._target_={_target(key, node)}: it must be a class or a function.")
+        raise SettingsError(f"{key}._target_={target_of(key, node)}: it must be a class or a function.")
     return target
 
 
@@ -158,20 +158,21 @@ def _locate_kind(key: str, node: DictConfig, kind: type) -> Any:
 
 def _of_another_kind(key: str, node: DictConfig, kind: type) -> SettingsError:
     return SettingsError(
-        f"{key}._target_={_target(key, node)}: it makes no {kind.__name__}; it must be a class derived from "
+        f"{key}._target_={target_of(key, node)}: it makes no {kind.__name__}; it must be a class derived from "
         f"{kind.__module__}.{kind.__name__}, or a function that returns one."
     )
 
 
 def _resolve(key: str, node: DictConfig) -> Any:
-    name = _target(key, node)
+    name = target_of(key, node)
     try:
         return pkgutil.resolve_name(name)
     except (ImportError, AttributeError, ValueError) as error:
         raise SettingsError(f"{key}._target_={name}: nothing can be imported under that name ({error}).") from error
 
 
-def _target(key: str, node: Any) -> str:
+def target_of(key: str, node: Any) -> str:
+    """The dotted name that a node's `_target_` is; raise SettingsError if it has none."""
     if not isinstance(node, DictConfig) or not isinstance(node.get("_target_"), str):
         raise SettingsError(f"{key}: it must be a mapping with a _target_, the name of a class, and its arguments.")
     return node["_target_"]
@@ -249,7 +250,7 @@ def _parameters(key: str, node: DictConfig, target: Any) -> Mapping[str, inspect
     try:
         return inspect.signature(target).parameters
     except ValueError as error:  # of a class written in C
-        raise SettingsError(f"{key}._target_={_target(key, node)}: its arguments are not known.") from error
+        raise SettingsError(f"{key}._target_={target_of(key, node)}: its arguments are not known.") from error
 
 
 def _plain(node: DictConfig) -> dict[str, Any]:

@@ -83,7 +83,7 @@ class RunFolder:
             raise RunFolderError(f"{self.rows} is damaged ({first_line(error)}).") from error
 
     def subfolder(self, name: str) -> Path:
-        """The path of a folder in this one to write into.
+        """The path of a folder or file in this one to write into.
 
         Raises:
             RunFolderError: it is a link to somewhere else; a run's folder can come from anyone.
@@ -184,11 +184,14 @@ class RunFolder:
             for key, (there, now) in differing.items()
         )
 
-    def refuse_other_configuration(self, cfg: DictConfig, more_epochs: bool = False) -> None:
+    def refuse_other_configuration(
+        self, cfg: DictConfig, more_epochs: bool = False, remedy: str = "hydra.run.dir=…"
+    ) -> None:
         """Raise RunFolderError, naming the keys that differ, if the folder belongs to another configuration.
 
         Args:
             more_epochs: accept one with more epochs.
+            remedy: the override that chooses another folder.
         """
         if not self.config.exists():
             unbegun = {".hydra", "train.log", "failed.json", *Path(self.output_subdir or "").parts[:1]}
@@ -200,7 +203,7 @@ class RunFolder:
             listed = [f"{key} (there {there}, now {now})" for key, (there, now) in differing.items()]
             raise RunFolderError(
                 f"{self.path} belongs to another configuration, which differs in {', '.join(listed)}; "
-                "choose another folder by hydra.run.dir=…, or the same values."
+                f"choose another folder by {remedy}, or the same values."
             )
 
     def _differences(self, cfg: DictConfig) -> dict[str, tuple[Any, Any]]:

@@ -16,9 +16,9 @@ from mnist_vae.config.error_messages import describe
 from mnist_vae.config.overrides import task_overrides
 from mnist_vae.runs.folder import RunFolder
 from mnist_vae.sweeps import worker
-from mnist_vae.sweeps.report.text import scores
 from mnist_vae.training.cluster import node_rank
 from mnist_vae.utils.io import write_json
+from mnist_vae.utils.text import scores
 
 
 def run_job(function: str, cfg: DictConfig) -> dict[str, Any]:
@@ -56,7 +56,8 @@ def _outcome(function: str, cfg: DictConfig, run: RunFolder, hydra: DictConfig) 
     try:
         checks.check_overrides(cfg, task_overrides(hydra))
         checks.check(cfg)  # before the worker imports torch: a wrong number is reported at once
-        run.refuse_other_configuration(cfg)
+        OmegaConf.resolve(cfg)  # in this process, where ${hydra:…} has a value
+        run.refuse_other_configuration(cfg, remedy="hydra.sweep.dir=…")
         if run.complete:
             return {"result": run.read_metrics()}
         # As plain data: its types are of plugins, which the worker may not know by the same names.
@@ -103,6 +104,7 @@ class Job:
         launched: what a launcher is given to run it.
         run: its folder.
         epochs: how many it is to train.
+        number: its place in the sweep, which is ${hydra:job.num}.
     """
 
     name: str
@@ -111,6 +113,7 @@ class Job:
     launched: list[str]
     run: RunFolder
     epochs: int
+    number: int
 
     @property
     def ended(self) -> bool:

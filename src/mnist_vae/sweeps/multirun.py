@@ -119,10 +119,11 @@ class Multirun:
         if Path(name).is_absolute() or ".." in Path(name).parts or not Path(name).parts:
             raise SettingsError(f"hydra.sweep.subdir={name}: it must be a folder within hydra.sweep.dir.")
         run = RunFolder(self.folder / name, output_subdir)
-        run.refuse_other_configuration(cfg)
+        run.subfolder("train.log")  # what a launcher's process opens before anything else
+        run.refuse_other_configuration(cfg, remedy="hydra.sweep.dir=…")
         # The name is fixed here, so that it does not depend on which jobs are left to do.
         launched = [*overrides, f"hydra.sweep.subdir={_quoted(name)}"]
-        return Job(name, " ".join(varying) or name, task, launched, run, epochs_planned(cfg))
+        return Job(name, " ".join(varying) or name, task, launched, run, epochs_planned(cfg), number)
 
     def composed(self, overrides: Sequence[str]) -> DictConfig:
         """Compose the config, with Hydra's part, from these overrides.
@@ -159,7 +160,7 @@ class Multirun:
 
     def _launch(self, jobs: Sequence[Job]) -> None:
         setup_globals()
-        results = self.launcher.launch([job.launched for job in jobs], initial_job_idx=0)
+        results = self.launcher.launch([job.launched for job in jobs], initial_job_idx=jobs[0].number)
         for job, result in zip(jobs, results, strict=True):
             returned = _return_value(result)
             if returned == {}:

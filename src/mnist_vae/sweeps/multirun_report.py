@@ -33,9 +33,9 @@ def _report(folder: Path, fast_dev_run: bool) -> tuple[list[str], int]:
     # Not above: Hydra imports this file for every command, --help too.
     from mnist_vae.sweeps.report import write_report
     from mnist_vae.sweeps.report.overview import overview
-    from mnist_vae.sweeps.report.text import shortened
     from mnist_vae.sweeps.results import State, read_sweep
     from mnist_vae.utils.io import shown
+    from mnist_vae.utils.text import shortened
 
     sweep = read_sweep(folder)
     rule = "─" * 72

@@ -8,8 +8,8 @@ from types import TracebackType
 from tqdm import tqdm
 
 from mnist_vae.sweeps.job import Job
-from mnist_vae.sweeps.report.text import scores
 from mnist_vae.utils.errors import RunFolderError, first_line
+from mnist_vae.utils.text import plural, scores
 
 
 class Watch:
@@ -98,7 +98,7 @@ class Watch:
         try:
             found = job.run.read_metrics()
             epochs, seconds = found["epochs"], float(found["train_seconds"])
-            tqdm.write(f"{line} {scores(found)}, {epochs} epochs in {seconds:.0f} s")
+            tqdm.write(f"{line} {scores(found)}, {plural(int(epochs), 'epoch')} in {seconds:.0f} s")
         except (RunFolderError, KeyError, TypeError, ValueError) as error:
             tqdm.write(f"{line} its metrics.json is damaged ({first_line(error)})")
 

@@ -12,13 +12,17 @@ from typing import Any
 
 from mnist_vae.sweeps.job_results import Dataset, Job
 from mnist_vae.sweeps.varied import SEED, written
+from mnist_vae.utils.text import number
 
 VALIDATION = "val/elbo"
 TEST = "test/elbo"
 # Metrics of runs that differ in one of these are of other images, or chose the epoch by something else.
 SHARED = ("monitor", "monitor_mode", "data.val_size", "trainer.limit_val_batches")
+# Keys that runs of earlier versions do not have.
+DEFAULTS = {"monitor": VALIDATION, "monitor_mode": "max"}
 UNTRAINED = 543.0  # nats: -log p(x) of 28x28 pixels that are 0 or 1 with p = 1/2 each
 FAR = 10.0
+ABSURD = -1e7  # nats per image, below which a run diverged, whatever its likelihood is
 
 
 @dataclass(frozen=True)
@@ -111,8 +115,8 @@ def group(dataset: Dataset, jobs: Sequence[Job], keys: list[str], failed: Sequen
         failed: jobs that failed, to be counted in their configurations.
     """
     unranked = _why_unranked(jobs)
-    monitor = None if unranked else str(jobs[0].settings["monitor"])
-    higher = jobs[0].settings.get("monitor_mode") != "min"
+    monitor = None if unranked else str(_setting(jobs[0], "monitor"))
+    higher = _setting(jobs[0], "monitor_mode") != "min"
     apart = _set_apart(jobs, monitor)
     lost = Counter(job.experiment for job in (*failed, *(job for job, _ in apart)))
     kept: dict[str | None, list[Job]] = {}
@@ -129,12 +133,12 @@ def _why_unranked(jobs: Sequence[Job]) -> str:
     """Why no validation metric can rank these runs, as a clause; empty if one can."""
     if len({job.experiment for job in jobs}) == 1:
         return "there is only one configuration"
-    for key in SHARED:
-        if len({written(job.settings.get(key)) for job in jobs}) > 1:
+    first = jobs[0]
+    for key in (*SHARED, *(["batch_size"] if _validates_on_a_part(first) else [])):
+        if len({written(_setting(job, key)) for job in jobs}) > 1:
             return f"the runs differ in {key}, so they have no validation metric in common"
-    settings = jobs[0].settings
-    monitor, mode = settings.get("monitor"), settings.get("monitor_mode")
-    if settings.get("data.val_size") == 0:
+    monitor, mode = _setting(first, "monitor"), _setting(first, "monitor_mode")
+    if first.settings.get("data.val_size") == 0:
         return "no images are held out for validation (data.val_size=0)"
     if not isinstance(monitor, str) or not monitor.startswith("val/"):
         return f"monitor={written(monitor)} is no metric of validation images"
@@ -147,6 +151,15 @@ def _why_unranked(jobs: Sequence[Job]) -> str:
     return ""
 
 
+def _validates_on_a_part(job: Job) -> bool:
+    limit = job.settings.get("trainer.limit_val_batches")
+    return limit is not None and not (isinstance(limit, float) and limit == 1)  # 1 is one batch, 1.0 are all
+
+
+def _setting(job: Job, key: str) -> Any:
+    return job.settings.get(key, DEFAULTS.get(key))
+
+
 def _objective(settings: Mapping[str, Any]) -> list[Any]:
     keys = (key for key in settings if key == "beta" or key.partition(".")[0] == "objective")
     return [(key, written(settings[key])) for key in sorted(keys)]
@@ -156,13 +169,15 @@ def _set_apart(jobs: Sequence[Job], monitor: str | None) -> list[tuple[Job, str]
     """The runs that did not learn, most often since they diverged, and why each is taken for one."""
     names = [VALIDATION if VALIDATION in job.metrics else TEST for job in jobs]
     elbos = [job.number(name) for job, name in zip(jobs, names, strict=True)]
-    best = max(filter(math.isfinite, elbos), default=0.0)
+    best = max((elbo for elbo in elbos if math.isfinite(elbo) and elbo >= ABSURD), default=0.0)
     limit = best - FAR * (UNTRAINED + abs(best))
     apart = []
     for job, name, elbo in zip(jobs, names, elbos, strict=True):
         missing = [metric for metric in (name, monitor) if metric and not math.isfinite(job.number(metric))]
         if missing:
             apart.append((job, f"{missing[0]} is no finite number"))
+        elif elbo < ABSURD:
+            apart.append((job, f"{name} is below {number(ABSURD, 0)}"))
         elif elbo < limit:
             apart.append((job, f"{name} is far below the best"))
     return apart

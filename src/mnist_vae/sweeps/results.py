@@ -88,9 +88,8 @@ def read_plan(file: Path) -> dict[str, list[str]]:
         return {}
     try:
         jobs = json.loads(read_text(file))["jobs"]
-        if not all(isinstance(overrides, list) for overrides in jobs.values()):
-            raise TypeError("the overrides of a job must be a list")
-        return {name: [str(override) for override in overrides] for name, overrides in jobs.items()}
+        listed = {name: overrides if isinstance(overrides, list) else [] for name, overrides in jobs.items()}
+        return {name: [str(override) for override in overrides] for name, overrides in listed.items()}
     except Exception as error:  # a damaged file can raise anything
         raise RunFolderError(
             f"{file} is damaged ({first_line(error)}); without that file, the runs that are there can be read."

@@ -9,6 +9,7 @@ from omegaconf import DictConfig
 from mnist_vae.config import hparams
 from mnist_vae.data.datamodule import ImageDataModule
 from mnist_vae.models.vae import VAE
+from mnist_vae.utils.text import plural
 
 
 def opening(
@@ -16,7 +17,7 @@ def opening(
 ) -> str:
     """Two lines: the model, the data and the device."""
     where = f"{processes} processes on {device}" if processes > 1 else device
-    threads = f", {torch.get_num_threads()} threads" if device == "cpu" else ""
+    threads = f", {plural(torch.get_num_threads(), 'thread')}" if device == "cpu" else ""
     return (
         f"{hparams.choice(cfg, choices, 'model')} VAE: {cfg.latent_dim} latent dimensions, "
         f"{vae.count_parameters():,} parameters, beta {hparams.beta_of(cfg):g}\n"

@@ -45,6 +45,11 @@ class TensorBoard(TensorBoardLogger):
         super().__init__(folder, name="", version="tensorboard", default_hp_metric=False, purge_step=last_step + 1)
         self._write_layout()
 
+    @property
+    def log_dir(self) -> str:
+        """The folder as it is named: Lightning's own property would expand `$HOME` or `~` in the name."""
+        return str(Path(self.root_dir, "tensorboard"))
+
     @rank_zero_only
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
         super().log_metrics(_by_term(metrics), step)

@@ -38,6 +38,7 @@ from mnist_vae.training.quiet import quiet_lightning
 from mnist_vae.training.trainer import build_trainer
 from mnist_vae.utils.errors import RunFolderError, SettingsError, TrainingDiverged, first_line
 from mnist_vae.utils.io import write_json
+from mnist_vae.utils.text import plural
 
 log = logging.getLogger(__name__)
 
@@ -71,8 +72,8 @@ def train(cfg: DictConfig, folder: str | Path, hydra: Any = None, wait: bool = F
         log.info(f"{run.path} is complete already; nothing is left to do.")
     else:
         threads = run.read_threads()
-        if threads not in (None, torch.get_num_threads()):
-            log.info(f"on {threads} threads, as this run began: their number changes the rounding of its results")
+        if threads and threads != torch.get_num_threads():
+            log.info(f"on {plural(threads, 'thread')}, as this run began: their number changes the results' rounding")
         with hardware.pinned_threads(threads):
             _finish(cfg, run, hydra, wait)
     if node_rank(cfg.accelerator.num_nodes) > 0:
@@ -117,12 +118,14 @@ def _finish(cfg: DictConfig, run: RunFolder, hydra: Any, wait: bool) -> None:
         if hydra is not None:
             run.write_hydra(overrides, hydra)
         world = processes * num_nodes
+        # A run goes on with the number of threads that it began with.
+        hint = hardware.busy_hint() if device is Device.cpu and run.read_threads() is None else None
         write_json(run.environment, hardware.describe() | {"device": name, "processes": world})
         log.info(opening(cfg, choices, experiment.module.vae, experiment.data, name, world))
-        if device is Device.cpu and (hint := hardware.busy_hint()):
+        if hint:
             log.info(hint)
         if extended:
-            log.info(f"extended to {hparams.epochs_planned(cfg)} epochs")
+            log.info(f"extended to {plural(hparams.epochs_planned(cfg), 'epoch')}")
         if world > 1:
             run_on_processes(run_rank, processes, cfg, named, str(run.path), device, processes, num_nodes=num_nodes)
         else:

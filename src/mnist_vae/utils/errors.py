@@ -51,8 +51,10 @@ def unknown_key(key: str, known: list[str]) -> str:
 def first_line(error: BaseException) -> str:
     """First line of an exception's message, without colour codes; the name of its type if the message is empty.
 
+    If the line ends with a colon, the next one follows it.
     Characters that are not printable become spaces: a message may quote a file or a server, and controls the terminal.
     """
     plain = re.sub("\x1b\\[[0-9;]*m", "", str(error))  # some messages of torch are coloured
-    line = next(iter(plain.splitlines()), "") or type(error).__name__
+    first, second = [*map(str.strip, plain.splitlines()), "", ""][:2]
+    line = f"{first} {second}".strip() if first.endswith(":") else first or type(error).__name__
     return "".join(character if character.isprintable() else " " for character in line)

@@ -1,8 +1,8 @@
 from pathlib import Path
 
 from mnist_vae.sweeps.report.overview import LONGEST, overview
-from mnist_vae.sweeps.report.text import MINUS
 from mnist_vae.sweeps.results import read_sweep
+from mnist_vae.utils.text import MINUS
 from tests.synthetic import make_run
 
 

@@ -5,8 +5,8 @@ import pytest
 from mnist_vae.sweeps.ranking import Group
 from mnist_vae.sweeps.report import tables
 from mnist_vae.sweeps.report.tables import Cell, Table
-from mnist_vae.sweeps.report.text import DASH, MINUS
 from mnist_vae.sweeps.results import read_sweep
+from mnist_vae.utils.text import DASH, MINUS
 from tests.synthetic import make_failure, make_run
 
 
@@ -68,7 +68,7 @@ def test_runs_set_apart_have_a_table_of_their_own(tmp_path: Path) -> None:
     table = tables.apart(sweep)
     assert table is not None
     assert [row[:4] for row in texts(table)] == [
-        ["beta=2", "val/elbo is far below the best", f"{MINUS}3.639e+33", f"{MINUS}3.639e+33"]
+        ["beta=2", f"val/elbo is below {MINUS}10,000,000", f"{MINUS}3.639e+33", f"{MINUS}3.639e+33"]
     ]
     assert len(tables.runs(sweep.groups[0], tmp_path).rows) == 1
     (tmp_path / "b" / "metrics.json").unlink()
@@ -99,6 +99,11 @@ def test_a_setting_that_is_a_number_is_sorted_as_one(value: object, cell: Cell, 
     job = read_sweep(make_run(tmp_path / "a", -1.0)).jobs[0]
     job.settings["key"] = value
     assert tables.setting(job, "key") == cell and tables.setting(job, "absent") == Cell(DASH)
+
+
+def test_a_seed_is_shown_whole_since_it_is_a_name(tmp_path: Path) -> None:
+    job = read_sweep(make_run(tmp_path / "a", -1.0, seed=2**52 + 1)).jobs[0]
+    assert tables.setting(job, "seed").text == "4503599627370497"
 
 
 def test_cells_are_sorted_by_number_then_text_and_unknown_ones_last() -> None:

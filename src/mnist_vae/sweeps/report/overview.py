@@ -1,8 +1,8 @@
 """A sweep on the console: the best configurations, and how many jobs there are of each state."""
 
 from mnist_vae.sweeps.report import tables
-from mnist_vae.sweeps.report.text import duration, plural, shortened
 from mnist_vae.sweeps.results import Sweep, counts
+from mnist_vae.utils.text import duration, plural, shortened
 
 LONGEST, LONGEST_LINE = 40, 200  # characters of a cell, and of a line of text
 LISTED = 3  # runs set apart that are named

@@ -8,12 +8,12 @@ import jinja2
 from tqdm import tqdm
 
 from mnist_vae.sweeps.job_results import Job, State
-from mnist_vae.sweeps.ranking import FAR, TEST, UNTRAINED, Configuration, Group
+from mnist_vae.sweeps.ranking import ABSURD, FAR, TEST, UNTRAINED, Configuration, Group
 from mnist_vae.sweeps.report import pictures, tables
 from mnist_vae.sweeps.report.overview import tally
-from mnist_vae.sweeps.report.text import duration, link, number, plural, shortened
 from mnist_vae.sweeps.results import Sweep
 from mnist_vae.sweeps.varied import SEED
+from mnist_vae.utils.text import duration, link, number, plural, shortened
 
 MOST_PICTURES = 6  # groups that get embedded pictures of runs; with more the file would grow too large
 LONGEST_ERROR = 2_000  # characters
@@ -34,6 +34,7 @@ def page(sweep: Sweep) -> str:
         groups=[_section(group, sweep, place < MOST_PICTURES) for place, group in enumerate(bar)],
         apart=tables.apart(sweep),
         far=f"{FAR:g} times ({UNTRAINED:g} nats + |ELBO of the best|)",
+        absurd=number(ABSURD, 0),
         untrained=f"{UNTRAINED:g}",
         unfinished=tables.unfinished(sweep),
         failed=[_failed(job) for job in sweep.of_state(State.failed)],

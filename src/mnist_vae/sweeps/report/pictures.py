@@ -12,8 +12,8 @@ from mnist_vae.figures.png import read_png
 from mnist_vae.sweeps.job_results import Job
 from mnist_vae.sweeps.ranking import Group
 from mnist_vae.sweeps.report.tables import metrics_of
-from mnist_vae.sweeps.report.text import DASH
 from mnist_vae.sweeps.varied import SEED, written
+from mnist_vae.utils.text import DASH
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

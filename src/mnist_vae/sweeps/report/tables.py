@@ -7,9 +7,9 @@ from typing import Any, NamedTuple
 
 from mnist_vae.sweeps.job_results import Job, State
 from mnist_vae.sweeps.ranking import TEST, VALIDATION, Configuration, Group
-from mnist_vae.sweeps.report.text import DASH, WIDEST, duration, link, number, shortened, spread
 from mnist_vae.sweeps.results import Sweep
 from mnist_vae.sweeps.varied import SEED, written
+from mnist_vae.utils.text import DASH, WIDEST, duration, link, number, shortened, spread
 
 METRICS = {
     VALIDATION: "val ELBO",
@@ -158,7 +158,8 @@ def setting(job: Job, key: str) -> Cell:
     if not is_number:
         return Cell(shortened(written(value, DIGITS), LONGEST_NAME))
     text = written(value, DIGITS)
-    return Cell(text if len(text) <= WIDEST else f"{value:.{DIGITS}g}", float(value))
+    is_whole = key == SEED or len(text) <= WIDEST  # seeds are names
+    return Cell(text if is_whole else f"{value:.{DIGITS}g}", float(value))
 
 
 def metric(job: Job, name: str) -> Cell:

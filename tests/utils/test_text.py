@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from mnist_vae.sweeps.report.text import DASH, MINUS, WIDEST, duration, link, number, plural, scores, shortened, spread
+from mnist_vae.utils.text import DASH, MINUS, WIDEST, duration, link, number, plural, scores, shortened, spread
 
 
 def test_numbers_have_a_minus_sign_and_groups_of_thousands() -> None:

@@ -1,4 +1,4 @@
-"""How numbers, times and links are written in a report."""
+"""How numbers, times, links and text of strangers are written for people."""
 
 import math
 import os
