@@ -268,6 +268,9 @@ TABLE = {
             "schedule=null",
             "schedule=null: a group is given the name of a choice, as in model=conv; --help lists the choices.",
         ),
+        ("init=xavier", "init=xavier: there is no such choice; init can be he, pytorch."),
+        ("init.output_gain=large", "init.output_gain=large: Value 'large' of type 'str' could not be converted to Float."),
+        ("init.gain=2", "init.gain: there is no such key; did you mean init.output_gain?"),
         ("schedule=cosnie", "schedule=cosnie: there is no such choice; schedule can be constant, cosine, iwae."),
         (
             "accelerator=tpu",

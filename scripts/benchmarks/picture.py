@@ -1,4 +1,4 @@
-"""benchmark.png: the comparisons beside their targets, and costs as sizes grow."""
+"""benchmark.png: the comparisons beside their targets, and costs as sizes grow. Of suite `quality`: progress.py."""
 
 import numpy as np
 from matplotlib.axes import Axes

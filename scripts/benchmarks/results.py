@@ -72,12 +72,17 @@ class Comparison:
 
 @dataclass
 class Results:
-    """What a suite came to."""
+    """What a suite came to.
+
+    Attributes:
+        curves: (seconds, ELBO) along each training, of each seed.
+    """
 
     suite: str
     measured: list[Measured] = field(default_factory=list)
     comparisons: list[Comparison] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    curves: dict[str, list[list[tuple[float, float]]]] = field(default_factory=dict)
 
     def table(self) -> str:
         """For the console."""
@@ -94,7 +99,8 @@ class Results:
         """For benchmark.json."""
         measured = [asdict(one) | {"median": one.median} for one in self.measured]
         comparisons = [asdict(one) | {"median": one.median, "met": one.met} for one in self.comparisons]
-        return {"suite": self.suite, "measured": measured, "comparisons": comparisons, "notes": self.notes}
+        found = {"suite": self.suite, "measured": measured, "comparisons": comparisons, "notes": self.notes}
+        return found | ({"curves": self.curves} if self.curves else {})
 
 
 def _number(value: float) -> str:

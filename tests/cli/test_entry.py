@@ -215,10 +215,10 @@ def test_a_finished_runs_own_config_gives_the_same_run(tmp_path: Path) -> None:
     done = forked(*own, f"hydra.run.dir={first}")
     assert done.returncode == 0 and "is complete already" in done.stdout and done.stderr == ""
     for overrides, message in (
-        (["lr=0.5"], "lr=0.5: it has no effect, since optimizer.lr has a value of its own here (0.001)"),
+        (["lr=0.5"], "lr=0.5: it has no effect, since optimizer.lr has a value of its own here (0.003)"),
         (
             ["lr=0.5", "optimizer.lr=0.5"],
-            "belongs to another configuration, which differs in lr (there 0.001,",
+            "belongs to another configuration, which differs in lr (there 0.003,",
         ),
     ):
         done = forked(*own, *overrides, f"hydra.run.dir={first}")

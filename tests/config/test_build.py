@@ -60,7 +60,7 @@ def test_a_learning_rate_found_by_the_tuner_replaces_the_configs() -> None:
 
 def test_the_schedule_ends_with_the_planned_epochs() -> None:
     assert build_lr_factor(composed("schedule=constant")) is None
-    factor = build_lr_factor(composed("schedule=cosine", "max_epochs=8", "trainer.max_epochs=4"))
+    factor = build_lr_factor(composed("schedule.warmup_epochs=0", "max_epochs=8", "trainer.max_epochs=4"))
     assert factor is not None
     assert [factor(epoch) for epoch in (0.0, 2.0, 4.0)] == pytest.approx([1.0, 0.5, 0.0])
 

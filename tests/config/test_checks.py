@@ -28,12 +28,17 @@ def test_every_choice_composes_and_passes_the_checks(choice: str) -> None:
     OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)
 
 
-def test_the_defaults_are_those_of_the_notebook() -> None:
-    cfg = composed()
-    assert (cfg.latent_dim, cfg.beta, cfg.max_epochs, cfg.batch_size, cfg.lr) == (20, 1.0, 10, 128, 1e-3)
-    assert list(cfg.model.hidden_dims) == [400] and cfg.data.val_size == 5000
+@pytest.mark.parametrize(
+    ("words", "lr", "val_size", "own"), [((), 3e-3, 5000, False), (("experiment=notebook",), 1e-3, 0, True)]
+)
+def test_the_defaults_are_the_notebooks_but_for_initial_weights_and_schedule(
+    words: tuple[str, ...], lr: float, val_size: int, own: bool
+) -> None:
+    cfg = composed(*words)
+    assert (cfg.latent_dim, cfg.beta, cfg.max_epochs, cfg.batch_size, cfg.lr) == (20, 1.0, 10, 128, lr)
+    assert list(cfg.model.hidden_dims) == [400] and cfg.data.val_size == val_size
     assert cfg.data.binarize is Binarize.none
-    assert composed("experiment=notebook").data.val_size == 0
+    assert (cfg.init == {}, cfg.schedule == {}) == (own, own)
 
 
 @pytest.mark.parametrize(

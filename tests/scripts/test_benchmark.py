@@ -12,13 +12,15 @@ from mnist_vae.analysis.importance_sampling import importance_weights
 from mnist_vae.config.build import build_vae
 from mnist_vae.data.images import to_unit
 from mnist_vae.objectives import ELBO
+from mnist_vae.training.train import train
 from mnist_vae.utils.seeding import Noise
-from tests.conftest import ROOT, Done, composed
+from tests.conftest import ROOT, TINY, Done, composed
 
 sys.path.insert(0, str(ROOT / "scripts"))
 
-from benchmarks import commands, competitors, likelihood, training
+from benchmarks import commands, competitors, curves, likelihood, quality, training
 from benchmarks.picture import picture
+from benchmarks.progress import progress
 from benchmarks.results import Comparison, Measured, Results
 
 
@@ -56,8 +58,8 @@ def test_results_can_be_read_and_drawn() -> None:
 @pytest.mark.parametrize(
     ("word", "message"),
     [
-        ("suite=train,warp", "suite: there is no 'warp'; it is any of train,"),
-        ("suite=", "suite: there is no ''; it is any of train,"),
+        ("suite=train,warp", "suite: there is no 'warp'; it is any of quality,train,"),
+        ("suite=", "suite: there is no ''; it is any of quality,train,"),
         ("rounds=-1", "rounds=-1: it must be 0 or more"),
         ("rounds=few", "rounds=few: "),
         ("folder=/dev/null/here", "can't be written"),
@@ -128,6 +130,56 @@ def test_operations_are_counted() -> None:
     products = [784 * 400, 400 * 20, 400 * 20, 20 * 400, 400 * 784]
     expected = 2 * 128 * (3 * sum(products) - products[0])
     assert competitors.step_flops(competitors.Notebook(), 128) == expected
+
+
+@pytest.mark.parametrize(
+    ("elbo", "seconds"),
+    [(-140.0, 1.0), (-120.0, 1.0), (-110.0, 2.0), (-105.0, 2.5), (-100.0, 3.0), (-99.0, float("inf"))],
+)
+def test_the_time_to_an_elbo_lies_between_two_points(elbo: float, seconds: float) -> None:
+    points = [(1.0, -120.0), (3.0, -100.0), (4.0, -101.0)]
+    assert curves.seconds_to(curves.Curve(0.0, points), elbo) == seconds
+
+
+def test_the_clock_stands_still_while_the_elbo_is_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [100.0]
+    monkeypatch.setattr("time.perf_counter", lambda: now[0])
+    clock = curves.Clock()
+
+    def slowly() -> float:
+        now[0] += 50
+        return -100.0
+
+    for pause in (2.0, 3.0):
+        now[0] += pause
+        clock.measure(slowly)
+    assert clock.points == [(2.0, -100.0), (5.0, -100.0)]
+
+
+def test_the_curve_of_a_run_ends_with_its_test(tmp_path: Path) -> None:
+    callback = "+callbacks.curve={_target_: benchmarks.curves.CurveCallback}"
+    plain = train(composed(*TINY, "max_epochs=2"), tmp_path / "plain")
+    measured = train(composed(*TINY, "max_epochs=2", callback), tmp_path / "measured")
+    curve = curves.read_curve(tmp_path / "measured")
+    assert curve.points[-1][1] == measured["test/elbo"] == plain["test/elbo"]  # measuring draws nothing of the run's
+    seconds = [point[0] for point in curve.points]
+    assert seconds == sorted(seconds) and len(seconds) >= 2 and curve.points[0][1] < curve.points[-1][1] < 0
+
+
+def test_a_record_is_compared_round_by_round() -> None:
+    found = {name: [] for names in quality.RECORDS for name in names[:2]}
+    for slow, fast, level, _ in quality.RECORDS:
+        found[slow] = [curves.Curve(0.0, [(60.0, level - 1)]), curves.Curve(0.0, [(80.0, level)])]
+        found[fast] = [curves.Curve(0.0, [(6.0, level)]), curves.Curve(0.0, [(5.0, level)])]
+    assert [one.values for one in quality.records(found)] == [[10.0, 16.0]] * 2
+
+
+def test_the_progress_is_drawn() -> None:
+    line = [(1.0, -160.0), (2.0, -120.0), (9.0, -105.0)]
+    results = Results("quality", curves={"notebook loop": [line, line], "experiment=speedrun": [line[:1]]})
+    (axis,) = progress(results, "title").axes
+    assert [text.get_text() for text in axis.get_legend().get_texts()] == ["notebook loop", "experiment=speedrun"]
+    assert json.loads(json.dumps(results.record()))["curves"]["notebook loop"][0][2] == [9.0, -105.0]
 
 
 def test_all_forms_of_the_likelihood_agree(monkeypatch: pytest.MonkeyPatch) -> None:

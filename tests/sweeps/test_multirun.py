@@ -161,7 +161,7 @@ def test_a_folder_of_another_configuration_stops_the_sweep_before_it_starts(
         pass
     before = files(tmp_path / "seed=1")
     with pytest.raises(
-        RunFolderError, match=r"seed=1 belongs to another .*lr \(there 0.5, now 0.001\).*hydra.sweep.dir=…"
+        RunFolderError, match=r"seed=1 belongs to another .*lr \(there 0.5, now 0.003\).*hydra.sweep.dir=…"
     ):
         sweep(complete)
     assert files(tmp_path / "seed=1") == before and not (tmp_path / "seed=0").exists()

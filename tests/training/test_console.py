@@ -5,6 +5,7 @@ import torch
 
 from mnist_vae.config.build import build_data, build_vae
 from mnist_vae.training.console import opening, summary
+from mnist_vae.utils.text import plural
 from tests.conftest import TINY, composed
 
 METRICS: dict[str, float | str] = {
@@ -25,7 +26,7 @@ def test_the_opening_has_the_model_the_data_and_the_device() -> None:
     first, second = opening(cfg, {"model": "mlp"}, vae, data, "cpu", 1).splitlines()
     assert first == f"mlp VAE: 3 latent dimensions, {parameters:,} parameters, beta 2"
     images = "digits: 1,300 training, 200 validation, 297 test images; on "
-    assert second == f"{images}cpu, {torch.get_num_threads()} threads"
+    assert second == f"{images}cpu, {plural(torch.get_num_threads(), 'thread')}"
     assert opening(cfg, {}, vae, data, "NVIDIA H100", 4).splitlines()[1] == f"{images}4 processes on NVIDIA H100"
 
 

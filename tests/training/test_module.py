@@ -167,7 +167,7 @@ def test_the_learning_rate_follows_its_schedule_step_by_step() -> None:
         def on_before_optimizer_step(self, trainer: pl.Trainer, *_: Any) -> None:
             rates.append(trainer.optimizers[0].param_groups[0]["lr"])
 
-    fit(Watch(), net=vae_module("schedule=cosine", "max_epochs=2"), max_epochs=2)
+    fit(Watch(), net=vae_module("lr=1e-3", "schedule.warmup_epochs=0", "max_epochs=2"), max_epochs=2)
     expected = [1e-3 * (1 + torch.cos(torch.tensor(torch.pi * step / 10)).item()) / 2 for step in range(10)]
     assert rates == pytest.approx(expected)
 
@@ -394,7 +394,8 @@ def test_the_tuner_finds_a_learning_rate(tmp_path: Path) -> None:
     trainer = trainer_with(default_root_dir=tmp_path, max_epochs=10)
     found = Tuner(trainer).lr_find(net, datamodule=numbered_data(), num_training=20, update_attr=True)
     assert found is not None and len(found.results["lr"]) == 20
-    assert net.configure_optimizers().param_groups[0]["lr"] == net.lr == found.suggestion()
+    optimizer = net.configure_optimizers()["optimizer"]
+    assert optimizer.param_groups[0]["initial_lr"] == net.lr == found.suggestion()
 
 
 def test_hooks_of_a_subclass_are_called() -> None:

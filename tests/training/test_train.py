@@ -43,7 +43,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 TINY_RUN = ("data=digits", "model.hidden_dims=[16]", "latent_dim=3", "max_epochs=3", "accelerator=cpu")
-TINY_RUN += ("trainer.log_every_n_steps=4", "beta=2", "objective.warmup_epochs=2")
+TINY_RUN += ("trainer.log_every_n_steps=4", "beta=2", "objective.warmup_epochs=2", "schedule=constant", "lr=1e-3")
 
 
 def events(folder: Path) -> EventAccumulator:
@@ -208,7 +208,7 @@ def test_load_run_gives_the_trained_vae(finished: Path) -> None:
 def test_the_test_metrics_are_those_of_the_best_epoch(tiny: Tiny, tmp_path: Path) -> None:
     # A learning rate so high that the best epoch is not the last.
     stopping = ("callbacks=early_stopping", "callbacks.early_stopping.patience=3", "~callbacks.epoch_images")
-    cfg = tiny(*stopping, "max_epochs=60", "lr=0.03")
+    cfg = tiny(*stopping, "max_epochs=60", "schedule=constant", "lr=0.03")
     metrics = train(cfg, tmp_path)
     table = rows(tmp_path)
     best = max(table, key=lambda row: float(row["val/elbo"]))
@@ -303,7 +303,7 @@ def test_a_diverging_run_is_not_complete(tiny: Tiny, tmp_path: Path) -> None:
 
 def test_weights_that_diverge_in_the_last_step_are_reported(tiny: Tiny, tmp_path: Path) -> None:
     with pytest.raises(TrainingDiverged, match="the tested weights give no finite numbers"):
-        train(tiny("max_epochs=1", "batch_size=1300", "lr=1e25", "callbacks=none"), tmp_path)
+        train(tiny("max_epochs=1", "batch_size=1300", "schedule=constant", "lr=1e25", "callbacks=none"), tmp_path)
     assert not (tmp_path / "metrics.json").exists()
 
 
@@ -361,9 +361,12 @@ def test_a_complete_run_is_given_more_epochs(finished: Path, tmp_path: Path, cap
 @pytest.mark.parametrize(
     ("overrides", "dependent"),
     [
-        (["schedule=cosine"], "schedule=cosine"),
+        ([], "schedule=cosine"),
         (
-            ["+callbacks.swa={_target_:pytorch_lightning.callbacks.StochasticWeightAveraging,swa_lrs:0.001}"],
+            [
+                "schedule=constant",
+                "+callbacks.swa={_target_:pytorch_lightning.callbacks.StochasticWeightAveraging,swa_lrs:0.001}",
+            ],
             "StochasticWeightAveraging",
         ),
     ],
@@ -391,11 +394,11 @@ def test_a_run_goes_on_with_the_threads_that_it_began_with(
     monkeypatch.setattr(
         "mnist_vae.training.train.opening", lambda *args: seen.append(torch.get_num_threads()) or opening(*args)
     )
-    train(tiny("max_epochs=1"), tmp_path)
+    train(tiny("schedule=constant", "max_epochs=1"), tmp_path)
     about = json.loads((tmp_path / "environment.json").read_text())
     assert about["threads"] == threads
     (tmp_path / "environment.json").write_text(json.dumps(about | {"threads": threads + 1}))
-    train(tiny("max_epochs=2"), tmp_path)
+    train(tiny("schedule=constant", "max_epochs=2"), tmp_path)
     assert seen == [threads, threads + 1] and torch.get_num_threads() == threads
     assert f"on {threads + 1} threads, as this run began" in caplog.text
     assert caplog.text.count("a busy machine") == 1  # no hint at OMP_NUM_THREADS where it decides nothing

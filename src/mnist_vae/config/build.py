@@ -21,7 +21,7 @@ from mnist_vae.utils.errors import SettingsError, first_line
 
 
 def build_vae(cfg: DictConfig, image_shape: tuple[int, int, int], classes: int = 0, safely: bool = False) -> VAE:
-    """Build the VAE that a config describes, with initial weights from torch's global generator.
+    """Build the VAE that a config describes, with PyTorch's own initial weights, from torch's global generator.
 
     Args:
         image_shape: (channels, height, width), from the data.
@@ -52,6 +52,19 @@ def build_vae(cfg: DictConfig, image_shape: tuple[int, int, int], classes: int =
 
 def _instantiate_module(key: str, node: DictConfig, **given: Any) -> Any:
     return instantiate(key, node, torch.nn.Module, **given)
+
+
+def initialize(cfg: DictConfig, vae: VAE, mean_pixel: Tensor | None) -> None:
+    """Draw a VAE's initial weights as the config says, from torch's global generator.
+
+    Args:
+        mean_pixel: mean of the training images, (channels,), in [0, 1].
+
+    Raises:
+        SettingsError: a value of the group init is wrong.
+    """
+    if cfg.init:
+        instantiate_callable("init", cfg.init, "vae", "mean_pixel")(vae=vae, mean_pixel=mean_pixel)
 
 
 def build_data(cfg: DictConfig, safely: bool = False) -> ImageDataModule:

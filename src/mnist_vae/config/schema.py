@@ -62,6 +62,7 @@ class Config:
     likelihood: Any = MISSING
     prior: Any = MISSING
     posterior: Any = MISSING
+    init: Any = MISSING
     optimizer: Any = MISSING
     schedule: Any = MISSING
     accelerator: Accelerator = field(default_factory=Accelerator)

@@ -30,3 +30,9 @@ class Source(Protocol):
 def to_unit(images: Tensor) -> Tensor:
     """uint8 grey levels as float32 in [0, 1], of the same shape."""
     return images.to(torch.float32).div_(255)
+
+
+def mean_pixel(images: Tensor) -> list[float]:
+    """Mean of uint8 images (n, channels, height, width), one per channel, in [0, 1]."""
+    sums = images.sum(dim=(0, 2, 3), dtype=torch.int64)
+    return (sums / (255 * images[:, 0].numel())).tolist()

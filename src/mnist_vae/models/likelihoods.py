@@ -16,6 +16,8 @@ LOGISTIC_LOG_SCALES = -7.0, 5.0
 # At this logit both the cancellation of the closed forms in float32 and the truncation error of the series are about
 # 1e-6 or less.
 SERIES_BELOW = 0.1
+PARAMETER_LIMIT = 10.0  # of parameters_of_mean: a Bernoulli mean of 0.00005 or 0.99995
+BISECTIONS = 30
 
 
 class Likelihood(nn.Module):
@@ -42,6 +44,26 @@ class Likelihood(nn.Module):
     def mean(self, parameters: Tensor) -> Tensor:
         """E[x|z] in [0, 1], (..., images, channels, height, width)."""
         raise NotImplementedError
+
+    def parameters_of_mean(self, mean: Tensor) -> Tensor:
+        """Parameters of a pixel of that mean, for a decoder to begin with.
+
+        The first parameter of each value is found by bisection, since E[x|z] increases with it; the others are 0.
+
+        Args:
+            mean: (channels,), in [0, 1].
+
+        Returns:
+            (parameters_per_value * channels,).
+        """
+        low = torch.full_like(mean, -PARAMETER_LIMIT)
+        high = -low
+        rest = mean.new_zeros((self.parameters_per_value - 1) * len(mean))
+        for _ in range(BISECTIONS):
+            middle = (low + high) / 2
+            is_below = self.mean(torch.cat([middle, rest])[:, None, None]).flatten() < mean
+            low, high = torch.where(is_below, middle, low), torch.where(is_below, high, middle)
+        return torch.cat([middle, rest])
 
 
 class Bernoulli(Likelihood):

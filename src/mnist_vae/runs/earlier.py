@@ -13,6 +13,7 @@ DEFAULTS = OmegaConf.create(
         "conditional": False,
         "posterior": {"_target_": "mnist_vae.models.posteriors.Diagonal"},
         "schedule": {},
+        "init": {},
     }
 )
 REMOVED = ("accelerator.cuda_graph",)

@@ -11,6 +11,7 @@ from mnist_vae.config.build import build_data, build_lr_factor, build_optimizer
 from mnist_vae.config.combinations import check_combination
 from mnist_vae.config.hparams import Choices
 from mnist_vae.config.instantiate import check_node, instantiate
+from mnist_vae.data.images import mean_pixel
 from mnist_vae.training.loggers import TERMS
 from mnist_vae.training.module import VAEModule
 from mnist_vae.training.quiet import quiet_lightning
@@ -46,7 +47,8 @@ class Experiment:
         self.data = build_data(cfg)
         seed_everything(cfg.seed)  # so that the initial weights depend on the seed alone
         plain: Any = OmegaConf.to_container(cfg, resolve=True, enum_to_str=True)
-        self.module = VAEModule(plain, self.data.image_shape, len(self.data.classes), len(self.data.train_split[0]))
+        images, _ = self.data.train_split
+        self.module = VAEModule(plain, self.data.image_shape, len(self.data.classes), len(images), mean_pixel(images))
         build_optimizer(cfg, self.module.parameters())
         build_lr_factor(cfg)
         check_combination(cfg, choices, self.module.vae, self.module.objective)

@@ -1,7 +1,7 @@
 """The LightningModule: the training and evaluation of a VAE on a batch."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pytorch_lightning as pl
@@ -11,7 +11,7 @@ from pytorch_lightning.plugins.precision import MixedPrecision
 from torch import Tensor
 
 from mnist_vae.analysis import metrics
-from mnist_vae.config.build import build_lr_factor, build_objective, build_optimizer, build_vae
+from mnist_vae.config.build import build_lr_factor, build_objective, build_optimizer, build_vae, initialize
 from mnist_vae.data.batches import EVALUATION_SEED
 from mnist_vae.data.images import to_unit
 from mnist_vae.training.accumulators import LatentVariance, TermSums
@@ -30,18 +30,25 @@ class VAEModule(pl.LightningModule):
         image_shape: (channels, height, width).
         classes: number of labels, for a conditional VAE.
         train_size: training images, for objectives that need their number.
+        mean_pixel: mean of the training images, one per channel, in [0, 1], for the initial weights.
 
     Raises:
         SettingsError: a value of the config is wrong.
     """
 
     def __init__(
-        self, config: Mapping[str, Any], image_shape: tuple[int, int, int], classes: int, train_size: int
+        self,
+        config: Mapping[str, Any],
+        image_shape: tuple[int, int, int],
+        classes: int,
+        train_size: int,
+        mean_pixel: Sequence[float] | None = None,
     ) -> None:
         super().__init__()
         self.save_hyperparameters()
         self.cfg: Any = OmegaConf.create(dict(config))
         self.vae = build_vae(self.cfg, image_shape, classes)
+        initialize(self.cfg, self.vae, None if mean_pixel is None else torch.tensor(mean_pixel))
         self.objective = build_objective(self.cfg, train_size)
         self.lr: float = self.cfg.optimizer.get("lr", self.cfg.lr)  # Tuner.lr_find sets it
         self.epochs_trained = 0.0  # fractions count

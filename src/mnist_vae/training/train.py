@@ -143,7 +143,7 @@ def check_extension(experiment: Experiment) -> None:
         raise SettingsError(
             f"max_epochs={hparams.epochs_planned(cfg)}: this run was begun with fewer, and {' and '.join(dependent)} "
             "depends on their number, so the epochs trained so far would have been others; train a new run by "
-            "hydra.run.dir=…"
+            "hydra.run.dir=… (with schedule=constant, a run can be given more epochs later)."
         )
 
 
