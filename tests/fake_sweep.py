@@ -13,6 +13,7 @@ from hydra import compose, initialize_config_dir
 from hydra.core.utils import JobReturn, JobStatus
 from omegaconf import DictConfig, OmegaConf
 
+from mnist_vae.config.overrides import task_overrides
 from mnist_vae.runs.folder import RunFolder
 from mnist_vae.sweeps.job import running_mark
 from mnist_vae.sweeps.multirun import Multirun
@@ -59,19 +60,17 @@ class FakeLauncher:
         self.sweep, self.work = sweep, work
         self.config_loader = self
         self.launched: list[list[str]] = []
-        self.numbers: list[int] = []  # of the first job of each launch
 
     def load_sweep_config(self, config: DictConfig, overrides: Sequence[str]) -> DictConfig:
         cfg = copy.deepcopy(_composed(tuple(overrides)))
         OmegaConf.set_readonly(cfg, False)
         OmegaConf.set_readonly(cfg.hydra, False)
-        cfg.hydra.overrides.task = [text for text in cfg.hydra.overrides.task if text != "data=digits"]
+        cfg.hydra.overrides.task = [text for text in task_overrides(cfg.hydra) if text != "data=digits"]
         return cfg
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
         jobs = [FakeJob(self.sweep, self.load_sweep_config(DictConfig({}), list(words))) for words in job_overrides]
         self.launched.append([job.name for job in jobs])
-        self.numbers.append(initial_job_idx)
         returned = []
         for job, words in zip(jobs, job_overrides, strict=True):
             result = JobReturn(status=JobStatus.COMPLETED)

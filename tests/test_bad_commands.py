@@ -269,8 +269,8 @@ TABLE = {
             "schedule=null: a group is given the name of a choice, as in model=conv; --help lists the choices.",
         ),
         ("init=xavier", "init=xavier: there is no such choice; init can be he, pytorch."),
-        ("init.output_gain=large", "init.output_gain=large: Value 'large' of type 'str' could not be converted to Float."),
-        ("init.gain=2", "init.gain: there is no such key; did you mean init.output_gain?"),
+        ("init.output_gain=large", "init.output_gain=large: Value 'large' of type 'str' could not be converted to"),
+        ("init.gain=2", "init.gain: there is no such key; there are init._target_, init.output_gain;"),
         ("schedule=cosnie", "schedule=cosnie: there is no such choice; schedule can be constant, cosine, iwae."),
         (
             "accelerator=tpu",
@@ -418,7 +418,10 @@ TABLE = {
             "trainer.val_check_interval=0: it must be a share of an epoch, or a number of batches.",
         ),
         ("+trainer.max_epoch=3", "trainer.max_epoch: there is no such key; did you mean trainer.max_epochs?"),
-        ("callbacks=[]", "callbacks: it has no value; choose one of default, early_stopping, ema, none, rare."),
+        (
+            "callbacks=[]",
+            "callbacks: it has no value; choose one of default, early_stopping, ema, none, rare,",
+        ),
         (
             "+callbacks.x._target_=os.getcwd",
             "callbacks.x._target_=os.getcwd: it makes no Callback; it must be a class derived from",

@@ -81,7 +81,7 @@ def in_turn(rounds: int, commands: dict[str, Callable[[Path], Done]]) -> dict[st
 
 
 def whole(rounds: int, data: list[str], epochs: int = 10) -> Results:
-    """A default run from a cold start to its complete folder, and the plain script that trains the same.
+    """A default run from a cold start to its complete folder, and the plain script that trains the same network.
 
     Args:
         data: `data.root=…`, if it isn't the default; so for the other suites here.

@@ -103,8 +103,8 @@ def suite(rounds: int, overrides: list[str]) -> Results:
 
 def compare(model: str, others: list[str], rounds: int, overrides: list[str]) -> Results:
     """One architecture, against its bare loop and `others`."""
-    # With the initial weights of the others, so that the losses must agree.
-    same = "init=pytorch", "latent_dim=20", f"max_epochs={WARM_UP + rounds}"
+    # As the others train, so that the losses must agree.
+    same = "init=pytorch", "schedule=constant", "lr=1e-3", "latent_dim=20", f"max_epochs={WARM_UP + rounds}"
     cfg = composed(f"model={model}", *same, *overrides)
     turns = {"_target_": "benchmarks.training.Turns", "model": model, "others": others}
     turns |= {"batch_size": cfg.batch_size, "lr": cfg.lr}

@@ -1,9 +1,11 @@
 """The parts of an experiment are built from its config."""
 
+import math
+
 import pytest
 import torch
 
-from mnist_vae.config.build import build_data, build_lr_factor, build_objective, build_optimizer, build_vae
+from mnist_vae.config.build import build_data, build_lr_factor, build_objective, build_optimizer, build_vae, initialize
 from mnist_vae.models.posteriors import FullCovariance
 from mnist_vae.models.priors import Mixture
 from mnist_vae.objectives import BetaTCVAE
@@ -59,12 +61,31 @@ def test_a_learning_rate_found_by_the_tuner_replaces_the_configs() -> None:
 
 
 def test_the_schedule_ends_with_the_planned_epochs() -> None:
-    assert build_lr_factor(composed("schedule=constant")) is None
-    factor = build_lr_factor(composed("schedule.warmup_epochs=0", "max_epochs=8", "trainer.max_epochs=4"))
+    assert build_lr_factor(composed("schedule=constant"), math.inf) is None
+    factor = build_lr_factor(composed("schedule.warmup=0"), 4.0)
     assert factor is not None
     assert [factor(epoch) for epoch in (0.0, 2.0, 4.0)] == pytest.approx([1.0, 0.5, 0.0])
 
 
+def test_a_schedule_without_an_end_is_refused() -> None:
+    assert build_lr_factor(composed("schedule=iwae"), math.inf) is not None
+    with pytest.raises(SettingsError, match=r"^schedule: it depends on the number of epochs.*schedule=constant\.$"):
+        build_lr_factor(composed(), math.inf)
+
+
+@pytest.mark.parametrize(
+    ("word", "message"),
+    [
+        ("init.output_gain=-1", r"^init: output_gain is -1(\.0)?; it must be 0 or more, and finite\.$"),
+        ("init.output_gain=nan", r"^init: output_gain is nan;"),
+    ],
+)
+def test_initial_weights_that_are_wrong_are_refused(word: str, message: str) -> None:
+    cfg = composed(word)
+    with pytest.raises(SettingsError, match=message):
+        initialize(cfg, build_vae(cfg, (1, 28, 28)), None)
+
+
 def test_a_schedule_that_is_wrong_is_refused_when_it_is_built() -> None:
     with pytest.raises(SettingsError, match=r"^schedule: final is 2\.0; it must be from 0 to 1\.$"):
-        build_lr_factor(composed("schedule=cosine", "schedule.final=2"))
+        build_lr_factor(composed("schedule=cosine", "schedule.final=2"), 10.0)

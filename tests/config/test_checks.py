@@ -92,7 +92,10 @@ def test_added_and_deleted_keys_are_refused(override: str, message: str) -> None
         ("beta=1e308", "beta=1e+308: it must be 0 or more, and at most 1e+30."),
         ("max_epochs=1000000000000000000000", "it must be 1 or more, and at most 1,000,000,000."),
         ("accelerator.devices=129", "accelerator.devices=129: a batch is split over the devices; it must be at most"),
-        ("callbacks=[]", "callbacks: it has no value; choose one of default, early_stopping, ema, none, rare."),
+        (
+            "callbacks=[]",
+            "callbacks: it has no value; choose one of default, early_stopping, ema, none, rare,",
+        ),
     ],
 )
 def test_values_that_are_too_large_and_groups_without_a_choice_are_refused(override: str, message: str) -> None:

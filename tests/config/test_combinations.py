@@ -124,7 +124,7 @@ NONSENSE = [
     (("objective=mmd", "prior=flow"), "objective.kl_weight=0 with prior=flow: only the KL term trains a prior"),
     (("objective=beta_tcvae", "batch_size=1"), "batch_size=1: objective=beta_tcvae compares"),
     (("prior=vamp", "conditional=true"), "prior=vamp with conditional=true"),
-    (("schedule=cosine", "schedule.warmup_epochs=2"), "schedule: warmup_epochs is 2"),
+    (("schedule=cosine", "schedule.warmup=2"), "schedule: warmup is 2.0"),
     (("objective=iwae", "objective.k=0"), "objective: k is 0"),
     (("prior=flow", "latent_dim=1"), "prior: latent_dim is 1"),
     (("likelihood=gaussian", "likelihood.scale=0"), "likelihood: scale is 0"),

@@ -169,7 +169,7 @@ def test_a_job_has_ended_when_it_is_complete_or_has_failed(tmp_path: Path) -> No
         run.path.mkdir()
         if file is not None:
             (run.path / file).touch()
-        assert Job("a", "a", [], [], run, 1, 0).ended == ended
+        assert Job("a", "a", [], [], run, 1).ended == ended
 
 
 @pytest.mark.slow

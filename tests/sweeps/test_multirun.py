@@ -128,12 +128,17 @@ def test_a_job_can_refer_to_its_number(sweep: Callable[..., FakeLauncher], tmp_p
     assert len(states(tmp_path)) == 2
 
 
-def test_a_job_keeps_its_number_in_later_batches(sweep: Callable[..., FakeLauncher], tmp_path: Path) -> None:
-    def all_but_the_first_fail(job: FakeJob, cfg: DictConfig) -> None:
-        job.complete() if cfg.seed == 0 else job.fail()
+def test_a_job_keeps_its_number_whichever_are_left(sweep: Callable[..., FakeLauncher]) -> None:
+    numbered = [["seed=${hydra:job.num}", "latent_dim=1${hydra:job.num}", f"beta={beta}"] for beta in (1, 2, 4, 8)]
+    seen = []
 
-    assert sweep(all_but_the_first_fail, at_once=2).numbers == [0, 2]
-    assert sweep(complete).numbers == [1]  # the same command again
+    def odd_ones_fail(job: FakeJob, cfg: DictConfig) -> None:
+        seen.append((cfg.seed, cfg.latent_dim))
+        job.complete() if cfg.seed % 2 == 0 else job.fail()
+
+    sweep(odd_ones_fail, numbered, at_once=3)
+    sweep(odd_ones_fail, numbered)  # the same command again
+    assert seen == [(0, 10), (1, 11), (2, 12), (3, 13), (1, 11), (3, 13)]
 
 
 def test_a_log_that_leads_elsewhere_stops_the_sweep_before_it_starts(

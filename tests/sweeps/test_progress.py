@@ -45,7 +45,7 @@ def bar(monkeypatch: pytest.MonkeyPatch) -> type[FakeBar]:
 
 
 def job(sweep: Path, name: str) -> Job:
-    return Job(name, f"label of {name}", [], [], RunFolder(sweep / name), epochs=4, number=0)
+    return Job(name, f"label of {name}", [], [], RunFolder(sweep / name), epochs=4)
 
 
 def test_a_line_is_printed_for_each_job_that_ends(tmp_path: Path, bar: type[FakeBar]) -> None:

@@ -146,17 +146,6 @@ def test_the_reason_names_the_metric(tmp_path: Path) -> None:
     ]
 
 
-def test_a_part_of_the_validation_images_depends_on_the_batch_size(tmp_path: Path) -> None:
-    for place, (limit, same) in enumerate([(1, False), (0.5, False), (1.0, True), (None, True)]):
-        for batch_size in (64, 128):
-            run = make_run(tmp_path / f"{place}/{batch_size}", -100.0)
-            file = run / ".hydra" / "config.yaml"
-            more = {"batch_size": batch_size, "trainer": {"limit_val_batches": limit}}
-            file.write_text(yaml.safe_dump(yaml.safe_load(file.read_text()) | more))
-        reason = "the runs differ in batch_size, so they have no validation metric in common"
-        assert group(tmp_path / str(place)).unranked == ("" if same else reason)
-
-
 def test_runs_of_earlier_versions_are_ranked_by_the_metric_that_chose_their_epochs(tmp_path: Path) -> None:
     for beta, elbo in ((1, -100.0), (2, -90.0)):
         run = make_run(tmp_path / str(beta), elbo, beta=beta)

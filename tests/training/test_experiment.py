@@ -16,7 +16,7 @@ from mnist_vae.training.experiment import Experiment, metrics_of_epochs
 from mnist_vae.training.module import VAEModule
 from mnist_vae.training.train import train
 from mnist_vae.utils.errors import SettingsError
-from tests.conftest import composed
+from tests.conftest import TINY, composed
 
 Tiny = Callable[..., DictConfig]
 
@@ -75,6 +75,7 @@ STOPPING = ("callbacks=early_stopping",)
         ),
         (["monitor=val/elboo"], r"^monitor=val/elboo: there is no such metric; did you mean val/elbo\?$"),
         (["monitor=train/loss_step"], r"^monitor=train/loss_step: there is no such metric; did you mean train/loss\?$"),
+        (["trainer.max_epochs=-1", "trainer.max_time=00:00:00:05"], r"^schedule: it depends on the number of epochs"),
         (["schedule=cosine", "schedule.final=2"], r"^schedule: final is 2\.0"),
         (["objective=iwae", "beta=4"], r"^beta=4\.0: objective=iwae has no beta"),
     ],
@@ -134,3 +135,11 @@ class Patient(pl.Callback):
 )
 def test_other_callbacks_have_attributes_of_their_own(node: str) -> None:
     assert len(Experiment(composed("data=digits", f"+callbacks.mine={node}"), {}).callbacks) == 2
+
+
+def test_the_decoder_begins_as_the_training_images_mean_pixel() -> None:
+    experiment = Experiment(composed(*TINY), {})
+    images, _ = experiment.data.train_split
+    mean = images.double().mean() / 255
+    bias = experiment.module.vae.decoder[-2].bias
+    assert torch.allclose(bias.double(), torch.log(mean / (1 - mean)).expand_as(bias), atol=1e-5)

@@ -1,5 +1,6 @@
 """VAEModule and ImageDataModule in a plain pl.Trainer: whatever works with any LightningModule works with them."""
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -167,9 +168,35 @@ def test_the_learning_rate_follows_its_schedule_step_by_step() -> None:
         def on_before_optimizer_step(self, trainer: pl.Trainer, *_: Any) -> None:
             rates.append(trainer.optimizers[0].param_groups[0]["lr"])
 
-    fit(Watch(), net=vae_module("lr=1e-3", "schedule.warmup_epochs=0", "max_epochs=2"), max_epochs=2)
-    expected = [1e-3 * (1 + torch.cos(torch.tensor(torch.pi * step / 10)).item()) / 2 for step in range(10)]
+    fit(Watch(), net=vae_module("lr=1e-3", "schedule.warmup=0", "max_epochs=2"), max_epochs=2)
+    expected = [1e-3 * (1 + math.cos(math.pi * (step + 0.5) / 10)) / 2 for step in range(10)]
     assert rates == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(
+    ("limits", "last"), [({"max_epochs": -1, "max_steps": 8}, 8), ({"max_epochs": 9, "max_steps": 7}, 7)]
+)
+def test_the_schedule_ends_where_the_steps_do(limits: dict[str, int], last: int) -> None:
+    rates: list[float] = []
+
+    class Watch(pl.Callback):
+        def on_before_optimizer_step(self, trainer: pl.Trainer, *_: Any) -> None:
+            rates.append(trainer.optimizers[0].param_groups[0]["lr"])
+
+    fit(Watch(), net=vae_module("lr=1e-3", "schedule.warmup=0"), **limits)
+    expected = [1e-3 * (1 + math.cos(math.pi * (step + 0.5) / last)) / 2 for step in range(last)]
+    assert rates == pytest.approx(expected)
+
+
+def test_a_checkpoint_of_an_earlier_version_is_loaded(tmp_path: Path) -> None:
+    trainer, net = fit(default_root_dir=tmp_path)
+    trainer.save_checkpoint(tmp_path / "now.ckpt")
+    content = torch.load(tmp_path / "now.ckpt", weights_only=False)
+    content["hyper_parameters"] = {k: v for k, v in content["hyper_parameters"].items() if k != "mean_pixel"}
+    content["hyper_parameters"]["config"] = {k: v for k, v in net.hparams["config"].items() if k != "init"}
+    torch.save(content, tmp_path / "earlier.ckpt")
+    loaded = VAEModule.load_from_checkpoint(tmp_path / "earlier.ckpt", weights_only=False)
+    assert all(torch.equal(value, net.vae.state_dict()[name]) for name, value in loaded.vae.state_dict().items())
 
 
 def test_the_gradient_norm_is_that_of_all_gradients_together(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ def test_the_iwae_papers_stages() -> None:
     [(0, 0.0), (1, 0.5), (2, 1.0), (6, 0.1 + 0.9 / 2), (10, 0.1), (11, 0.1)],
 )
 def test_cosine_rises_falls_and_stays(epoch: float, expected: float) -> None:
-    assert schedules.cosine(epoch, max_epochs=10, warmup_epochs=2, final=0.1) == pytest.approx(expected)
+    assert schedules.cosine(epoch, max_epochs=10, warmup=0.2, final=0.1) == pytest.approx(expected)
 
 
 def test_without_a_warm_up_it_starts_at_lr() -> None:
@@ -25,7 +25,7 @@ def test_without_a_warm_up_it_starts_at_lr() -> None:
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
-    [({"warmup_epochs": 3}, "warmup_epochs is 3"), ({"warmup_epochs": -1}, "-1"), ({"final": 1.5}, "final is 1.5")],
+    [({"warmup": 1}, "warmup is 1"), ({"warmup": -1}, "-1"), ({"final": 1.5}, "final is 1.5")],
 )
 def test_bad_arguments_are_named(arguments: dict[str, float], message: str) -> None:
     with pytest.raises(ValueError, match=message):

@@ -226,7 +226,7 @@ def test_the_test_metrics_are_those_of_the_best_epoch(tiny: Tiny, tmp_path: Path
     assert {k: v for k, v in again.items() if k not in timing} == {k: v for k, v in metrics.items() if k not in timing}
     assert len(rows(tmp_path)) == len(table)
     # Nor does it with more epochs to come.
-    again = train(tiny(*stopping, "max_epochs=70", "lr=0.03"), tmp_path)
+    again = train(tiny(*stopping, "max_epochs=70", "schedule=constant", "lr=0.03"), tmp_path)
     assert again["epochs"] == len(table) and "extended_from" not in again
 
 

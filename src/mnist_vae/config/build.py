@@ -1,5 +1,7 @@
 """Build the parts of an experiment from its config."""
 
+import inspect
+import math
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -7,12 +9,12 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 from torch import Tensor
 
-from mnist_vae.config.hparams import epochs_planned
 from mnist_vae.config.instantiate import (
     instantiate,
     instantiate_callable,
     instantiate_safely,
     instantiate_source_safely,
+    locate,
 )
 from mnist_vae.data.datamodule import ImageDataModule
 from mnist_vae.data.images import Source
@@ -63,8 +65,13 @@ def initialize(cfg: DictConfig, vae: VAE, mean_pixel: Tensor | None) -> None:
     Raises:
         SettingsError: a value of the group init is wrong.
     """
-    if cfg.init:
-        instantiate_callable("init", cfg.init, "vae", "mean_pixel")(vae=vae, mean_pixel=mean_pixel)
+    if not cfg.get("init"):  # configs of earlier versions do not have the key
+        return
+    draw = instantiate_callable("init", cfg.init, "vae", "mean_pixel")
+    try:
+        draw(vae=vae, mean_pixel=mean_pixel)
+    except ValueError as error:
+        raise SettingsError(f"init: {first_line(error)}.") from error
 
 
 def build_data(cfg: DictConfig, safely: bool = False) -> ImageDataModule:
@@ -114,17 +121,30 @@ def build_optimizer(
     return instantiate("optimizer", node, torch.optim.Optimizer, params=parameters)
 
 
-def build_lr_factor(cfg: DictConfig) -> Callable[[float], float] | None:
+def depends_on_max_epochs(cfg: DictConfig) -> bool:
+    """Whether the schedule of the learning rate has an argument `max_epochs`."""
+    return bool(cfg.schedule) and "max_epochs" in inspect.signature(locate("schedule", cfg.schedule)).parameters
+
+
+def build_lr_factor(cfg: DictConfig, max_epochs: float) -> Callable[[float], float] | None:
     """Build the config's schedule, a function: epochs trained (fractions count) -> factor of the learning rate.
 
     It is None if the learning rate is constant.
 
+    Args:
+        max_epochs: epochs to train, fractions count; infinite if only the time is limited.
+
     Raises:
-        SettingsError: a value of the group is wrong.
+        SettingsError: a value of the group is wrong, or the schedule needs the number of epochs, and there is none.
     """
     if not cfg.schedule:
         return None
-    factor = instantiate_callable("schedule", cfg.schedule, "epoch", max_epochs=epochs_planned(cfg))
+    if math.isinf(max_epochs) and depends_on_max_epochs(cfg):
+        raise SettingsError(
+            "schedule: it depends on the number of epochs, and trainer.max_epochs=-1 leaves that open; set "
+            "trainer.max_steps, or choose schedule=constant."
+        )
+    factor = instantiate_callable("schedule", cfg.schedule, "epoch", max_epochs=max_epochs)
     try:
         factor(0.0)
     except ValueError as error:

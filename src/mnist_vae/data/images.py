@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 DIGITS = tuple("0123456789")
+PART = 1000  # images
 
 
 class ImageArrays(NamedTuple):
@@ -34,5 +35,6 @@ def to_unit(images: Tensor) -> Tensor:
 
 def mean_pixel(images: Tensor) -> list[float]:
     """Mean of uint8 images (n, channels, height, width), one per channel, in [0, 1]."""
-    sums = images.sum(dim=(0, 2, 3), dtype=torch.int64)
+    # In parts: a sum of integers needs a copy of what it sums, of eight bytes a pixel.
+    sums = sum(part.sum(dim=(0, 2, 3), dtype=torch.int64) for part in images.split(PART))
     return (sums / (255 * images[:, 0].numel())).tolist()

@@ -48,7 +48,8 @@ class Likelihood(nn.Module):
     def parameters_of_mean(self, mean: Tensor) -> Tensor:
         """Parameters of a pixel of that mean, for a decoder to begin with.
 
-        The first parameter of each value is found by bisection, since E[x|z] increases with it; the others are 0.
+        The first parameter of each value is found by bisection, the others are 0: a subclass in which E[x|z] does not
+        increase with its first parameter overrides this.
 
         Args:
             mean: (channels,), in [0, 1].

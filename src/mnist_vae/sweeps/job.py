@@ -104,7 +104,6 @@ class Job:
         launched: what a launcher is given to run it.
         run: its folder.
         epochs: how many it is to train.
-        number: its place in the sweep, which is ${hydra:job.num}.
     """
 
     name: str
@@ -113,7 +112,6 @@ class Job:
     launched: list[str]
     run: RunFolder
     epochs: int
-    number: int
 
     @property
     def ended(self) -> bool:

@@ -121,9 +121,9 @@ class Multirun:
         run = RunFolder(self.folder / name, output_subdir)
         run.subfolder("train.log")  # what a launcher's process opens before anything else
         run.refuse_other_configuration(cfg, remedy="hydra.sweep.dir=…")
-        # The name is fixed here, so that it does not depend on which jobs are left to do.
-        launched = [*overrides, f"hydra.sweep.subdir={_quoted(name)}"]
-        return Job(name, " ".join(varying) or name, task, launched, run, epochs_planned(cfg), number)
+        # Name and number are fixed here, so that they do not depend on which jobs are left to do.
+        launched = [*(_numbered(text, number) for text in overrides), f"hydra.sweep.subdir={_quoted(name)}"]
+        return Job(name, " ".join(varying) or name, task, launched, run, epochs_planned(cfg))
 
     def composed(self, overrides: Sequence[str]) -> DictConfig:
         """Compose the config, with Hydra's part, from these overrides.
@@ -160,7 +160,7 @@ class Multirun:
 
     def _launch(self, jobs: Sequence[Job]) -> None:
         setup_globals()
-        results = self.launcher.launch([job.launched for job in jobs], initial_job_idx=jobs[0].number)
+        results = self.launcher.launch([job.launched for job in jobs], initial_job_idx=0)
         for job, result in zip(jobs, results, strict=True):
             returned = _return_value(result)
             if returned == {}:
@@ -221,6 +221,11 @@ def _is_chosen(cfg: DictConfig) -> bool:
     """Whether the user chose hydra.sweep.subdir."""
     plain: Any = OmegaConf.to_container(cfg.hydra.sweep)
     return bool(plain["subdir"]) and not plain["subdir"].startswith(f"${{{RESOLVER}:")
+
+
+def _numbered(override: str, number: int) -> str:
+    """An override with the job's number in the place of references to it: launchers number the jobs that are left."""
+    return override.replace("${hydra:job.num}", str(number)).replace("${hydra.job.num}", str(number))
 
 
 def _quoted(text: str) -> str:

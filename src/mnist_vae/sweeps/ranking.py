@@ -134,7 +134,7 @@ def _why_unranked(jobs: Sequence[Job]) -> str:
     if len({job.experiment for job in jobs}) == 1:
         return "there is only one configuration"
     first = jobs[0]
-    for key in (*SHARED, *(["batch_size"] if _validates_on_a_part(first) else [])):
+    for key in SHARED:
         if len({written(_setting(job, key)) for job in jobs}) > 1:
             return f"the runs differ in {key}, so they have no validation metric in common"
     monitor, mode = _setting(first, "monitor"), _setting(first, "monitor_mode")
@@ -149,11 +149,6 @@ def _why_unranked(jobs: Sequence[Job]) -> str:
     if not any(math.isfinite(job.number(monitor)) for job in jobs):
         return f"no run has a finite {monitor}"
     return ""
-
-
-def _validates_on_a_part(job: Job) -> bool:
-    limit = job.settings.get("trainer.limit_val_batches")
-    return limit is not None and not (isinstance(limit, float) and limit == 1)  # 1 is one batch, 1.0 are all
 
 
 def _setting(job: Job, key: str) -> Any:

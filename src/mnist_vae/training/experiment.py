@@ -1,6 +1,7 @@
 """The objects that a config names, built and checked before anything is written."""
 
 import difflib
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,7 +10,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from mnist_vae.config.build import build_data, build_lr_factor, build_optimizer
 from mnist_vae.config.combinations import check_combination
-from mnist_vae.config.hparams import Choices
+from mnist_vae.config.hparams import Choices, epochs_planned
 from mnist_vae.config.instantiate import check_node, instantiate
 from mnist_vae.data.images import mean_pixel
 from mnist_vae.training.loggers import TERMS
@@ -50,7 +51,8 @@ class Experiment:
         images, _ = self.data.train_split
         self.module = VAEModule(plain, self.data.image_shape, len(self.data.classes), len(images), mean_pixel(images))
         build_optimizer(cfg, self.module.parameters())
-        build_lr_factor(cfg)
+        limited = cfg.trainer.get("max_epochs") != -1 or cfg.trainer.get("max_steps", -1) != -1
+        build_lr_factor(cfg, epochs_planned(cfg) if limited else math.inf)
         check_combination(cfg, choices, self.module.vae, self.module.objective)
         if cfg.trainer.get("compile"):
             self.module.compile_inference(cfg.trainer.get("compile_mode", "default"))

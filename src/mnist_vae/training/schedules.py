@@ -3,23 +3,24 @@
 import math
 
 
-def cosine(epoch: float, max_epochs: int, warmup_epochs: float = 0.0, final: float = 0.0) -> float:
+def cosine(epoch: float, max_epochs: float, warmup: float = 0.0, final: float = 0.0) -> float:
     """Half a cosine from lr down to final * lr at the end of max_epochs: Loshchilov & Hutter (2017), equation 5.
 
     Args:
-        warmup_epochs: before that, a linear rise from 0 over these epochs: Goyal et al. (2017), section 2.2.
+        warmup: before that, a linear rise from 0 over this share of max_epochs: Goyal et al. (2017), section 2.2.
         final: factor at the end, from 0 to 1.
 
     Raises:
-        ValueError: the warm-up is negative or leaves no epoch, or `final` is not from 0 to 1.
+        ValueError: `warmup` is not from 0 to below 1, or `final` not from 0 to 1.
     """
-    if not 0 <= warmup_epochs < max_epochs:
-        raise ValueError(f"warmup_epochs is {warmup_epochs}; it must be 0 or more, and below max_epochs={max_epochs}")
+    if not 0 <= warmup < 1:
+        raise ValueError(f"warmup is {warmup}; it is a share of the training, 0 or more, and below 1")
     if not 0 <= final <= 1:
         raise ValueError(f"final is {final}; it must be from 0 to 1")
-    if epoch < warmup_epochs:
-        return epoch / warmup_epochs
-    done = min(1.0, (epoch - warmup_epochs) / (max_epochs - warmup_epochs))
+    done = min(1.0, epoch / max_epochs)
+    if done < warmup:
+        return done / warmup
+    done = (done - warmup) / (1 - warmup)
     return final + (1 - final) * (1 + math.cos(math.pi * done)) / 2
 
 

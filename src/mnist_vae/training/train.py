@@ -1,6 +1,5 @@
 """Run one experiment, and leave a complete run folder."""
 
-import inspect
 import logging
 import math
 import tempfile
@@ -14,9 +13,9 @@ from pytorch_lightning.callbacks import StochasticWeightAveraging
 from tqdm.contrib.logging import logging_redirect_tqdm
 
 from mnist_vae.config import checks, hparams
+from mnist_vae.config.build import depends_on_max_epochs
 from mnist_vae.config.combinations import check_processes
 from mnist_vae.config.hparams import Choices
-from mnist_vae.config.instantiate import locate
 from mnist_vae.config.overrides import experiment_overrides, task_overrides
 from mnist_vae.config.schema import Device
 from mnist_vae.data.datamodule import ImageDataModule
@@ -136,7 +135,7 @@ def check_extension(experiment: Experiment) -> None:
     """Raise SettingsError if the epochs trained so far would have been others with more epochs to come."""
     cfg, callbacks = experiment.cfg, experiment.callbacks
     dependent = []
-    if cfg.schedule and "max_epochs" in inspect.signature(locate("schedule", cfg.schedule)).parameters:
+    if depends_on_max_epochs(cfg):
         dependent.append(f"schedule={hparams.choice(cfg, experiment.choices, 'schedule')}")
     dependent += [type(other).__name__ for other in callbacks if isinstance(other, StochasticWeightAveraging)]
     if dependent:

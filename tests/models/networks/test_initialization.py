@@ -60,15 +60,18 @@ def test_fan_in_is_the_number_of_inputs_of_an_output(layer: nn.Module, inputs: f
 
 def test_the_gain_of_a_layer_is_that_of_the_next_activation() -> None:
     network = nn.Sequential(nn.Linear(1, 2), nn.Tanh(), nn.Linear(2, 3), nn.Flatten(), nn.ReLU(), nn.Linear(3, 4))
-    found = [(layer.out_features, round(gain, 3)) for layer, gain in layers_with_gains(network, last_gain=0.1)]
-    assert found == [(2, 1.593), (3, 1.414), (4, 0.1)]
+    network.append(network[1])  # the same activation at a second place
+    network.extend([nn.Linear(4, 5), nn.Softmax()])
+    found = [(layer.out_features, round(gain, 3)) for layer, gain in layers_with_gains(network)]
+    assert found == [(2, 1.593), (3, 1.414), (4, 1.593), (5, 1.414)]
 
 
 @pytest.mark.parametrize("name", NETWORKS)
 def test_weights_have_the_variance_of_the_formula_and_biases_are_0(name: str) -> None:
     made = vae(name)
-    parts = ((made.encoder, 1.0), (made.to_posterior, 1.0), (made.decoder, 0.1))
-    layers = [pair for network, last_gain in parts for pair in layers_with_gains(network, last_gain)]
+    layers = [*layers_with_gains(made.encoder), *layers_with_gains(made.decoder)]
+    layers[-1] = layers[-1][0], 0.1
+    layers += [(layer, 1.0) for layer, _ in layers_with_gains(made.to_posterior)]
     assert len(layers) >= 5
     for layer, gain in layers:
         if layer.weight.any():
@@ -139,6 +142,27 @@ def test_a_conditional_vae_and_one_without_biases_are_initialised_too() -> None:
     assert not made.decoder[0].weight.any()
 
 
-def test_the_weights_depend_on_the_seed_alone() -> None:
-    first, second = (vae("conv", mean_pixel=MEAN).state_dict() for _ in range(2))
-    assert all(torch.equal(first[name], second[name]) for name in first)
+def test_a_decoder_without_such_layers_keeps_its_weights() -> None:
+    made = vae("mlp")
+    made.decoder = nn.Sequential(nn.Unflatten(1, (8, 1)), nn.Conv1d(8, 240, 1), nn.Flatten(), nn.Unflatten(1, SHAPE))
+    before = made.decoder[1].weight.clone()
+    he(made, MEAN)
+    assert torch.equal(made.decoder[1].weight, before)
+
+
+def test_the_bias_of_a_layer_that_makes_a_part_of_the_parameters_is_0() -> None:
+    made = vae("mlp", DiscretizedLogistic())
+    made.decoder = nn.Sequential(nn.Linear(8, 240), nn.Unflatten(1, SHAPE))  # means, beside a scale of its own
+    he(made, MEAN)
+    assert not made.decoder[0].bias.any() and made.decoder[0].weight.any()
+
+
+def test_frozen_weights_are_kept() -> None:
+    made = vae("mlp")
+    made.encoder[1].requires_grad_(False)
+    before = [parameter.clone() for parameter in (*made.encoder[1].parameters(), made.encoder[3].weight)]
+    he(made, MEAN)
+    kept = [
+        torch.equal(a, b) for a, b in zip(before, (*made.encoder[1].parameters(), made.encoder[3].weight), strict=True)
+    ]
+    assert kept == [True, True, False]

@@ -5,7 +5,7 @@ import pytorch_lightning as pl
 
 from mnist_vae.training.callbacks import progress
 from mnist_vae.training.callbacks.progress import Progress
-from tests.training.test_module import STEPS, fit
+from tests.training.test_module import STEPS, fit, vae_module
 
 
 class FakeBar:
@@ -53,7 +53,7 @@ def test_a_training_without_an_end_has_a_bar_without_a_total(bars: list[FakeBar]
         def on_train_batch_end(self, trainer: pl.Trainer, *args: Any) -> None:
             trainer.should_stop = trainer.global_step == 3
 
-    fit(Progress(), Stopping(), max_epochs=-1, enable_progress_bar=True)
+    fit(Progress(), Stopping(), net=vae_module("schedule=constant"), max_epochs=-1, enable_progress_bar=True)
     assert bars[0].total is None and bars[0].n == 3 and bars[0].closed
 
 

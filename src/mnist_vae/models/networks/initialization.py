@@ -1,29 +1,29 @@
 """Initial weights of a VAE's encoder, decoder and posterior layer."""
 
 import math
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TypeAlias
 
 import torch
 from torch import Tensor, nn
 
 from mnist_vae.models.networks.base import ACTIVATIONS
-
-if TYPE_CHECKING:
-    from mnist_vae.models.vae import VAE
+from mnist_vae.models.vae import VAE
 
 Weighted: TypeAlias = nn.Linear | nn.Conv2d | nn.ConvTranspose2d
+FURTHER = (nn.CELU, nn.Hardswish, nn.Hardtanh, nn.Mish, nn.SELU, nn.Sigmoid)
+ELEMENTWISE: tuple[type[nn.Module], ...] = (*ACTIVATIONS.values(), *FURTHER)
 GRID = torch.linspace(-10, 10, 20_001, dtype=torch.float64)  # over which the normal density is integrated
 
 
 @torch.no_grad()
-def he(vae: "VAE", mean_pixel: Tensor | None = None, output_gain: float = 0.1) -> None:
+def he(vae: VAE, mean_pixel: Tensor | None = None, output_gain: float = 0.1) -> None:
     """Draw weights with which features keep their size from layer to layer, and the decoder starts as the mean pixel.
 
     Each weight is N(0, gain² / fan-in): He et al. (2015), "Delving Deep into Rectifiers", equation 10, with the gain of
-    the activation that follows the layer, and 1 for the layer of the posterior's parameters. Biases are 0. Layers whose
-    weights are all 0 stay so: residual branches that begin as the identity. The decoder's last layer is scaled down,
-    and its bias set so that p(x|z) has the mean pixel, which is the best decoder that does not use z.
+    the activation that follows the layer; where none of ELEMENTWISE does, as in a network that calls functions, that of
+    ReLU, √2; and 1 for the layer of the posterior's parameters. Biases are 0. Layers whose weights are frozen or all 0
+    stay as they are: the latter are residual branches that begin as the identity. The decoder's last layer is scaled
+    down, and its bias set so that p(x|z) has the mean pixel: a decoder that does not use z yet.
 
     With PyTorch's own initialisation the features shrink from layer to layer, so that the reconstruction hardly depends
     on z at first, and the KL term makes the posterior collapse before the decoder can use it.
@@ -32,34 +32,48 @@ def he(vae: "VAE", mean_pixel: Tensor | None = None, output_gain: float = 0.1) -
         vae: changed in place. Weights are drawn from torch's global generator.
         mean_pixel: mean of the training images, (channels,), in [0, 1]; if None, the last bias is 0.
         output_gain: gain of the decoder's last layer.
+
+    Raises:
+        ValueError: `output_gain` is negative or not finite.
     """
-    for network, last_gain in ((vae.encoder, 1.0), (vae.to_posterior, 1.0), (vae.decoder, output_gain)):
-        for layer, gain in layers_with_gains(network, last_gain):
-            if layer.weight.any():
-                layer.weight.normal_(std=gain / math.sqrt(fan_in(layer)))
-            if layer.bias is not None:
-                layer.bias.zero_()
-    *_, (last, _) = layers_with_gains(vae.decoder)
-    if mean_pixel is not None and last.bias is not None:
-        parameters = vae.likelihood.parameters_of_mean(mean_pixel)
+    if not 0 <= output_gain < math.inf:
+        raise ValueError(f"output_gain is {output_gain}; it must be 0 or more, and finite")
+    layers = [(layer, 1.0) for layer, _ in layers_with_gains(vae.to_posterior)]
+    for network in (vae.encoder, vae.decoder):
+        layers += layers_with_gains(network)
+    last = layers[-1][0] if layers_with_gains(vae.decoder) else None
+    for layer, gain in layers:
+        if layer.weight.requires_grad and layer.weight.any():
+            layer.weight.normal_(std=(output_gain if layer is last else gain) / math.sqrt(fan_in(layer)))
+        if layer.bias is not None and layer.bias.requires_grad:
+            layer.bias.zero_()
+    if last is not None and mean_pixel is not None:
+        _set_output_bias(vae, last, mean_pixel)
+
+
+def _set_output_bias(vae: VAE, last: Weighted, mean_pixel: Tensor) -> None:
+    """Set the bias of the decoder's last layer, if that makes all of the likelihood's parameters."""
+    channels = vae.likelihood.parameters_per_value * len(mean_pixel)
+    outputs = channels * math.prod(vae.image_shape[1:])
+    if last.bias is None or not hasattr(vae.likelihood, "parameters_of_mean"):
+        return
+    count = last.bias.numel()
+    if count == outputs if isinstance(last, nn.Linear) else count % channels == 0:
         # The outputs of a fully connected layer, or of a convolution before a pixel shuffle, are grouped by channel.
-        last.bias.copy_(parameters.repeat_interleave(last.bias.numel() // parameters.numel()))
+        last.bias.copy_(vae.likelihood.parameters_of_mean(mean_pixel).repeat_interleave(count // channels))
 
 
-def layers_with_gains(network: nn.Module, last_gain: float = 1.0) -> Iterator[tuple[Weighted, float]]:
-    """The layers that have weights, in their order, each with the gain of the next activation after it.
-
-    Args:
-        last_gain: for layers after which no activation follows.
-    """
-    gain = last_gain
+def layers_with_gains(network: nn.Module) -> list[tuple[Weighted, float]]:
+    """The layers that have weights, in their order, each with the gain of the next activation after it, or √2."""
+    gain = math.sqrt(2)
     found: list[tuple[Weighted, float]] = []
-    for module in reversed(list(network.modules())):
-        if isinstance(module, tuple(ACTIVATIONS.values())):
-            gain = activation_gain(module)
-        elif isinstance(module, Weighted):
+    # With duplicates: one activation may stand at several places.
+    for _, module in reversed(list(network.named_modules(remove_duplicate=False))):
+        if isinstance(module, Weighted):
             found.append((module, gain))
-    return reversed(found)
+        elif isinstance(module, ELEMENTWISE):
+            gain = activation_gain(module)
+    return found[::-1]
 
 
 def activation_gain(activation: nn.Module) -> float:
