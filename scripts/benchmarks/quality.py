@@ -43,9 +43,10 @@ def suite(rounds: int, data: list[str]) -> Results:
     measured = []
     for name, found in curves.items():
         for level in LEVELS:
-            seconds = [seconds_to(curve, level) for curve in found]
-            if all(map(math.isfinite, seconds)):
-                measured.append(Measured(f"{name}, to {level:g}", "s", seconds))
+            seconds = [needed for curve in found if math.isfinite(needed := seconds_to(curve, level))]
+            if seconds:
+                reached = "" if len(seconds) == len(found) else f" ({len(seconds)} of {len(found)} seeds)"
+                measured.append(Measured(f"{name}, to {level:g}{reached}", "s", seconds))
         measured.append(Measured(f"{name}, process start to first step", "s", starts[name]))
         measured.append(Measured(f"{name}, final test ELBO", "nats", [curve.points[-1][1] for curve in found]))
     return Results("quality", measured, records(curves), _finals(curves), _points(curves))
