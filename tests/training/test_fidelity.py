@@ -38,7 +38,7 @@ def test_the_notebooks_curve(real_mnist: str, tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_conv_beats_mlp_at_equal_size_and_epochs(real_mnist: str, tmp_path: Path) -> None:
     def elbo(model: str) -> float:
-        cfg = composed(f"model={model}", "max_epochs=1", "callbacks=none", "logger=none")
+        cfg = composed(f"model={model}", "max_epochs=2", "callbacks=none", "logger=none")
         return float(train(cfg, tmp_path / model)["test/elbo"])
 
     assert elbo("conv") > elbo("mlp") + 1
