@@ -1,7 +1,7 @@
 """VAEModule and ImageDataModule in a plain pl.Trainer: whatever works with any LightningModule works with them."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,14 +13,14 @@ from pytorch_lightning import callbacks as pl_callbacks
 from pytorch_lightning.loggers import CSVLogger
 from pytorch_lightning.tuner import Tuner
 from torch import Tensor
-from torch.utils.data import DataLoader, TensorDataset
+from torch.utils.data import DataLoader, IterableDataset, TensorDataset
 
 from mnist_vae.data.binarize import Binarize
 from mnist_vae.models.likelihoods import Bernoulli
 from mnist_vae.models.vae import VAE
 from mnist_vae.objectives import ELBO, Terms
 from mnist_vae.training.module import VAEModule
-from mnist_vae.utils.errors import TrainingDiverged
+from mnist_vae.utils.errors import SettingsError, TrainingDiverged
 from mnist_vae.utils.seeding import Noise
 from tests.conftest import TINY, composed
 from tests.data.test_datamodule import module as numbered_data
@@ -186,6 +186,24 @@ def test_the_schedule_ends_where_the_steps_do(limits: dict[str, int], last: int)
     fit(Watch(), net=vae_module("lr=1e-3", "schedule.warmup=0"), **limits)
     expected = [1e-3 * (1 + math.cos(math.pi * (step + 0.5) / last)) / 2 for step in range(last)]
     assert rates == pytest.approx(expected)
+
+
+class Endless(IterableDataset):
+    """Images without a known number of them."""
+
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+        for number in range(12):
+            yield torch.full((1, 3, 3), number / 12), torch.tensor(0)
+
+
+def test_a_loader_without_a_length_needs_a_schedule_without_an_end() -> None:
+    loader = DataLoader(Endless(), batch_size=4)
+    net = vae_module("schedule=constant")
+    before = net.vae.decoder[0].weight.clone()
+    trainer_with(max_epochs=2, limit_val_batches=0).fit(net, loader)
+    assert not torch.equal(net.vae.decoder[0].weight, before)
+    with pytest.raises(SettingsError, match=r"^schedule: .* or a loader without a length leaves open"):
+        trainer_with(max_epochs=2, limit_val_batches=0).fit(vae_module(), loader)
 
 
 def test_a_checkpoint_of_an_earlier_version_is_loaded(tmp_path: Path) -> None:

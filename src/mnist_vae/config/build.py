@@ -126,23 +126,21 @@ def depends_on_max_epochs(cfg: DictConfig) -> bool:
     return bool(cfg.schedule) and "max_epochs" in inspect.signature(locate("schedule", cfg.schedule)).parameters
 
 
-def build_lr_factor(cfg: DictConfig, max_epochs: float) -> Callable[[float], float] | None:
+def build_lr_factor(cfg: DictConfig, max_epochs: float) -> Callable[[float], float]:
     """Build the config's schedule, a function: epochs trained (fractions count) -> factor of the learning rate.
 
-    It is None if the learning rate is constant.
-
     Args:
-        max_epochs: epochs to train, fractions count; infinite if only the time is limited.
+        max_epochs: epochs to train, fractions count; infinite if their number is not known.
 
     Raises:
         SettingsError: a value of the group is wrong, or the schedule needs the number of epochs, and there is none.
     """
-    if not cfg.schedule:
-        return None
+    if not cfg.schedule:  # lr is constant
+        return lambda epoch: 1.0
     if math.isinf(max_epochs) and depends_on_max_epochs(cfg):
         raise SettingsError(
-            "schedule: it depends on the number of epochs, and trainer.max_epochs=-1 leaves that open; set "
-            "trainer.max_steps, or choose schedule=constant."
+            "schedule: it depends on the number of epochs, which trainer.max_epochs=-1 or a loader without a length "
+            "leaves open; choose schedule=constant, or set trainer.max_steps where the loader has a length."
         )
     factor = instantiate_callable("schedule", cfg.schedule, "epoch", max_epochs=max_epochs)
     try:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from mnist_vae.runs import earlier
 from mnist_vae.sweeps.job_results import Dataset, Job
 from mnist_vae.sweeps.varied import SEED, written
 from mnist_vae.utils.text import number
@@ -18,8 +19,6 @@ VALIDATION = "val/elbo"
 TEST = "test/elbo"
 # Metrics of runs that differ in one of these are of other images, or chose the epoch by something else.
 SHARED = ("monitor", "monitor_mode", "data.val_size", "trainer.limit_val_batches")
-# Keys that runs of earlier versions do not have.
-DEFAULTS = {"monitor": VALIDATION, "monitor_mode": "max"}
 UNTRAINED = 543.0  # nats: -log p(x) of 28x28 pixels that are 0 or 1 with p = 1/2 each
 FAR = 10.0
 ABSURD = -1e7  # nats per image, below which a run diverged, whatever its likelihood is
@@ -152,7 +151,7 @@ def _why_unranked(jobs: Sequence[Job]) -> str:
 
 
 def _setting(job: Job, key: str) -> Any:
-    return job.settings.get(key, DEFAULTS.get(key))
+    return job.settings.get(key, earlier.DEFAULTS.get(key))
 
 
 def _objective(settings: Mapping[str, Any]) -> list[Any]:

@@ -71,18 +71,20 @@ class VAEModule(pl.LightningModule):
         mixed = isinstance(self.trainer.precision_plugin, MixedPrecision)
         fused = False if mixed and self.trainer.gradient_clip_val else None
         optimizer = build_optimizer(self.cfg, self.parameters(), self.lr, fused)
+        if not self.cfg.schedule:
+            return optimizer
         self.trainer.fit_loop.setup_data()  # else the number of batches is not known yet
         factor = build_lr_factor(self.cfg, self._epochs_planned())
-        if factor is None:
-            return optimizer
         # At the middle of the coming step: at its beginning, the first step of a warm-up would change nothing.
         half = 0.5 / self.trainer.num_training_batches
         scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda _: factor(self.epochs_trained + half))
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
 
     def _epochs_planned(self) -> float:
-        """Epochs until trainer.max_epochs or trainer.max_steps ends the training; infinite if neither does."""
+        """Epochs until trainer.max_epochs or trainer.max_steps ends the training; infinite if that is not known."""
         trainer = self.trainer
+        if math.isinf(trainer.num_training_batches):  # of a loader without a length
+            return math.inf
         epochs = math.inf if trainer.max_epochs in (None, -1) else float(trainer.max_epochs)
         if trainer.max_steps == -1:
             return epochs

@@ -125,13 +125,13 @@ def test_features_keep_their_size(name: str) -> None:
         assert 0.4 < float(values.square().mean()) < 2.5  # PyTorch's own: below 0.05
 
 
-def test_the_posterior_keeps_its_size_with_a_full_covariance() -> None:
+def test_the_layer_of_a_full_covariance_has_a_gain_of_1() -> None:
     torch.manual_seed(0)
     network = MLP(SHAPE, 8, 1, [300])
     made = VAE(network, Bernoulli(), StandardNormal(8), FullCovariance(network.features, 8))
     he(made)
-    posterior = made.encode(torch.rand(50, *SHAPE))
-    assert posterior.mean.isfinite().all() and float(posterior.log_var.detach().mean()) < 4
+    weight = made.to_posterior.weight.detach()
+    assert float(weight.std()) == pytest.approx(1 / math.sqrt(300), rel=5 / math.sqrt(2 * weight.numel()))
 
 
 def test_a_conditional_vae_and_one_without_biases_are_initialised_too() -> None:

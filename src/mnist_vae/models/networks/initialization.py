@@ -38,11 +38,10 @@ def he(vae: VAE, mean_pixel: Tensor | None = None, output_gain: float = 0.1) -> 
     """
     if not 0 <= output_gain < math.inf:
         raise ValueError(f"output_gain is {output_gain}; it must be 0 or more, and finite")
-    layers = [(layer, 1.0) for layer, _ in layers_with_gains(vae.to_posterior)]
-    for network in (vae.encoder, vae.decoder):
-        layers += layers_with_gains(network)
-    last = layers[-1][0] if layers_with_gains(vae.decoder) else None
-    for layer, gain in layers:
+    posterior = [(layer, 1.0) for layer, _ in layers_with_gains(vae.to_posterior)]
+    decoder = layers_with_gains(vae.decoder)
+    last = decoder[-1][0] if decoder else None
+    for layer, gain in (*layers_with_gains(vae.encoder), *posterior, *decoder):
         if layer.weight.requires_grad and layer.weight.any():
             layer.weight.normal_(std=(output_gain if layer is last else gain) / math.sqrt(fan_in(layer)))
         if layer.bias is not None and layer.bias.requires_grad:
