@@ -47,11 +47,13 @@ def tiny() -> Callable[..., DictConfig]:
     return lambda *overrides: composed(*TINY, *overrides)
 
 
-def command(*arguments: str, script: str = "train.py", **environment: str) -> subprocess.CompletedProcess[str]:
+def command(
+    *arguments: str, script: str = "train.py", cwd: Path = ROOT, **environment: str
+) -> subprocess.CompletedProcess[str]:
     """`python train.py <arguments>` in a process of its own, in the project's folder."""
     return subprocess.run(
         [sys.executable, script, *arguments],
-        cwd=ROOT,
+        cwd=cwd,
         env={**os.environ, "COLUMNS": "120", **environment},
         capture_output=True,
         text=True,
@@ -60,12 +62,18 @@ def command(*arguments: str, script: str = "train.py", **environment: str) -> su
 
 
 def forked(
-    *arguments: str, script: str = "train.py", cwd: Path = ROOT, **environment: str
+    *arguments: str, script: str = "train.py", cwd: Path = ROOT, before: str = "", **environment: str
 ) -> subprocess.CompletedProcess[str]:
-    """What `command` does, without the seconds that loading torch takes: for what is not about starting."""
+    """What `command` does, without the seconds that loading torch takes: for what is not about starting.
+
+    Args:
+        before: code that runs first.
+    """
     with tempfile.TemporaryDirectory() as place:
         stdout, stderr = Path(place, "stdout"), Path(place, "stderr")
-        code = Fork(script, arguments, stdout, stderr, {**os.environ, "COLUMNS": "120", **environment}, cwd).wait()
+        code = Fork(
+            script, arguments, stdout, stderr, {**os.environ, "COLUMNS": "120", **environment}, cwd, before
+        ).wait()
         return subprocess.CompletedProcess(arguments, code, stdout.read_text(), stderr.read_text())
 
 

@@ -25,7 +25,7 @@ class Fork:
         script: relative to the project's folder, or absolute.
         environment: all of it.
         cwd: the folder that it runs in.
-        before: code that runs in it first, with `die` and `os` at hand.
+        before: code that runs in it first, with `die`, `os` and `sys` at hand.
     """
 
     def __init__(
@@ -99,7 +99,7 @@ def _run(
         torch.set_num_threads(int(threads))  # read when torch was loaded, in another environment perhaps
     sys.argv = [script, *words]
     sys.path.insert(0, str(Path(script).parent))
-    exec(before, {"die": die, "os": os})
+    exec(before, {"die": die, "os": os, "sys": sys})
     runpy.run_path(script, run_name="__main__")
 
 

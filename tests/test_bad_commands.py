@@ -155,7 +155,7 @@ TABLE = {
         ),
         (
             "-m +callbacks.x.y=1,2",
-            "callbacks.x: it must be a mapping with a _target_, the name of a class, and its arguments.",
+            "callbacks.x: it must be a mapping with a _target_, the name of a class, and its arguments; it has only y.",
         ),
         (
             "-m latent_dim='${..seed}' seed=0,1",
@@ -293,7 +293,10 @@ TABLE = {
             "callbacks=3",
             "callbacks=3: a group is given the name of a choice, as in model=conv; --help lists the choices.",
         ),
-        ("logger=tensorbord", "logger=tensorbord: there is no such choice; logger can be csv, none, tensorboard."),
+        (
+            "logger=tensorbord",
+            "logger=tensorbord: there is no such choice; logger can be csv, mlflow, none, tensorboard, wandb.",
+        ),
         (
             "logger=null",
             "logger=null: a group is given the name of a choice, as in model=conv; --help lists the choices.",
@@ -428,7 +431,7 @@ TABLE = {
         ),
         (
             "+callbacks.x=5",
-            "callbacks.x: it must be a mapping with a _target_, the name of a class, and its arguments.",
+            "callbacks.x: it must be a mapping with a _target_, the name of a class, and its arguments; it has only y.",
         ),
         (
             "callbacks=early_stopping callbacks.early_stopping.monitor=nope",
@@ -446,7 +449,7 @@ TABLE = {
             "callbacks=early_stopping data.val_size=0",
             "callbacks: EarlyStopping monitors val/elbo, and data.val_size=0 or trainer.limit_val_batches=0 leaves",
         ),
-        ("logger=[]", "logger: it has no value; choose one of csv, none, tensorboard."),
+        ("logger=[]", "logger: it has no value; choose one of csv, mlflow, none, tensorboard, wandb."),
         (
             "logger.backend=5",
             "logger.backend: there is no such key; there are logger.tensorboard; +logger.backend=… adds it, where",
@@ -501,7 +504,7 @@ TABLE = {
         ("scripts/generate.py run=nope", "run=nope: there is no such folder."),
         (
             "scripts/generate.py what=nope run=.",
-            "what: there is no such key; there are run, checkpoint, accelerator, data.root, count, seed,",
+            "what: there is no such key; there are run, checkpoint, trust, accelerator, data.root, count,",
         ),
         ("scripts/generate.py run=. temperature=nan", "temperature=nan: it must be 0 or more, and finite."),
         ("scripts/encode.py run=nope", "run=nope: there is no such folder."),

@@ -3,13 +3,11 @@
 import importlib
 import inspect
 import re
-import runpy
 import shlex
-import sys
-import types
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
 from hydra import compose, initialize_config_dir
@@ -20,17 +18,17 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 import mnist_vae
 from mnist_vae.cli.options import parse
 from mnist_vae.config import checks
+from mnist_vae.config.compose import compose_run
 from mnist_vae.config.instantiate import locate
 from mnist_vae.runs.load import open_run
-from mnist_vae.training.train import train
 from mnist_vae.training.trainer import check_trainer
+from mnist_vae.utils.errors import SettingsError
 from tests.config.test_checks import CHOICES
 from tests.conftest import ROOT
 
 PAGES = {path.relative_to(ROOT).as_posix(): path.read_text() for path in (ROOT / "README.md", *ROOT.glob("docs/*.md"))}
 README = PAGES["README.md"]
 MISTAKES = ("latent_dmi=16", "model=transformer")  # their error messages are shown
-ADDED = ("model=wide", "model=mlp,wide", "logger=[tensorboard,json_lines]")  # choices that docs/extending.md adds
 WITH_VALUE = ("--cfg", "-p", "--package", "--config-path", "--config-name", "--config-dir")
 
 
@@ -52,7 +50,7 @@ def blocks(*languages: str) -> Iterator[Block]:
 
 def commands(script: str) -> list[str]:
     """The arguments of each command `python <script> …`, in blocks and between backticks."""
-    call = rf"(?:\w+=\S+ )*python {script}(?![\w.])"
+    call = rf"(?:\w+=\S+ )*{script if script == 'mnist-vae' else f'python {script}'}(?![\w.-])"
     found = {
         arguments
         for block in blocks("bash", "")
@@ -89,7 +87,7 @@ def composed(overrides: list[str], configs: Path = ROOT / "configs") -> DictConf
 TRAIN = [command for command in commands(r"train\.py") if "--config-path" not in command]
 
 
-@pytest.mark.parametrize("command", [c for c in TRAIN if not {*MISTAKES, *ADDED} & set(c.split()) and "$(" not in c])
+@pytest.mark.parametrize("command", [c for c in TRAIN if not {*MISTAKES} & set(c.split()) and "$(" not in c])
 def test_every_training_command_composes(command: str) -> None:
     swept = [values(override) for override in OverridesParser.create().parse_overrides(overrides_of(command))]
     # A sweep composes if each of its values does.
@@ -121,7 +119,8 @@ TOOLS = [(name, c) for name in SCRIPTS for c in commands(rf"scripts/{name}\.py")
 
 @pytest.mark.parametrize(("name", "words"), TOOLS)
 def test_every_tools_command_is_understood(name: str, words: str) -> None:
-    main = runpy.run_path(str(ROOT / "scripts" / f"{name}.py"))["main"]
+    where = "scripts.benchmark" if name == "benchmark" else f"mnist_vae.cli.commands.{name}"
+    main = importlib.import_module(where).main
     parse(inspect.signature(main).parameters["options"].annotation, shlex.split(words))
 
 
@@ -222,7 +221,7 @@ def test_the_order_of_imports_is_the_one_that_is_tested() -> None:
     assert re.findall(r"^\| \[(\w+)\]", PAGES["docs/architecture.md"], re.MULTILINE) == ORDER
 
 
-RUNNABLE = [block for block in blocks("python") if block.page != "docs/extending.md"]
+RUNNABLE = [block for block in blocks("python") if block.page not in ("docs/extending.md", "docs/python.md")]
 
 
 @pytest.mark.parametrize("block", RUNNABLE, ids=[block.page for block in RUNNABLE])
@@ -232,6 +231,16 @@ def test_code_on_a_run_runs(block: Block, trained: Path) -> None:
     exec(code, names)
     assert names.get("images", names.get("rows")).isfinite().all()
     assert names.get("images", names.get("rows")).shape[-3:] == (1, 28, 28)
+
+
+def test_the_page_on_python_runs(trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(trained, "outputs/sweeps/mine")
+    names: dict[str, Any] = {}
+    for block in blocks("python"):
+        if block.page == "docs/python.md":
+            exec(block.text.replace('"max_epochs=2"', '"max_epochs=1", "data=digits", "model.channels=[4,8]"'), names)
+    assert names["images"].shape == (16, 1, 28, 28) and len(names["frame"]) == 3
 
 
 class Example(NamedTuple):
@@ -246,65 +255,58 @@ class Example(NamedTuple):
 
 def examples() -> list[Example]:
     found = []
-    pairs = [block for block in blocks("python", "yaml") if block.page == "docs/extending.md"]
+    pairs = [
+        block
+        for block in blocks("python", "yaml")
+        if block.page == "docs/extending.md" and "## A model" in block.before
+    ]
     for code, config in zip(pairs[::2], pairs[1::2], strict=True):
         assert (code.language, config.language) == ("python", "yaml")
-        file = re.findall(r"`src/([\w/]+)\.py`:\n+$", code.before)[0]
-        _, group, choice = re.findall(r"`(configs)/(\w+)/(\w+)\.yaml`:\n+$", config.before)[0]
-        found.append(Example(file.replace("/", "."), code.text, group, choice, config.text))
+        (file,) = re.findall(r"`my_vae/(\w+)\.py`:\n+$", code.before)
+        ((group, choice),) = re.findall(r"`conf/(\w+)/(\w+)\.yaml`:\n+$", config.before)
+        found.append(Example(file, code.text, group, choice, config.text))
     return found
 
 
 EXAMPLES = {example.group: example for example in examples()}
 
 
-@pytest.fixture
-def with_examples(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The project with all examples added, as if their files were there; the folder of its configs."""
-    configs = tmp_path / "configs"
-    for file in (ROOT / "configs").rglob("*.yaml"):
-        copy = configs / file.relative_to(ROOT / "configs")
-        copy.parent.mkdir(parents=True, exist_ok=True)
-        copy.write_text(file.read_text())
+@pytest.fixture(scope="session")
+def mine(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a package `my_vae` and its `conf`, of all examples."""
+    folder = tmp_path_factory.mktemp("mine")
+    (folder / "my_vae").mkdir()
     for example in EXAMPLES.values():
-        (configs / example.group / f"{example.choice}.yaml").write_text(example.yaml)
-        if (ROOT / "src" / f"{example.module.replace('.', '/')}.py").exists():
-            names = dict(vars(importlib.import_module(example.module)))
-            before = set(names)
-            exec(example.code, names)
-            for name in set(names) - before:
-                monkeypatch.setattr(f"{example.module}.{name}", names[name], raising=False)
-        else:
-            module = types.ModuleType(example.module)
-            monkeypatch.setitem(sys.modules, example.module, module)
-            parent, _, name = example.module.rpartition(".")
-            monkeypatch.setattr(importlib.import_module(parent), name, module, raising=False)
-            exec(example.code, module.__dict__)
-    return configs
+        (folder / "my_vae" / f"{example.module}.py").write_text(example.code)
+        group = folder / "conf" / example.group
+        group.mkdir(parents=True)
+        (group / f"{example.choice}.yaml").write_text(example.yaml)
+    return folder
 
 
-SMALL = ["data=digits", "latent_dim=3", "max_epochs=1", "accelerator=cpu"]
+SMALL = ["data=digits", "latent_dim=3", "max_epochs=1", "accelerator=cpu", "callbacks=none", "logger=none"]
 
 
 def test_every_kind_of_part_has_an_example() -> None:
     assert list(EXAMPLES) == ["model", "objective", "prior", "likelihood", "data", "callbacks", "logger"]
 
 
+@pytest.mark.parametrize("command", [c for c in commands("mnist-vae") if c])
+def test_every_command_on_the_examples_composes(command: str, mine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(mine))
+    swept = [values(override) for override in OverridesParser.create().parse_overrides(overrides_of(command))]
+    for position in range(max(map(len, swept))):
+        compose_run([some[min(position, len(some) - 1)] for some in swept], config_dir=mine / "conf")
+
+
 @pytest.mark.parametrize("group", EXAMPLES)
-def test_a_part_can_be_added_as_described(group: str, with_examples: Path, tmp_path: Path) -> None:
-    words = [*SMALL, "model.hidden_dims=[16]", "callbacks=none", "logger=none"]
-    words = [word for word in words if word.partition("=")[0] not in (group, f"{group}.hidden_dims")]
-    cfg = composed([*words, f"{group}={EXAMPLES[group].choice}"], with_examples)
-    train(cfg, tmp_path / "run")
-    assert mnist_vae.load_run(tmp_path / "run").sample(2).shape == (2, 1, 28, 28)
-    assert open_run(tmp_path / "run").data().image_shape == (1, 28, 28)
-    if group == "logger":
-        assert "train/loss" in (tmp_path / "run" / "metrics.jsonl").read_text()
-
-
-def test_an_added_models_arguments_are_checked(with_examples: Path, tmp_path: Path) -> None:
-    words = [*SMALL, "callbacks=none", "logger=none", "model=wide"]
-    metrics = train(composed([*words, "model.width=30"], with_examples), tmp_path / "run")
-    assert metrics["parameters"] == 784 * 30 + 30 + 30 * 6 + 6 + 3 * 30 + 30 + 30 * 784 + 784
-    with pytest.raises(Exception, match=r"model.width=abc"):
-        train(composed([*words, "model.width=abc"], with_examples), tmp_path / "other")
+def test_a_part_can_be_added_as_described(
+    group: str, mine: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(str(mine))
+    words = [word for word in SMALL if word.partition("=")[0] != group]
+    run = mnist_vae.train([*words, f"{group}={EXAMPLES[group].choice}"], tmp_path / "run", config_dir=mine / "conf")
+    assert run.vae.sample(2).shape == (2, 1, 28, 28) and run.data().image_shape == (1, 28, 28)
+    if group in ("model", "prior", "likelihood"):
+        with pytest.raises(SettingsError, match=r"allow its package by trust=my_vae"):
+            mnist_vae.load_run(tmp_path / "run")

@@ -17,10 +17,10 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor
 
-from mnist_vae.data.images import to_unit
 from mnist_vae.data.mnist import TorchvisionSource
 from mnist_vae.objectives import ELBO
 from mnist_vae.utils.io import write_json
+from mnist_vae.utils.pixels import to_unit
 from mnist_vae.utils.seeding import Noise
 
 FIRST, GROWTH = 20, 1.35  # the ELBO is measured after these many steps, then after each that is so many times as late

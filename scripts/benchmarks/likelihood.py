@@ -13,9 +13,9 @@ from benchmarks.results import Comparison, Measured, Results
 from benchmarks.training import composed
 from mnist_vae.analysis.importance_sampling import importance_weights
 from mnist_vae.config.build import build_data, build_vae
-from mnist_vae.data.images import to_unit
 from mnist_vae.models.vae import VAE
 from mnist_vae.objectives import ELBO
+from mnist_vae.utils.pixels import to_unit
 from mnist_vae.utils.seeding import Noise, seed_everything
 
 IMAGES = 10  # in each round

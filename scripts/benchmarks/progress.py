@@ -7,6 +7,7 @@ from matplotlib.figure import Figure
 from benchmarks.quality import RUNS
 from benchmarks.results import Results
 from mnist_vae.figures.style import DPI, FONT, TITLE_COLOUR, style_axes
+from mnist_vae.utils.text import MINUS
 
 COLOURS = ("#2a6f97", "#e07a1f", "#7a4fa3", "#bc4749", "#3a7d44")
 OTHERS = ("0.25", "0.55")
@@ -28,7 +29,8 @@ def progress(results: Results, title: str) -> Figure:
             axis.plot(seconds[-1:], elbos[-1:], color=colour, marker="o", ms=3)
     for level in LEVELS:
         axis.axhline(level, color="0.8", lw=0.7, zorder=0)
-        axis.annotate(f"{level:g}", (1, level), xycoords=("axes fraction", "data"), fontsize=FONT - 1, va="center")
+        text = f" {level:g}".replace("-", MINUS)
+        axis.annotate(text, (1, level), xycoords=("axes fraction", "data"), fontsize=FONT - 1, va="center")
     axis.set_xscale("log")
     ticks = [seconds for seconds in (0.2, 0.5, 1, 2, 5, 10, 20, 50, 100, 200) if seconds <= 2 * axis.get_xlim()[1]]
     axis.set_xticks(ticks, [f"{tick:g}" for tick in ticks])

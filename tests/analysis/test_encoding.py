@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from mnist_vae.analysis.encoding import BATCH_SIZE, encode_images
-from mnist_vae.data.images import to_unit
+from mnist_vae.utils.pixels import to_unit
 from tests.models.helpers import SHAPE, small_vae
 
 

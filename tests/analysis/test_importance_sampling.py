@@ -12,12 +12,12 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from mnist_vae.analysis import importance_sampling
 from mnist_vae.analysis.importance_sampling import bernoulli_log_prob_, importance_weights, iter_log_sums
-from mnist_vae.data.images import to_unit
 from mnist_vae.models.likelihoods import Bernoulli
 from mnist_vae.models.networks.mlp import MLP
 from mnist_vae.models.priors import StandardNormal
 from mnist_vae.models.vae import VAE
 from mnist_vae.runs.load import open_run
+from mnist_vae.utils.pixels import to_unit
 from mnist_vae.utils.seeding import derived_seed
 from tests.models.helpers import SHAPE, linear_gaussian_vae, small_vae
 

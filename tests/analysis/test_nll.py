@@ -15,8 +15,8 @@ from mnist_vae.analysis import nll
 from mnist_vae.analysis.importance_sampling import ImportanceWeights, importance_weights, iter_log_sums
 from mnist_vae.analysis.nll import finished_weights, resumable_weights
 from mnist_vae.data.batches import EVALUATION_SEED
-from mnist_vae.data.images import to_unit
 from mnist_vae.runs.load import OpenRun, open_run
+from mnist_vae.utils.pixels import to_unit
 
 
 class FakeInterruptedTqdm:

@@ -1,7 +1,6 @@
 """The tools in scripts/, as a user runs them."""
 
 import json
-import runpy
 import shutil
 import subprocess
 import sys
@@ -15,6 +14,7 @@ import pytest
 import torch
 from PIL import Image
 
+from mnist_vae.cli.commands.evaluate import table
 from mnist_vae.runs.load import load_run, open_run
 from mnist_vae.training.train import train
 from mnist_vae.utils.text import number
@@ -117,7 +117,6 @@ def test_evaluate_shows_which_runs_have_an_nll_and_of_how_many_samples(tool: Too
     without = {name: value for name, value in few.items() if "nll" not in name}
     many = few | {"nll_samples": 5000, "test/nll_effective_samples": 1234.4, "test/nll_monte_carlo_error": 0.0123}
     one = {name: value for name, value in few.items() if name != "test/nll_monte_carlo_error"} | {"nll_samples": 1}
-    table = runpy.run_path(str(ROOT / "scripts" / "evaluate.py"))["table"]
 
     def lines(*results: dict[str, Any]) -> list[str]:
         return table([(file, values) for values in results]).splitlines()

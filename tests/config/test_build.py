@@ -23,7 +23,7 @@ def test_the_vae_has_the_parts_that_the_config_names() -> None:
     posterior = vae.encode(torch.zeros(2, *SHAPE))
     assert posterior.mean.shape == (2, 3) and vae.decode(posterior.mean).shape == (2, *SHAPE)
     torch.manual_seed(7)
-    first = build_vae(cfg, SHAPE, safely=True).state_dict()
+    first = build_vae(cfg, SHAPE, trust=()).state_dict()
     torch.manual_seed(7)
     assert all(torch.equal(value, first[name]) for name, value in build_vae(cfg, SHAPE).state_dict().items())
 
@@ -39,10 +39,10 @@ def test_only_a_conditional_vae_has_labels() -> None:
 
 def test_a_config_of_somebody_else_can_name_only_known_classes() -> None:
     cfg = composed(*TINY, "data.val_size=5")
-    assert len(build_data(cfg, safely=True).val_split[0]) == 5
+    assert len(build_data(cfg, trust=()).val_split[0]) == 5
     cfg.data.source = cfg.prior = {"_target_": "os.getcwd"}
-    for build in (lambda: build_data(cfg, safely=True), lambda: build_vae(cfg, SHAPE, safely=True)):
-        with pytest.raises(SettingsError, match=r"_target_=os\.getcwd: here only"):
+    for build in (lambda: build_data(cfg, trust=()), lambda: build_vae(cfg, SHAPE, trust=())):
+        with pytest.raises(SettingsError, match=r"_target_=os\.getcwd: .*here only"):
             build()
 
 

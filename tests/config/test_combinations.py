@@ -12,9 +12,9 @@ from torch import Tensor
 from mnist_vae.config.build import build_objective, build_vae
 from mnist_vae.config.combinations import check_combination, check_processes
 from mnist_vae.data.digits import DigitsSource
-from mnist_vae.data.images import to_unit
 from mnist_vae.training.train import train
 from mnist_vae.utils.errors import SettingsError
+from mnist_vae.utils.pixels import to_unit
 from mnist_vae.utils.seeding import Noise
 from tests.conftest import ROOT, composed, composed_with_hydra
 

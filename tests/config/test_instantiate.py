@@ -1,5 +1,6 @@
 import collections.abc
 import datetime
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -7,14 +8,14 @@ import torch
 from omegaconf import OmegaConf
 
 from mnist_vae.config.instantiate import (
+    SAFE_MODULES,
+    SAFE_SOURCES,
     check_node,
+    check_safe,
     instantiate,
     instantiate_callable,
-    instantiate_safely,
-    instantiate_source_safely,
+    packages_of,
 )
-from mnist_vae.data.digits import DigitsSource
-from mnist_vae.models.likelihoods import Bernoulli
 from mnist_vae.models.networks.mlp import MLP
 from mnist_vae.objectives import ELBO
 from mnist_vae.utils.errors import SettingsError
@@ -272,11 +273,21 @@ def test_sizes_that_are_too_large_are_reported_as_such(target: str, message: str
         instantiate("model", OmegaConf.create({"_target_": f"{__name__}.{target}"}))
 
 
-def test_safe_targets_are_torch_modules_of_known_packages() -> None:
-    assert isinstance(
-        instantiate_safely("likelihood", OmegaConf.create({"_target_": "mnist_vae.models.likelihoods.Bernoulli"})),
-        Bernoulli,
-    )
+def check_module(node: dict, trust: Sequence[str] = ()) -> None:
+    check_safe("model", OmegaConf.create(node), SAFE_MODULES, trust)
+
+
+@pytest.mark.parametrize(
+    "node",
+    [
+        {"_target_": "mnist_vae.models.likelihoods.Bernoulli"},
+        {"_target_": "torch.nn.modules.activation.GELU"},
+        MLP_NODE | {"activation": {"_target_": "torch.nn.modules.activation.GELU"}},
+    ],
+    ids=str,
+)
+def test_classes_of_known_packages_are_safe(node: dict) -> None:
+    check_module(node)
 
 
 @pytest.mark.parametrize(
@@ -301,26 +312,43 @@ def test_safe_targets_are_torch_modules_of_known_packages() -> None:
     ],
 )
 def test_everything_else_is_refused_before_it_is_called(target: str) -> None:
-    with pytest.raises(SettingsError, match=r"only torch modules|nothing can be imported"):
-        instantiate_safely("likelihood", OmegaConf.create({"_target_": target}))
+    for trust in ((), ("tests",)):
+        with pytest.raises(SettingsError, match=r"here only classes from|nothing can be imported"):
+            check_module({"_target_": target}, trust)
 
 
 @pytest.mark.parametrize(
-    "value", [{"_target_": "os.getcwd"}, [{"_target_": "os.getcwd"}], {"deep": {"_target_": "os.getcwd"}}], ids=str
+    ("value", "place"),
+    [
+        ({"_target_": "os.getcwd"}, "model.held"),
+        ([{"_target_": "os.getcwd"}], "model.held[0]"),
+        ({"deep": {"_target_": "os.getcwd"}}, "model.held.deep"),
+    ],
+    ids=str,
 )
-def test_a_target_within_an_argument_is_refused(value: Any) -> None:
-    sentence = r"\.{}: here a _target_ within an argument is not allowed\.$"
-    node = OmegaConf.create({**MLP_NODE, "activation": value})
-    with pytest.raises(SettingsError, match="^model" + sentence.format("activation")):
-        instantiate_safely("model", node, **SHAPE)
-    source = OmegaConf.create({"_target_": "mnist_vae.data.digits.DigitsSource", "held": value})
-    with pytest.raises(SettingsError, match=r"^data\.source" + sentence.format("held")):
-        instantiate_source_safely("data.source", source)
+def test_a_target_within_an_argument_is_checked_too(value: Any, place: str) -> None:
+    with pytest.raises(SettingsError) as raised:
+        check_module(MLP_NODE | {"held": value})
+    assert str(raised.value).startswith(f"{place}._target_=os.getcwd: a run's folder can come from anyone")
+    assert str(raised.value).endswith("allow its package by trust=os (in Python trust=['os']).")
+
+
+def test_trust_is_for_what_a_package_defines() -> None:
+    """A class or a function of it, but nothing that it imports."""
+    check_module({"_target_": HOLDER}, ["tests"])
+    check_module({"_target_": f"{__name__}.scaled", "held": {"_target_": HOLDER}}, ["tests.config"])
+    for target, trust in ((HOLDER, ["test"]), (HOLDER, ["tests.data"]), (f"{__name__}.datetime.timedelta", ["tests"])):
+        with pytest.raises(SettingsError, match="here only classes from"):
+            check_module({"_target_": target}, trust)
+
+
+def test_the_packages_of_a_config_are_those_of_its_targets() -> None:
+    cfg = OmegaConf.create({"a": MLP_NODE, "b": [{"c": {"_target_": "torch.nn.GELU"}}], "d": {"_target_": "one"}})
+    assert packages_of(cfg) == ["mnist_vae", "one", "torch"]
 
 
 def test_safe_sources_are_classes_of_the_data_package() -> None:
-    source = OmegaConf.create({"_target_": "mnist_vae.data.digits.DigitsSource"})
-    assert isinstance(instantiate_source_safely("data.source", source), DigitsSource)
+    check_safe("data.source", OmegaConf.create({"_target_": "mnist_vae.data.digits.DigitsSource"}), SAFE_SOURCES, ())
     for target in ("os.getcwd", "mnist_vae.data.mnist.read_idx", "mnist_vae.data.mnist.Path"):
         with pytest.raises(SettingsError, match=r"only classes from mnist_vae\.data are allowed|nothing can be"):
-            instantiate_source_safely("data.source", OmegaConf.create({"_target_": target}))
+            check_safe("data.source", OmegaConf.create({"_target_": target}), SAFE_SOURCES, ())

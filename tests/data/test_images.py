@@ -1,12 +1,7 @@
 import pytest
 import torch
 
-from mnist_vae.data.images import ImageArrays, mean_pixel, to_unit
-
-
-def test_grey_levels_become_unit_floats() -> None:
-    x = to_unit(torch.tensor([0, 51, 255], dtype=torch.uint8))
-    assert x.dtype == torch.float32 and x.tolist() == pytest.approx([0, 0.2, 1])
+from mnist_vae.data.images import ImageArrays, mean_pixel
 
 
 def test_the_classes_are_digits_unless_a_dataset_has_names() -> None:

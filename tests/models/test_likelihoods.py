@@ -10,7 +10,7 @@ from torch.distributions import Bernoulli as TorchBernoulli
 from torch.distributions import ContinuousBernoulli as TorchContinuousBernoulli
 from torch.distributions import Normal
 
-from mnist_vae.config.instantiate import instantiate_safely
+from mnist_vae.config.instantiate import instantiate
 from mnist_vae.models.likelihoods import Bernoulli, ContinuousBernoulli, DiscretizedLogistic, Gaussian, Likelihood
 from tests.conftest import composed
 
@@ -84,7 +84,7 @@ def quadrature(start: float, end: float) -> tuple[Tensor, Tensor]:
 
 @pytest.mark.parametrize("name", ALL)
 def test_the_config_group_instantiates_the_class(name: str) -> None:
-    likelihood = instantiate_safely("likelihood", composed(f"likelihood={name}").likelihood)
+    likelihood = instantiate("likelihood", composed(f"likelihood={name}").likelihood)
     assert type(likelihood) is ALL[name]
     assert likelihood.grey_only == (name in GREY)
     assert likelihood.parameters_per_value == (2 if name == "discretized_logistic" else 1)

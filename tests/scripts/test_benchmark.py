@@ -10,9 +10,9 @@ import torch
 
 from mnist_vae.analysis.importance_sampling import importance_weights
 from mnist_vae.config.build import build_vae
-from mnist_vae.data.images import to_unit
 from mnist_vae.objectives import ELBO
 from mnist_vae.training.train import train
+from mnist_vae.utils.pixels import to_unit
 from mnist_vae.utils.seeding import Noise
 from tests.conftest import ROOT, TINY, Done, composed
 

@@ -41,6 +41,15 @@ def test_the_summary_has_the_results_and_the_files(tmp_path: Path, monkeypatch: 
     assert "curves" not in rows and rows["pictures"].startswith("outputs/runs/1/figures/results.png")
 
 
+def test_the_commands_that_show_what_was_logged(tmp_path: Path) -> None:
+    nodes = {"wandb": {"offline": True}, "mlflow": {"tracking_uri": "sqlite:///a b.db"}, "other": {}}
+    assert "mlflow ui --backend-store-uri 'sqlite:///a b.db'" in summary(METRICS, tmp_path, nodes)
+    assert "wandb sync" not in summary(METRICS, tmp_path, nodes)
+    (tmp_path / "wandb").mkdir()
+    assert f"wandb sync {tmp_path}/wandb/offline-run-*" in summary(METRICS, tmp_path, nodes)
+    assert "wandb sync" not in summary(METRICS, tmp_path, {"wandb": {"offline": False}})
+
+
 def test_tensorboard_is_pointed_to_all_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = tmp_path / "my outputs" / "1"
     (folder / "tensorboard").mkdir(parents=True)

@@ -153,7 +153,7 @@ def assert_equal_runs(folder: Path, reference: Path) -> None:
     for tag in logs[1].Tags()["scalars"]:
         curves = [[(e.step, e.value if tag not in timing else None) for e in log.Scalars(tag)] for log in logs]
         assert curves[0] == curves[1], tag
-    for tag in ("visuals/reconstructions", "visuals/samples", "visuals/kl_per_dimension"):
+    for tag in ("visuals/reconstructions", "visuals/samples", "visuals/z_kl_per_dimension"):
         pictures = [[(e.step, e.encoded_image_string) for e in log.Images(tag)] for log in logs]
         assert pictures[0] == pictures[1] and len(pictures[0]) == EPOCHS
     files = [

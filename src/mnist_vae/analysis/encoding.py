@@ -6,9 +6,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from mnist_vae.data.images import to_unit
 from mnist_vae.models.posteriors import Posterior
 from mnist_vae.models.vae import VAE
+from mnist_vae.utils.pixels import to_unit
 
 BATCH_SIZE = 1000
 ShowProgress = Callable[[Iterable[Any]], Iterable[Any]]

@@ -13,11 +13,11 @@ from mnist_vae.analysis.metrics import Estimate
 from mnist_vae.analysis.nll import finished_weights, likelihood_values, resumable_weights
 from mnist_vae.analysis.probes import CLASSIFIERS
 from mnist_vae.data.batches import EVALUATION_BATCH, EVALUATION_SEED
-from mnist_vae.data.images import to_unit
 from mnist_vae.models.posteriors import Posterior
 from mnist_vae.models.vae import VAE
 from mnist_vae.runs.load import OpenRun
 from mnist_vae.utils.io import write_json
+from mnist_vae.utils.pixels import to_unit
 from mnist_vae.utils.seeding import Noise
 
 STAGES = ("ELBO", "encoding", *CLASSIFIERS)

@@ -11,9 +11,9 @@ from torch import Tensor
 
 from mnist_vae.analysis import latent
 from mnist_vae.analysis.encoding import ShowProgress, encode_images
-from mnist_vae.data.images import to_unit
 from mnist_vae.models.posteriors import mapped
 from mnist_vae.models.vae import VAE
+from mnist_vae.utils.pixels import to_unit
 
 PER_LABEL = 10  # test images
 PATHS = 3  # interpolations from one label to the next

@@ -16,10 +16,10 @@ from tqdm import tqdm
 from mnist_vae.analysis.importance_sampling import ImportanceWeights, iter_log_sums
 from mnist_vae.analysis.metrics import Estimate
 from mnist_vae.data.batches import EVALUATION_SEED
-from mnist_vae.data.images import to_unit
 from mnist_vae.models.vae import VAE
 from mnist_vae.runs.load import OpenRun
 from mnist_vae.utils.io import shown, write_atomically
+from mnist_vae.utils.pixels import to_unit
 
 SAVE_SECONDS = 20
 

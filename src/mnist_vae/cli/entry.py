@@ -4,8 +4,8 @@ import importlib
 import logging
 import os
 import sys
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -21,6 +21,7 @@ from mnist_vae.config.overrides import task_overrides
 from mnist_vae.runs.folder import RunFolder
 from mnist_vae.sweeps import folder_name
 from mnist_vae.utils.errors import DataError, RunFolderError, SettingsError
+from mnist_vae.utils.program import as_called
 
 Options = TypeVar("Options")
 
@@ -28,16 +29,21 @@ schema.register()
 folder_name.register()
 
 
-def run(main: Callable[[], Any]) -> None:
+def run(main: Callable[[], Any], config_path_from_here: bool = False) -> None:
     """Call a function decorated by hydra.main; end the process with a sentence if it fails.
 
     Hydra's flags may stand anywhere among the overrides.
 
     With HYDRA_FULL_ERROR=1 in the environment the error is raised as it is.
+
+    Args:
+        config_path_from_here: --config-path is relative to the working folder. To Hydra it is relative to the file of
+            `main`, which for an installed command is nowhere that a user knows.
     """
 
     def arranged() -> None:
-        sys.argv[1:] = flags.arranged(sys.argv[1:])
+        words = flags.arranged(sys.argv[1:])
+        sys.argv[1:] = flags.config_path_from_here(words) if config_path_from_here else words
         main()
 
     _call(arranged)
@@ -60,7 +66,7 @@ def start(main: Callable[[Options], None], schema: type[Options], doc: str | Non
     """Run a tool on the command line's words: `--help`, or key=value; every error is printed as one sentence."""
     words = sys.argv[1:]
     if {"--help", "-h"} & set(words):
-        print(usage(schema, doc or ""))
+        print(as_called(usage(schema, doc or "")))
         return
     logging.basicConfig(stream=sys.stdout, format="%(message)s")
     logging.getLogger("mnist_vae").setLevel(logging.INFO)
@@ -84,10 +90,18 @@ def job(cfg: DictConfig, function: str) -> Any:
     folder = Path(hydra.runtime.output_dir)
     module, _, name = function.rpartition(".")
     try:
-        return getattr(importlib.import_module(module), name)(schema.typed(cfg), folder, hydra)
+        with failures_noted(folder, hydra):
+            return getattr(importlib.import_module(module), name)(schema.typed(cfg), folder, hydra)
     except KeyboardInterrupt:
         print(f"\nstopped; the same command with hydra.run.dir={folder} continues", file=sys.stderr)
         raise
+
+
+@contextmanager
+def failures_noted(folder: Path, hydra: Any) -> Iterator[None]:
+    """Write the error that ends a run to its failed.json."""
+    try:
+        yield
     except (SettingsError, DataError, RunFolderError):
         raise  # it comes before the run begins: the folder may be another run's
     except Exception as error:

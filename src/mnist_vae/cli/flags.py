@@ -2,6 +2,7 @@
 
 import argparse
 import itertools
+import os
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
@@ -9,9 +10,10 @@ from mnist_vae.utils.errors import SettingsError
 
 ALONE = ("--help", "-h"), ("--hydra-help",), ("--version",), ("--resolve",)
 COMMANDS = ("--run", "-r"), ("--multirun", "-m"), ("--shell-completion", "-sc")  # of which one can be given
+CONFIG_PATH = ("--config-path", "-cp")
 WITH_VALUE = (
     ("--package", "-p"),
-    ("--config-path", "-cp"),
+    CONFIG_PATH,
     ("--config-name", "-cn"),
     ("--config-dir", "-cd"),
     ("--experimental-rerun",),
@@ -49,6 +51,12 @@ def arranged(words: Sequence[str]) -> list[str]:
                 f"{word}: an override is written key=value, as in latent_dim=16; --help lists the keys."
             )
     return [*given.flags, *overrides]
+
+
+def config_path_from_here(words: Sequence[str]) -> list[str]:
+    """The arranged words, with the value of --config-path as an absolute path."""
+    pairs = zip(["", *words], words, strict=False)
+    return [os.path.abspath(word) if before in CONFIG_PATH else word for before, word in pairs]
 
 
 class _Keep(argparse.Action):

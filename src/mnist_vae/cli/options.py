@@ -1,4 +1,4 @@
-"""The command line of the tools in scripts/: key=value, as train.py has it, typed by a dataclass."""
+"""The command line of the tools: key=value, as train.py has it, typed by a dataclass."""
 
 import dataclasses
 from collections.abc import Sequence

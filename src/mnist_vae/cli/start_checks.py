@@ -13,7 +13,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 
 from mnist_vae.config import checks
 from mnist_vae.config.error_messages import end, in_sentences
-from mnist_vae.runs.folder import RunFolder
+from mnist_vae.runs.folder import RunFolder, missing_folders, remove_empty
 from mnist_vae.utils.errors import SettingsError
 
 
@@ -22,19 +22,14 @@ class StartChecks(Callback):
 
     def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:
         _check(_check_run, config)
-        folder = Path(config.hydra.run.dir).absolute()
-        self.new = [path for path in (folder, *folder.parents) if not path.exists()]
+        self.new = missing_folders(Path(config.hydra.run.dir))
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
         _check(_check_multirun, config)
 
     def on_run_end(self, config: DictConfig, **kwargs: Any) -> None:
         job_return: JobReturn = kwargs["job_return"]
-        for path in self.new:  # the innermost first
-            try:
-                path.rmdir()
-            except OSError:  # it is not empty
-                break
+        remove_empty(self.new)
         if job_return.status is JobStatus.FAILED and in_sentences():
             try:
                 with redirect_stderr(io.StringIO()):  # Hydra prints a line there before it raises the job's error

@@ -1,4 +1,4 @@
-"""Shared by the tools in scripts/: their options, and the runs that they work on."""
+"""Shared by the tools on runs: their options, and the runs that they work on."""
 
 import sys
 from collections.abc import Callable, Iterator
@@ -42,6 +42,7 @@ class RunOptions:
 
     run: str = option(meaning="a run's folder; or a folder of runs, such as a sweep; or a glob, in quotes")
     checkpoint: Checkpoint = option(Checkpoint.best, meaning="best, or last for the last epoch's weights")
+    trust: str = option("", meaning="packages of your own whose code a run may name, as my_vae or my_vae,other")
 
 
 @dataclass
@@ -83,7 +84,7 @@ def each_run(options: RunOptions, work: Callable[[OpenRun], T]) -> Iterator[T]:
 def _open_and_work(path: Path, options: RunOptions, device: "torch.device", work: Callable[[OpenRun], T]) -> T:
     from mnist_vae.training import hardware
 
-    run = open_run(path, options.checkpoint.name)
+    run = open_run(path, options.checkpoint.name, [name for name in options.trust.split(",") if name])
     run.vae.to(device)
     if not run.folder.complete:
         tqdm.write(f"{shown(path)} is not complete; these are its weights after epoch {run.epochs}.")

@@ -2,7 +2,8 @@
 
 import inspect
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -10,10 +11,11 @@ from omegaconf import DictConfig, OmegaConf
 from torch import Tensor
 
 from mnist_vae.config.instantiate import (
+    SAFE_MODULES,
+    SAFE_SOURCES,
+    check_safe,
     instantiate,
     instantiate_callable,
-    instantiate_safely,
-    instantiate_source_safely,
     locate,
 )
 from mnist_vae.data.datamodule import ImageDataModule
@@ -22,14 +24,16 @@ from mnist_vae.models.vae import VAE
 from mnist_vae.utils.errors import SettingsError, first_line
 
 
-def build_vae(cfg: DictConfig, image_shape: tuple[int, int, int], classes: int = 0, safely: bool = False) -> VAE:
+def build_vae(
+    cfg: DictConfig, image_shape: tuple[int, int, int], classes: int = 0, trust: Sequence[str] | None = None
+) -> VAE:
     """Build the VAE that a config describes, with PyTorch's own initial weights, from torch's global generator.
 
     Args:
         image_shape: (channels, height, width), from the data.
         classes: the data's number of labels, for a conditional VAE.
-        safely: accept only torch modules of this project or of torch itself; for a config that somebody else may have
-            written.
+        trust: for a config that somebody else may have written: accept only torch modules of this project, of torch
+            itself and of these packages. If None, all are accepted.
 
     Raises:
         SettingsError: a value of the groups model, posterior, likelihood or prior is wrong.
@@ -38,7 +42,7 @@ def build_vae(cfg: DictConfig, image_shape: tuple[int, int, int], classes: int =
     if cfg.conditional and not classes:
         raise ValueError("a conditional VAE needs the number of its labels")
     labels = classes if cfg.conditional else 0
-    make = instantiate_safely if safely else _instantiate_module
+    make = partial(_instantiate_module, trust)
     likelihood = make("likelihood", cfg.likelihood, image_shape=image_shape)
     prior = make("prior", cfg.prior, latent_dim=cfg.latent_dim, image_shape=image_shape)
     network = make(
@@ -52,7 +56,9 @@ def build_vae(cfg: DictConfig, image_shape: tuple[int, int, int], classes: int =
     return VAE(network, likelihood, prior, posterior, labels)
 
 
-def _instantiate_module(key: str, node: DictConfig, **given: Any) -> Any:
+def _instantiate_module(trust: Sequence[str] | None, key: str, node: DictConfig, **given: Any) -> Any:
+    if trust is not None:
+        check_safe(key, node, SAFE_MODULES, trust)
     return instantiate(key, node, torch.nn.Module, **given)
 
 
@@ -74,19 +80,21 @@ def initialize(cfg: DictConfig, vae: VAE, mean_pixel: Tensor | None) -> None:
         raise SettingsError(f"init: {first_line(error)}.") from error
 
 
-def build_data(cfg: DictConfig, safely: bool = False) -> ImageDataModule:
+def build_data(cfg: DictConfig, trust: Sequence[str] | None = None) -> ImageDataModule:
     """Load the images that a config names.
 
     Args:
-        safely: accept only this project's own sources; for a config that somebody else may have written.
+        trust: for a config that somebody else may have written: accept only sources of this project and of these
+            packages. If None, all are accepted.
 
     Raises:
         DataError: the images are not available.
         SettingsError: a value of the group data, or batch_size, is wrong.
     """
-    node = cfg.data.source
-    source = instantiate_source_safely("data.source", node) if safely else instantiate("data.source", node, Source)
     data = cfg.data
+    if trust is not None:
+        check_safe("data.source", data.source, SAFE_SOURCES, trust)
+    source = instantiate("data.source", data.source, Source)
     return ImageDataModule(source, data.name, data.val_size, data.binarize, cfg.batch_size, cfg.seed)
 
 

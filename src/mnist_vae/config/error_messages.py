@@ -15,6 +15,7 @@ from mnist_vae.config.checks import SET_ELSEWHERE
 from mnist_vae.config.instantiate import out_of_memory
 from mnist_vae.config.schema import groups
 from mnist_vae.utils.errors import UserError, first_line, unknown_key
+from mnist_vae.utils.program import as_called
 
 FULL_ERROR = "HYDRA_FULL_ERROR"
 SENTENCES = "MNIST_VAE_SENTENCES"  # set for this process and its workers while errors are printed as one sentence
@@ -47,7 +48,7 @@ def sentence(error: BaseException, see: str = f"set {FULL_ERROR}=1 to see where"
         extra = plugin[1]
         return f'launcher: it needs a plugin that is not installed; install it by: pip install -e ".[{extra}]"'
     if 'Could not detect "srun"' in str(error):
-        return (
+        return as_called(
             "launcher=slurm: there is no srun on this machine; start the sweep where your cluster lets you submit "
             "jobs (python scripts/sbatch.py shows anywhere what would be submitted)."
         )

@@ -7,7 +7,7 @@ import pkgutil
 import re
 import types
 import typing
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import hydra.utils
@@ -17,8 +17,8 @@ from omegaconf.errors import OmegaConfBaseException, ValidationError
 
 from mnist_vae.utils.errors import SettingsError, first_line, unknown_key
 
-# The classes that a saved run may name. A run folder can come from anyone; see runs.load.open_run.
-SAFE_PACKAGES = (
+# Where the classes are defined that a saved run may name. A run folder can come from anyone; see runs.load.open_run.
+SAFE_MODULES = (
     "mnist_vae.models.networks",
     "mnist_vae.models.likelihoods",
     "mnist_vae.models.posteriors",
@@ -90,46 +90,55 @@ def instantiate_callable(key: str, node: DictConfig, *later: str, **given: Any) 
     return functools.partial(_configured(key, node, arguments), **_accepted(target, given))
 
 
-def instantiate_safely(key: str, node: DictConfig, **given: Any) -> Any:
-    """As `instantiate`, but only for torch modules defined in SAFE_PACKAGES: nothing else is imported or called.
+def check_safe(key: str, node: DictConfig, packages: Sequence[str], trust: Sequence[str]) -> None:
+    """Check that each `_target_` in a node, at any depth, is code that a config from anyone may name.
+
+    Args:
+        packages: of this project or of torch, whose classes may be named.
+        trust: packages whose classes and functions may be named.
 
     Raises:
-        SettingsError: the target is anything else, or an argument names a target; otherwise as for `instantiate`.
+        SettingsError: a target is none of these. Nothing but these packages has been imported, and nothing called.
     """
-    import torch
-
-    target = _locate_safely(key, node, SAFE_PACKAGES)
-    if not issubclass(target, torch.nn.Module):
-        raise _refusal(key, node, SAFE_PACKAGES)
-    return _call(key, target, node, given)
-
-
-def instantiate_source_safely(key: str, node: DictConfig) -> Any:
-    """As `instantiate`, but only for classes defined in SAFE_SOURCES.
-
-    Raises:
-        SettingsError: the target is anything else, or an argument names a target; otherwise as for `instantiate`.
-    """
-    return _call(key, _locate_safely(key, node, SAFE_SOURCES), node, {})
+    target_of(key, node)
+    for place, target in _targets(key, _plain(node)):
+        if not (_defined_in(packages, place, target, inspect.isclass) or _defined_in(trust, place, target, callable)):
+            package = target.partition(".")[0]
+            raise SettingsError(
+                f"{place}._target_={target}: a run's folder can come from anyone, so here only classes from "
+                f"{', '.join(packages)} are allowed; if you trust that code, allow its package by trust={package} "
+                f"(in Python trust=[{package!r}])."
+            )
 
 
-def _locate_safely(key: str, node: DictConfig, packages: tuple[str, ...]) -> type:
-    if not any(target_of(key, node).startswith(package + ".") for package in packages):
-        raise _refusal(key, node, packages)
-    target = _resolve(key, node)
-    module = getattr(target, "__module__", None) or ""
-    # A name in a safe module can be an import from an unsafe one, so look at where the class was written.
-    written_here = any(module == package or module.startswith(package + ".") for package in packages)
-    if not (inspect.isclass(target) and written_here):
-        raise _refusal(key, node, packages)
-    return target
+def _defined_in(packages: Sequence[str], key: str, name: str, is_allowed: Callable[[Any], bool]) -> bool:
+    """Whether the name is of something in these packages that was defined there and is allowed."""
+
+    def within(module: str) -> bool:
+        return any(module == package or module.startswith(package + ".") for package in packages)
+
+    if not within(name.rpartition(".")[0]):
+        return False
+    target = _resolve(key, name)
+    # A name in a safe module can be an import from an unsafe one, so look at where it was defined.
+    return is_allowed(target) and within(getattr(target, "__module__", None) or "")
 
 
-def _refusal(key: str, node: DictConfig, packages: tuple[str, ...]) -> SettingsError:
-    kind = "classes" if packages == SAFE_SOURCES else "torch modules"
-    return SettingsError(
-        f"{key}._target_={target_of(key, node)}: here only {kind} from {', '.join(packages)} are allowed."
-    )
+def packages_of(cfg: DictConfig) -> list[str]:
+    """The top-level packages of all code that a config names."""
+    return sorted({target.partition(".")[0] for _, target in _targets("", _plain(cfg))})
+
+
+def _targets(key: str, value: Any) -> Iterator[tuple[str, str]]:
+    """Every `_target_` in plain data, at any depth, with the key of its node."""
+    if isinstance(value, dict):
+        if "_target_" in value:
+            yield key, str(value["_target_"])
+        for name, entry in value.items():
+            yield from _targets(f"{key}.{name}", entry)
+    if isinstance(value, list):
+        for place, entry in enumerate(value):
+            yield from _targets(f"{key}[{place}]", entry)
 
 
 def locate(key: str, node: DictConfig) -> Any:
@@ -138,7 +147,7 @@ def locate(key: str, node: DictConfig) -> Any:
     Raises:
         SettingsError: there is none.
     """
-    target = _resolve(key, node)
+    target = _resolve(key, target_of(key, node))
     if not callable(target):
         raise SettingsError(f"{key}._target_={target_of(key, node)}: it must be a class or a function.")
     return target
@@ -163,8 +172,7 @@ def _of_another_kind(key: str, node: DictConfig, kind: type) -> SettingsError:
     )
 
 
-def _resolve(key: str, node: DictConfig) -> Any:
-    name = target_of(key, node)
+def _resolve(key: str, name: str) -> Any:
     try:
         return pkgutil.resolve_name(name)
     except (ImportError, AttributeError, ValueError) as error:
@@ -174,7 +182,10 @@ def _resolve(key: str, node: DictConfig) -> Any:
 def target_of(key: str, node: Any) -> str:
     """The dotted name that a node's `_target_` is; raise SettingsError if it has none."""
     if not isinstance(node, DictConfig) or not isinstance(node.get("_target_"), str):
-        raise SettingsError(f"{key}: it must be a mapping with a _target_, the name of a class, and its arguments.")
+        has = f"; it has only {', '.join(map(str, node))}" if isinstance(node, DictConfig) and node else ""
+        raise SettingsError(
+            f"{key}: it must be a mapping with a _target_, the name of a class, and its arguments{has}."
+        )
     return node["_target_"]
 
 
@@ -187,18 +198,6 @@ def _configured(key: str, node: DictConfig, arguments: dict[str, Any]) -> Any:
         return hydra.utils.instantiate(_plain(node) | arguments, _partial_=True, _convert_="all")
     except InstantiationException as error:
         raise _refused(key, error.__cause__ if isinstance(error.__cause__, Exception) else error) from error
-
-
-def _call(key: str, target: Any, node: DictConfig, given: dict[str, Any]) -> Any:
-    """Call a safe target with the node's entries, none of which may name a target of its own."""
-    for name, value in _plain(node).items():
-        if name != "_target_" and _names_a_target(value):
-            raise SettingsError(f"{key}.{name}: here a _target_ within an argument is not allowed.")
-    arguments = _arguments(key, target, node, given)
-    try:
-        return target(**arguments, **_accepted(target, given))
-    except Exception as error:
-        raise _refused(key, error) from error
 
 
 def _refused(key: str, error: Exception) -> SettingsError:
@@ -260,7 +259,7 @@ def _plain(node: DictConfig) -> dict[str, Any]:
 
 def _typed(key: str, target: Any, name: str, value: Any) -> Any:
     """`value` as the type that the target's signature gives it, by OmegaConf's own rules of conversion."""
-    if _names_a_target(value):
+    if any(_targets(name, value)):
         return value  # it becomes an object, whose type its own target decides
     hint = _of_config(_hints(target).get(name, Any))
     _check_shape(f"{key}.{name}", hint, value)
@@ -305,10 +304,3 @@ def _check_shape(key: str, hint: Any, value: Any) -> None:
         raise SettingsError(f"{key}={value}: it must be a list of {len(arguments)} values.")
     if any(entry is None or isinstance(entry, list) for entry in value) and all(one in PLAIN for one in arguments):
         raise SettingsError(f"{key}={value}: its entries must be single values, neither lists nor null.")
-
-
-def _names_a_target(value: Any) -> bool:
-    """Whether plain data has a `_target_` in it, at any depth."""
-    if isinstance(value, dict):
-        return "_target_" in value or any(map(_names_a_target, value.values()))
-    return isinstance(value, list) and any(map(_names_a_target, value))

@@ -13,8 +13,11 @@ from omegaconf.errors import OmegaConfBaseException
 
 from mnist_vae.data.binarize import Binarize
 from mnist_vae.utils.errors import SettingsError, first_line
+from mnist_vae.utils.program import as_called
 
-CONFIGS = Path(__file__).parents[3] / "configs"
+PACKAGE = Path(__file__).parents[1]
+INSTALLED = PACKAGE / "configs"  # where a wheel has them; the repository has one folder of them, at its top
+CONFIGS = INSTALLED if INSTALLED.is_dir() else PACKAGE.parents[1] / "configs"
 PRECISIONS = ("32-true", "bf16-mixed", "16-mixed")
 
 
@@ -74,7 +77,7 @@ class Config:
 
 
 def register() -> None:
-    """Register the schema, by the name that configs/train.yaml gives it, Hydra's own settings, and ${cores:}.
+    """Register the schema, by the name that configs/train.yaml gives it, Hydra's own settings, ${cores:}, ${program:}.
 
     configs/hydra/default.yaml takes the place of Hydra's defaults, so that it holds for every primary config, also for
     a finished run's own: `--config-path RUN/.hydra --config-name config`.
@@ -91,6 +94,7 @@ def register() -> None:
     store.store(group="hydra", name="config", node=node, provider="hydra")
     store.repo = _Shared(store.repo)
     OmegaConf.register_new_resolver("cores", cores, replace=True)
+    OmegaConf.register_new_resolver("program", lambda: as_called("python train.py"), replace=True)
 
 
 class _Shared(dict[str, Any]):

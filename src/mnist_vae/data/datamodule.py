@@ -9,8 +9,9 @@ from torch.utils.data import DataLoader
 
 from mnist_vae.data.batches import EVALUATION_BATCH, EVALUATION_SEED, Batch, ImageDataset, InOrder, SeededShuffle
 from mnist_vae.data.binarize import Binarize, binarize
-from mnist_vae.data.images import ImageArrays, Source, to_unit
+from mnist_vae.data.images import ImageArrays, Source
 from mnist_vae.utils.errors import SettingsError
+from mnist_vae.utils.pixels import to_unit
 from mnist_vae.utils.seeding import Noise
 
 

@@ -28,11 +28,6 @@ class Source(Protocol):
         """Both splits, as uint8 images (n, channels, height, width) and int64 labels (n,)."""
 
 
-def to_unit(images: Tensor) -> Tensor:
-    """uint8 grey levels as float32 in [0, 1], of the same shape."""
-    return images.to(torch.float32).div_(255)
-
-
 def mean_pixel(images: Tensor) -> list[float]:
     """Mean of uint8 images (n, channels, height, width), one per channel, in [0, 1]."""
     # In parts: a sum of integers needs a copy of what it sums, of eight bytes a pixel.

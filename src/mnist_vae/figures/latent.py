@@ -27,19 +27,18 @@ def latent_space(means: np.ndarray, labels: np.ndarray, names: Sequence[str], ti
         names: names of the classes.
         title: title of the figure.
     """
-    from matplotlib import colormaps
     from matplotlib.figure import Figure
 
     x, y, axes_names = _project(means, labels)
     figure = Figure(figsize=(5.2, 4.6), dpi=DPI)
     right = max(0.6, 0.87 - 0.014 * max(map(len, names)))  # room for the legend
     axis = figure.subplots(gridspec_kw={"left": 0.1, "right": right, "top": 0.94, "bottom": 0.1})
-    colours = colormaps["tab10" if len(names) <= 10 else "tab20"]
+    colours = class_colours(len(names))
     order = np.random.default_rng(0).permutation(len(labels))  # otherwise the last class would be drawn over all others
     size = min(18, max(3, 5000 / len(labels)))  # points²: large if there are few images, small if there are many
-    axis.scatter(x[order], y[order], s=size, alpha=0.6, linewidths=0, c=colours(labels[order] % colours.N))
+    axis.scatter(x[order], y[order], s=size, alpha=0.6, linewidths=0, c=colours[labels[order]])
     for label, name in enumerate(names):
-        axis.scatter([], [], s=40, color=colours(label % colours.N), label=name)
+        axis.scatter([], [], s=40, color=colours[label], label=name)
     axis.set(xlabel=axes_names[0], ylabel=axes_names[1])
     if means.shape[1] == 1:
         axis.set_yticks(range(len(names)), names)
@@ -48,6 +47,14 @@ def latent_space(means: np.ndarray, labels: np.ndarray, names: Sequence[str], ti
         axis.legend(loc="center left", bbox_to_anchor=(1, 0.5), fontsize=FONT, frameon=False)
     style_axes(axis, title)
     return figure
+
+
+def class_colours(classes: int) -> np.ndarray:
+    """Colour of each class, (classes, 3) in [0, 1]; with more than twenty they repeat."""
+    from matplotlib import colormaps
+
+    colours = colormaps["tab10" if classes <= 10 else "tab20"]
+    return colours(np.arange(classes) % colours.N)[:, :3].astype(np.float32)
 
 
 def kl_per_dimension(kl: np.ndarray, active: np.ndarray, title: str = "", numbered: bool = True) -> "Figure":

@@ -14,7 +14,6 @@ from tqdm import tqdm
 from mnist_vae import figures
 from mnist_vae.analysis import latent, metrics
 from mnist_vae.analysis.encoding import encode_images
-from mnist_vae.data.images import to_unit
 from mnist_vae.figures.png import read_png, write_figure
 from mnist_vae.figures.sample_images import SAMPLE_SEED, SampleImages, labels_in_turn
 from mnist_vae.figures.sweeps import escape
@@ -23,6 +22,7 @@ from mnist_vae.models.priors import VampPrior
 from mnist_vae.models.vae import VAE
 from mnist_vae.utils.errors import first_line
 from mnist_vae.utils.io import write_atomically
+from mnist_vae.utils.pixels import to_unit
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

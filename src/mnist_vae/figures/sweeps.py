@@ -17,6 +17,7 @@ FEW = 8  # maximum number of distinct numbers shown by a legend or individual ti
 WIDE = 20  # ratio of largest to smallest value above which the scale is logarithmic
 MANY = 12  # number of distinct numbers above which means are taken over neighbouring ones
 LARGEST = 1e100  # number that is drawn: with larger ones matplotlib's axes overflow
+WIDTH = 7.2  # inches, of a printed page without its margins
 MAX_LENGTH, MAX_NAME = 18, 40  # characters of a label, and of a setting's name
 
 
@@ -36,17 +37,40 @@ def by_setting(
     """
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(2.6 * len(metrics), 1.95 * len(settings) + 0.25), dpi=DPI, layout="constrained")
+    width = min(WIDTH, 2.4 * len(metrics))
+    figure = Figure(figsize=(width, 1.6 * len(settings) + 0.25), dpi=DPI, layout="constrained")
     panels = figure.subplots(len(settings), len(metrics), squeeze=False, sharey="col")
-    # In a random search nearly every run has its own value of every setting, so a mean at one value is a single run.
-    scattered = sum(_mostly_once(values) for values in settings.values()) > 1
+    scattered = scattered_settings(settings)
     for row, (name, values) in enumerate(settings.items()):
         for axis, (heading, numbers) in zip(panels[row], metrics.items(), strict=True):
-            _panel(axis, values, drawable(numbers), scattered and _mostly_once(values))
-            axis.set_xlabel(abbreviate(name, MAX_NAME))
+            _panel(axis, values, drawable(numbers), name in scattered)
+            axis.set_xlabel(abbreviate(name, MAX_LENGTH))
             style_axes(axis, heading if row == 0 else "")
+            axis.tick_params(labelsize=FONT)
     figure.suptitle(escape(title), x=0.01, ha="left", fontsize=FONT, color=TITLE_COLOUR)
     return figure
+
+
+def scattered_settings(settings: Mapping[str, Sequence[Value]]) -> set[str]:
+    """The settings of which nearly every run has its own value, as in a random search; none if it is one alone."""
+    found = {name for name, values in settings.items() if _mostly_once(values)}
+    return found if len(found) > 1 else set()
+
+
+def mean_line(values: Sequence[Value], numbers: np.ndarray, scattered: bool) -> list[tuple[Value, float]]:
+    """The means that a panel shows: of numbers, at each value or over neighbouring ones; of names, where there are
+    several runs.
+
+    Args:
+        values: a setting's value of each run.
+        numbers: a metric of each run.
+        scattered: take means over neighbouring values, since a mean at one value would be that of a single run.
+    """
+    if not is_numeric(values):
+        return [(value, mean) for value, mean in means(values, numbers) if list(values).count(value) > 1]
+    if scattered or len(set(values)) > MANY:
+        return list(running_means(np.array(values, float), numbers))
+    return means(values, numbers)
 
 
 def means(values: Sequence[Value], numbers: np.ndarray) -> list[tuple[Value, float]]:
@@ -80,7 +104,7 @@ def is_numeric(values: Sequence[Value]) -> bool:
     return bool(values) and all(isinstance(value, int | float) and abs(value) <= LARGEST for value in values)
 
 
-def drawable(numbers: Sequence[float]) -> np.ndarray:
+def drawable(numbers: Sequence[float] | np.ndarray) -> np.ndarray:
     """The numbers as an array, NaN in place of those beyond LARGEST."""
     array = np.asarray(numbers, float)
     return np.where(np.abs(array) <= LARGEST, array, np.nan)
@@ -97,12 +121,9 @@ def _panel(axis: "Axes", values: Sequence[Value], numbers: np.ndarray, scattered
     numeric = is_numeric(values)
     x = np.array(values, float) if numeric else np.array([distinct.index(value) for value in values], float)
     size = min(14, max(4, 1500 / max(1, len(values))))
-    axis.scatter(x, numbers, s=size, color="tab:blue", alpha=0.5, linewidths=0, zorder=2)
-    line: list[Any] = (
-        running_means(x, numbers) if numeric and (scattered or len(distinct) > MANY) else means(values, numbers)
-    )
-    if not numeric:
-        line = [(value, mean) for value, mean in line if values.count(value) > 1]
+    axis.scatter(x, numbers, s=size, color="tab:blue", alpha=0.6, linewidths=0, zorder=2)
+    axis.margins(0.08)
+    line: list[Any] = mean_line(values, numbers, scattered)
     line_x = [value if numeric else distinct.index(value) for value, _ in line]
     style: dict[str, Any] = (
         {"marker": "o", "ms": 3.5, "linewidth": 1} if numeric else {"marker": "_", "ms": 18, "linewidth": 0, "mew": 1.6}
@@ -130,9 +151,9 @@ def _number_scale(axis: "Axes", values: list[float]) -> None:
         positions = np.log10(values)
     else:
         positions = np.array(values)
-        axis.xaxis.set_major_locator(MaxNLocator(5))
+        axis.xaxis.set_major_locator(MaxNLocator(3))
     span = max(positions[-1] - positions[0], 1e-12)
-    if len(values) <= FEW and (len(values) == 1 or np.diff(positions).min() > 0.12 * span):
+    if len(values) <= FEW and (len(values) == 1 or np.diff(positions).min() > 0.2 * span):
         axis.set_xticks(values, [f"{value:g}" for value in values])
         axis.xaxis.set_minor_locator(NullLocator())
 
@@ -148,9 +169,14 @@ def _name_scale(axis: "Axes", names: list[str]) -> None:
 
 
 def abbreviate(value: Value, limit: int = MAX_LENGTH) -> str:
-    """Format a value as a label of at most `limit` characters."""
+    """Format a value as a label of at most `limit` characters for matplotlib."""
+    return escape(short(value, limit))
+
+
+def short(value: Value, limit: int = MAX_LENGTH) -> str:
+    """Format a value as text of at most `limit` characters."""
     text = f"{value:g}" if isinstance(value, int | float) else value
-    return escape(text if len(text) <= limit else f"{text[: limit - 1]}…")
+    return text if len(text) <= limit else f"{text[: limit - 1]}…"
 
 
 def escape(text: str) -> str:

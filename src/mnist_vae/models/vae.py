@@ -11,6 +11,7 @@ from mnist_vae.models.likelihoods import Likelihood
 from mnist_vae.models.networks.base import Network
 from mnist_vae.models.posteriors import Diagonal, FullCovariance, Posterior
 from mnist_vae.models.priors import Prior
+from mnist_vae.utils.pixels import to_unit
 from mnist_vae.utils.seeding import Noise
 
 
@@ -66,11 +67,16 @@ class VAE(nn.Module):
         prior.bind(self.encode)
 
     def encode(self, x: Tensor, labels: Tensor | None = None) -> Posterior:
-        """Compute q(z|x) of images (images, channels, height, width) in [0, 1]; its tensors are (images, ...).
+        """Compute q(z|x), of which all tensors are (images, ...), of images (images, channels, height, width).
+
+        Args:
+            x: in [0, 1], or uint8.
+            labels: for a conditional VAE, (images,) or ().
 
         Raises:
             ValueError: the VAE is conditional and `labels` is None.
         """
+        x = to_unit(x)
         if self.classes:
             x = x + self.label_image(self._required(labels).to(x.device)).reshape(-1, *self.image_shape).to(x.dtype)
         # In the images' precision: under mixed precision the loss terms must not be summed in half precision.
@@ -93,10 +99,16 @@ class VAE(nn.Module):
         """Compute E[x|z] of codes (..., latent_dim): images (..., channels, height, width) in [0, 1]."""
         return self.likelihood.mean(self.decode_parameters(z, labels))
 
+    @torch.no_grad()
     def reconstruct(self, x: Tensor, labels: Tensor | None = None) -> Tensor:
-        """Compute E[x|z] at the posterior means of images (images, channels, height, width); returns the same shape."""
+        """Compute E[x|z] at the posterior means of images (images, channels, height, width), in [0, 1] or uint8.
+
+        Returns:
+            Images of the same shape in [0, 1], without gradients.
+        """
         return self.decode(self.encode(x, labels).mean, labels)
 
+    @torch.no_grad()
     def sample(
         self,
         count: int,
@@ -104,7 +116,7 @@ class VAE(nn.Module):
         temperature: float = 1.0,
         labels: Tensor | None = None,
     ) -> Tensor:
-        """Sample codes from the prior and compute E[x|z]: (count, channels, height, width) in [0, 1].
+        """Sample codes from the prior and compute E[x|z]: (count, channels, height, width) in [0, 1]. No gradients.
 
         Args:
             count: number of samples.
@@ -155,4 +167,4 @@ class VAE(nn.Module):
     def _required(labels: Tensor | None) -> Tensor:
         if labels is None:
             raise ValueError("this VAE is conditional: labels are required, as in vae.decode(z, labels)")
-        return labels
+        return torch.as_tensor(labels)

@@ -5,8 +5,8 @@ import glob
 import io
 import json
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -212,6 +212,29 @@ class RunFolder:
         keys = sorted(key for key in now.keys() | there.keys() if key not in NOT_THE_EXPERIMENT)
         differing = [key for key in keys if now.get(key) != there.get(key)]
         return {key: (there.get(key, "absent"), now.get(key, "absent")) for key in differing}
+
+
+@contextmanager
+def removed_if_empty(folder: Path) -> Iterator[None]:
+    """Make a run's folder; at the end, remove it, and what was made above it, if nothing was written."""
+    new = missing_folders(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        yield
+    finally:
+        remove_empty(new)
+
+
+def missing_folders(folder: Path) -> list[Path]:
+    """The folder and those above it that do not exist, the innermost first."""
+    return [path for path in (folder.absolute(), *folder.absolute().parents) if not path.exists()]
+
+
+def remove_empty(folders: Iterable[Path]) -> None:
+    """Remove folders, the innermost first, until one is not empty."""
+    with suppress(OSError):
+        for path in folders:
+            path.rmdir()
 
 
 def find_runs(where: str) -> list[Path]:

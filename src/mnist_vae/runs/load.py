@@ -1,26 +1,36 @@
 """Load a run from its folder, complete or still training: its config, its VAE, its images."""
 
 import os
+from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from mnist_vae.config.checks import check
+from mnist_vae.config.hparams import title
 from mnist_vae.config.schema import Config
 from mnist_vae.runs.earlier import translate
 from mnist_vae.runs.folder import RunFolder, load_config
-from mnist_vae.utils.errors import RunFolderError, UserError, first_line
+from mnist_vae.utils.errors import RunFolderError, SettingsError, UserError, first_line
+from mnist_vae.utils.text import scores
 
 if TYPE_CHECKING:
+    import pandas
+    from torch import Tensor
+
     from mnist_vae.data.datamodule import ImageDataModule
     from mnist_vae.models.vae import VAE
 
+SPLITS = ("train", "val", "test")
 
-class OpenRun(NamedTuple):
-    """A run's parts.
+
+@dataclass(frozen=True, repr=False, eq=False)
+class OpenRun:
+    """A run that was opened.
 
     Attributes:
         folder: the run's folder.
@@ -28,6 +38,7 @@ class OpenRun(NamedTuple):
         vae: the trained model, on the CPU and in evaluation mode.
         checkpoint: `best` or `last`: the checkpoint of these weights.
         epochs: epochs trained until that checkpoint.
+        trust: packages beside this project whose code the run's config may name.
     """
 
     folder: RunFolder
@@ -35,6 +46,45 @@ class OpenRun(NamedTuple):
     vae: "VAE"
     checkpoint: str
     epochs: int
+    trust: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        what = title(self.cfg, self.folder.read_choices())
+        values = scores(self.folder.read_metrics()) if self.folder.complete else "not complete"
+        return f"<run {self.folder.path}: {what}; {values}; weights of epoch {self.epochs}>"
+
+    @property
+    def metrics(self) -> dict[str, float | str]:
+        """Its final metrics, as in metrics.json.
+
+        Raises:
+            RunFolderError: it is not complete.
+        """
+        return self.folder.read_metrics()
+
+    @property
+    def history(self) -> "pandas.DataFrame":
+        """Its metrics of each epoch, a row per epoch."""
+        import pandas
+
+        frame = pandas.DataFrame(self.folder.read_rows())
+        return frame.astype({name: int for name in ("epoch", "step") if name in frame})
+
+    @property
+    def figures(self) -> dict[str, Path]:
+        """The files of its figures by their names, such as `results`."""
+        files = sorted((self.folder.path / f"figures{self.suffix}").glob("*.*"))
+        return {file.stem: file for file in files if file.suffix in (".png", ".gif")}
+
+    def images(self, split: str = "test", root: str | None = None) -> "tuple[Tensor, Tensor]":
+        """Its images of the split `train`, `val` or `test`: uint8 (n, channels, height, width), and labels (n,).
+
+        Args:
+            root: their folder; see `data`.
+        """
+        if split not in SPLITS:
+            raise SettingsError(f"split is {split!r}; it must be one of {', '.join(SPLITS)}.")
+        return self.data(root).fixed(split)
 
     @property
     def suffix(self) -> str:
@@ -51,22 +101,27 @@ class OpenRun(NamedTuple):
 
         Raises:
             DataError: the images are not available.
-            SettingsError: their source is not one of this project's.
+            SettingsError: their source is neither one of this project's nor from a package that is trusted.
         """
         from mnist_vae.config.build import build_data
 
         cfg = self.cfg.copy()
-        cfg.data.root = root or _root_with_images(cfg) or os.environ.get("MNIST_VAE_DATA", "data")
-        if "root" in cfg.data.source:
-            cfg.data.source.root = cfg.data.root
-        if "mirror" in cfg.data.source:
-            cfg.data.source.mirror = None  # not an address that somebody else chose
+        source = cfg.data.source
+        if not str(source.get("_target_")).startswith(tuple(f"{package}." for package in self.trust)):
+            # Neither a folder to write into nor an address that somebody else chose.
+            root = root or _root_with_images(cfg) or os.environ.get("MNIST_VAE_DATA", "data")
+            if "mirror" in source:
+                source.mirror = None
+        if root is not None:
+            cfg.data.root = root
+            if "root" in source:
+                source.root = root
         if val_size is not None:
             cfg.data.val_size = val_size
-        return build_data(cfg, safely=True)
+        return build_data(cfg, self.trust)
 
 
-def open_run(folder: str | Path, checkpoint: str = "best") -> OpenRun:
+def open_run(folder: str | Path, checkpoint: str = "best", trust: Sequence[str] = ()) -> OpenRun:
     """Load a run from its folder.
 
     Nothing in the folder is executed: the config is plain data, it may name only modules of this project or of
@@ -76,6 +131,7 @@ def open_run(folder: str | Path, checkpoint: str = "best") -> OpenRun:
     Args:
         folder: the run's folder.
         checkpoint: `best` for the best epoch on validation images (the last, if there are none), or `last`.
+        trust: packages beside these whose classes and functions the config may name, such as `["my_vae"]`.
 
     Raises:
         RunFolderError: there is no such run, it has no checkpoint yet, a file of it is damaged, or it is of an
@@ -87,6 +143,7 @@ def open_run(folder: str | Path, checkpoint: str = "best") -> OpenRun:
     from mnist_vae.config.build import build_vae
     from mnist_vae.runs.checkpoints import read_checkpoint
 
+    trusted = (trust,) if isinstance(trust, str) else tuple(trust)
     run = RunFolder(folder)
     if not run.path.exists():
         raise RunFolderError(f"{run.path}: there is no such folder.")
@@ -104,7 +161,7 @@ def open_run(folder: str | Path, checkpoint: str = "best") -> OpenRun:
         image_shape = tuple(int(size) for size in about["image_shape"])
         prefix = "vae."
         weights = {k[len(prefix) :]: v for k, v in content["state_dict"].items() if k.startswith(prefix)}
-        model = partial(build_vae, cfg, image_shape, int(about.get("classes", 0)), safely=True)  # type: ignore[arg-type]
+        model = partial(build_vae, cfg, image_shape, int(about.get("classes", 0)), trusted)  # type: ignore[arg-type]
         with torch.device("meta"):  # where tensors take no memory, whatever sizes a stranger's config asks for
             needed = sum(value.nbytes for value in model().state_dict().values())
         if needed > file.stat().st_size:
@@ -118,12 +175,12 @@ def open_run(folder: str | Path, checkpoint: str = "best") -> OpenRun:
         raise RunFolderError(f"{run.path}: the checkpoint does not fit the config ({first_line(error)}).") from error
     if not all(value.isfinite().all() for value in vae.state_dict().values()):
         raise RunFolderError(f"{run.path}: some of its weights are not finite numbers; training diverged.")
-    return OpenRun(run, cfg, vae.eval(), checkpoint, epochs)
+    return OpenRun(run, cfg, vae.eval().requires_grad_(False), checkpoint, epochs, trusted)
 
 
-def load_run(folder: str | Path, checkpoint: str = "best") -> "VAE":
-    """The trained VAE of a run, on the CPU and in evaluation mode, ready for a notebook; see `open_run`."""
-    return open_run(folder, checkpoint).vae
+def load_run(folder: str | Path, checkpoint: str = "best", trust: Sequence[str] = ()) -> "VAE":
+    """The trained VAE of a run, on the CPU, in evaluation mode and with frozen weights; see `open_run`."""
+    return open_run(folder, checkpoint, trust).vae
 
 
 def _typed(run: RunFolder) -> DictConfig:

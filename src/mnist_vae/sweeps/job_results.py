@@ -44,6 +44,13 @@ class Dataset(NamedTuple):
     likelihood: str
     conditional: bool
 
+    @property
+    def title(self) -> str:
+        """Such as `mnist, binarize dynamic, bernoulli likelihood`."""
+        parts = [self.name, self.binarize and f"binarize {self.binarize}"]
+        parts += [self.likelihood and f"{self.likelihood} likelihood", "conditional" if self.conditional else ""]
+        return ", ".join(part for part in parts if part)
+
 
 @dataclass(frozen=True)
 class Job:
@@ -86,7 +93,8 @@ class Job:
     @property
     def dataset(self) -> Dataset:
         """The data and likelihood within which its ELBO can be compared."""
-        name = self.metrics.get("dataset", self.settings.get("data", "unknown data"))
+        configured = self.settings.get("data.name", self.settings.get("data", "unknown data"))
+        name = self.metrics.get("dataset", configured)
         binarize = self.metrics.get("binarize", self.settings.get("data.binarize", ""))
         conditional = str(self.settings.get("conditional", False)).lower() == "true"
         return Dataset(str(name), str(binarize), str(self.settings.get("likelihood", "")), conditional)

@@ -83,11 +83,8 @@ class Group:
 
     @property
     def title(self) -> str:
-        """Such as `mnist, binarize dynamic, bernoulli likelihood`."""
-        name, binarize, likelihood, conditional = self.dataset
-        parts = [name, binarize and f"binarize {binarize}", likelihood and f"{likelihood} likelihood"]
-        parts.append("conditional" if conditional else "")
-        return ", ".join(part for part in parts if part)
+        """What the runs have in common, see `Dataset.title`."""
+        return self.dataset.title
 
     @property
     def jobs(self) -> list[Job]:

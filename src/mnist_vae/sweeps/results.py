@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tqdm import tqdm
 
@@ -15,8 +16,11 @@ from mnist_vae.sweeps.varied import varied_keys
 from mnist_vae.utils.errors import RunFolderError, first_line
 from mnist_vae.utils.io import read_text
 
+if TYPE_CHECKING:
+    import pandas
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, repr=False)
 class Sweep:
     """A folder of runs.
 
@@ -28,6 +32,23 @@ class Sweep:
     folder: Path
     jobs: list[Job]
     keys: list[str]
+
+    def __repr__(self) -> str:
+        states = ", ".join(f"{count} {state.value}" for state, count in counts(self.jobs).items())
+        return f"<sweep {self.folder}: {states}; {', '.join(self.keys) or 'nothing'} varied>"
+
+    def to_dataframe(self) -> "pandas.DataFrame":
+        """A row per job: its state, the rank of its configuration, its settings that vary or were given, all its
+        metrics, and its folder."""
+        from mnist_vae.sweeps.frame import jobs_frame
+
+        return jobs_frame(self)
+
+    def history(self) -> "pandas.DataFrame":
+        """The learning curves in long form: a row per job, epoch and metric, with the job's settings that vary."""
+        from mnist_vae.sweeps.frame import history_frame
+
+        return history_frame(self)
 
     def of_state(self, state: State) -> list[Job]:
         """The jobs in that state."""

@@ -12,9 +12,11 @@ from omegaconf import DictConfig, OmegaConf
 from mnist_vae.config.overrides import experiment_overrides
 from mnist_vae.sweeps.job import Job
 from mnist_vae.sweeps.multirun import Multirun
-from mnist_vae.sweeps.pruning import PRUNED, build, open_study
+from mnist_vae.sweeps.pruning import build
+from mnist_vae.sweeps.study import PROBLEM, PRUNED, open_study
 from mnist_vae.utils.errors import RunFolderError, SettingsError, first_line
 from mnist_vae.utils.io import write_atomically
+from mnist_vae.utils.program import as_called
 
 try:
     import optuna
@@ -23,7 +25,6 @@ try:
 except ModuleNotFoundError as error:
     raise SettingsError('sweep=search needs optuna; install it by: pip install -e ".[search]"') from error
 
-PROBLEM = "problem"  # the study's note of what is searched, and of what is the same in all its trials
 # As Optuna names them, and as monitor_mode does.
 DIRECTIONS = {"maximize": "maximize", "minimize": "minimize", "max": "maximize", "min": "minimize"}
 
@@ -105,7 +106,8 @@ class Search:
         write_atomically(self.multirun.folder / "best.yaml", OmegaConf.to_yaml(job.overrides).encode())
         pruned, failed = (len(self.study.get_trials(states=[state])) for state in (TrialState.PRUNED, TrialState.FAIL))
         print(f"{len(done)} trials to the end, {pruned} stopped early, {failed} failed")
-        print(f"best {self.metric} {self.study.best_value:.3f}: python train.py {shlex.join(job.overrides)}")
+        command = as_called(f"python train.py {shlex.join(job.overrides)}")
+        print(f"best {self.metric} {self.study.best_value:.3f}: {command}")
 
     def _run(self, jobs: list[tuple[int, Job]]) -> None:
         self.multirun.run([job for _, job in jobs])

@@ -1,7 +1,9 @@
 """Text that a run prints: what is trained, and the table at the end."""
 
 import shlex
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from omegaconf import DictConfig
@@ -26,8 +28,12 @@ def opening(
     )
 
 
-def summary(metrics: dict[str, float | str], folder: Path) -> str:
-    """The table at a run's end: its results, and where its files are."""
+def summary(metrics: dict[str, float | str], folder: Path, loggers: Mapping[str, Any] | None = None) -> str:
+    """The table at a run's end: its results, and where its files are.
+
+    Args:
+        loggers: the config's group `logger`.
+    """
     shown = _relative(folder)
     rows = [
         ("test ELBO", f"{metrics['test/elbo']:.3f} nats per image"),
@@ -41,8 +47,18 @@ def summary(metrics: dict[str, float | str], folder: Path) -> str:
     if (folder / "tensorboard").exists():
         top = shown if shown.is_absolute() else Path(*shown.parts[:1])
         rows.append(("curves", f"tensorboard --logdir {shlex.quote(str(top))}"))
+    rows += [("curves", command) for command in _commands(shown, loggers or {})]
     rule = "─" * 72
     return "\n".join([rule, *(f"{name:<17} {value}" for name, value in rows), rule])
+
+
+def _commands(folder: Path, loggers: Mapping[str, Any]) -> Iterator[str]:
+    """Commands that show what the loggers wrote."""
+    for node in loggers.values():
+        if node.get("tracking_uri"):
+            yield f"mlflow ui --backend-store-uri {shlex.quote(node['tracking_uri'])}"
+        if node.get("offline") and (folder / "wandb").exists():
+            yield f"wandb sync {shlex.quote(str(folder / 'wandb'))}/offline-run-*"
 
 
 def _relative(folder: Path) -> Path:

@@ -11,9 +11,9 @@ from omegaconf import DictConfig, OmegaConf
 from mnist_vae.config.build import build_data, build_lr_factor, build_optimizer
 from mnist_vae.config.combinations import check_combination
 from mnist_vae.config.hparams import Choices, epochs_planned
-from mnist_vae.config.instantiate import check_node, instantiate
+from mnist_vae.config.instantiate import check_node, instantiate, locate
 from mnist_vae.data.images import mean_pixel
-from mnist_vae.training.loggers import TERMS
+from mnist_vae.training.loggers import TERMS, require
 from mnist_vae.training.module import VAEModule
 from mnist_vae.training.quiet import quiet_lightning
 from mnist_vae.training.trainer import check_trainer
@@ -58,6 +58,7 @@ class Experiment:
             self.module.compile_inference(cfg.trainer.get("compile_mode", "default"))
         for name, node in cfg.logger.items():
             check_node(f"logger.{name}", node, pl.loggers.Logger, folder="", last_step=-1)
+            require(f"logger.{name}", locate(f"logger.{name}", node))
         self.callbacks = [self._callback(f"callbacks.{name}", node) for name, node in cfg.callbacks.items()]
         self._check_monitors()
 

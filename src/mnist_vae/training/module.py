@@ -13,10 +13,10 @@ from torch import Tensor
 from mnist_vae.analysis import metrics
 from mnist_vae.config.build import build_lr_factor, build_objective, build_optimizer, build_vae, initialize
 from mnist_vae.data.batches import EVALUATION_SEED
-from mnist_vae.data.images import to_unit
 from mnist_vae.training.accumulators import LatentVariance, TermSums
 from mnist_vae.utils.compat import gradient_scale
 from mnist_vae.utils.errors import TrainingDiverged
+from mnist_vae.utils.pixels import to_unit
 from mnist_vae.utils.seeding import Noise, seed_everything
 
 
@@ -215,7 +215,7 @@ class VAEModule(pl.LightningModule):
         return self._unit(images), rest[0] if rest else None, total
 
     def _unit(self, images: Tensor) -> Tensor:
-        return (to_unit(images) if images.dtype == torch.uint8 else images).to(self.dtype)
+        return to_unit(images).to(self.dtype)
 
     def _noise(self, total: int, generator: torch.Generator | None = None) -> Noise:
         return Noise(total, self.global_rank, self.trainer.world_size, generator)

@@ -26,6 +26,7 @@ WARNINGS = (
     ".*smaller than the logging interval.*",  # small datasets have short epochs
     ".*You requested to overfit but enabled.*",  # as debug=overfit means it
     ".*isinstance\\(treespec, LeafSpec\\).*",
+    "IProgress not found",  # of tqdm's bars in notebooks, which are not used
 )
 
 

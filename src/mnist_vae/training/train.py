@@ -10,7 +10,6 @@ import pytorch_lightning as pl
 import torch
 from omegaconf import DictConfig
 from pytorch_lightning.callbacks import StochasticWeightAveraging
-from tqdm.contrib.logging import logging_redirect_tqdm
 
 from mnist_vae.config import checks, hparams
 from mnist_vae.config.build import depends_on_max_epochs
@@ -19,11 +18,10 @@ from mnist_vae.config.hparams import Choices
 from mnist_vae.config.overrides import experiment_overrides, task_overrides
 from mnist_vae.config.schema import Device
 from mnist_vae.data.datamodule import ImageDataModule
-from mnist_vae.data.images import to_unit
 from mnist_vae.figures.run_figures import RunSummary, draw_all
 from mnist_vae.runs.checkpoints import read_checkpoint
 from mnist_vae.runs.folder import RunFolder
-from mnist_vae.training import hardware
+from mnist_vae.training import hardware, loggers
 from mnist_vae.training.callbacks.epoch_recorder import EpochRecorder
 from mnist_vae.training.callbacks.progress import Progress
 from mnist_vae.training.callbacks.run_checkpoint import RunCheckpoint
@@ -32,11 +30,11 @@ from mnist_vae.training.cluster import meeting_point, node_rank
 from mnist_vae.training.console import opening, summary
 from mnist_vae.training.distributed import run_on_processes
 from mnist_vae.training.experiment import Experiment
-from mnist_vae.training.loggers import TensorBoard
 from mnist_vae.training.quiet import quiet_lightning
 from mnist_vae.training.trainer import build_trainer
 from mnist_vae.utils.errors import RunFolderError, SettingsError, TrainingDiverged, first_line
 from mnist_vae.utils.io import write_json
+from mnist_vae.utils.pixels import to_unit
 from mnist_vae.utils.text import plural
 
 log = logging.getLogger(__name__)
@@ -78,7 +76,7 @@ def train(cfg: DictConfig, folder: str | Path, hydra: Any = None, wait: bool = F
     if node_rank(cfg.accelerator.num_nodes) > 0:
         return {}  # the first machine reports the result
     metrics = run.read_metrics()
-    log.info(summary(metrics, run.path))
+    log.info(summary(metrics, run.path, cfg.logger))
     return metrics
 
 
@@ -161,9 +159,14 @@ def _run(experiment: Experiment, run: RunFolder, device: Device, processes: int)
     checkpoint = RunCheckpoint(recorder, cfg.monitor, cfg.monitor_mode)
     callbacks = [*experiment.callbacks, *_own_callbacks(cfg, experiment.callbacks, recorder, checkpoint)]
     with quiet_lightning():
+        from tqdm.contrib.logging import logging_redirect_tqdm  # warns in a notebook without ipywidgets
+
         hardware.stop_searching_for_gpus()
         trainer = build_trainer(cfg, run, device, processes, callbacks, last_step=steps - 1)
+        finished = False
         try:
+            for logger in trainer.loggers:  # the config itself is logged by Lightning, with the module
+                logger.log_hyperparams({"choices": dict(experiment.choices)})
             with logging_redirect_tqdm():
                 trainer.fit(module, data, ckpt_path=str(run.last) if steps else None)
                 if cfg.trainer.fast_dev_run:
@@ -177,10 +180,9 @@ def _run(experiment: Experiment, run: RunFolder, device: Device, processes: int)
                 final = {"best_epoch": int(content["epoch"]) + 1, **_evaluate(trainer, module, data)}
             if trainer.is_global_zero:
                 _conclude(experiment, run, recorder, trainer, final)
+            finished = True
         finally:
-            for logger in trainer.loggers:
-                if isinstance(logger, TensorBoard):
-                    logger.close()
+            loggers.close(trainer.loggers, failed=not finished)
 
 
 def _own_callbacks(
@@ -223,21 +225,19 @@ def _conclude(
     title = hparams.title(cfg, experiment.choices)
     summary = RunSummary(title, module.vae, data.test_split, data.classes, rows, metrics)
     for logger in trainer.loggers:
-        if isinstance(logger, TensorBoard):
+        if isinstance(logger, loggers.TensorBoard):
             headline = hparams.headline(cfg, experiment.choices, experiment.overrides)
-            _write_tensorboard_end(logger, summary, test, headline, step=trainer.global_step)
+            _write_tensorboard_end(logger, summary, headline, step=trainer.global_step)
         logger.save()
     draw_all(summary, run.path / "figures")
     run.write_metrics(metrics)
 
 
-def _write_tensorboard_end(
-    board: TensorBoard, run: RunSummary, test: dict[str, float], headline: dict[str, Any], step: int
-) -> None:
-    board.write_headline(headline, test, step)
+def _write_tensorboard_end(board: loggers.TensorBoard, run: RunSummary, headline: dict[str, Any], step: int) -> None:
+    board.write_headline(headline, step)
     few = slice(PROJECTED)
-    names = [run.classes[place] for place in run.class_indices[few]]
-    board.write_projector(run.posterior.mean[few], to_unit(run.images[few]), names, step)
+    labels = [int(label) for label in run.class_indices[few]]
+    board.write_projector(run.posterior.mean[few], to_unit(run.images[few]), labels, run.classes, step)
 
 
 def _steps_done(run: RunFolder) -> int:

@@ -84,7 +84,7 @@ def build_trainer(
         "num_nodes": cfg.accelerator.num_nodes,
         "strategy": DDPStrategy() if processes * cfg.accelerator.num_nodes > 1 else "auto",
         "precision": cfg.accelerator.precision,
-        "logger": build_loggers(cfg, run, last_step),
+        "logger": [] if cfg.trainer.get("fast_dev_run") else build_loggers(cfg, run, last_step),
         "callbacks": callbacks,
         "use_distributed_sampler": False,
     }

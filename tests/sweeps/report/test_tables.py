@@ -110,3 +110,30 @@ def test_cells_are_sorted_by_number_then_text_and_unknown_ones_last() -> None:
     keys = [Cell("1", 1.0).key, Cell("conv").key, Cell(DASH).key, Cell(DASH, float("nan")).key]
     assert keys == ["1.0", "conv", "", ""]
     assert Table(["a", "b"], [[Cell("1", 1.0), Cell("x")], [Cell(DASH), Cell("y")]]).numeric == [True, False]
+
+
+def test_a_run_links_to_its_figures_but_not_to_those_of_a_link_to_elsewhere(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        make_run(tmp_path / "sweep" / name, -100.0, beta=ord(name))
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "secret.png").touch()
+    (tmp_path / "sweep" / "b" / "figures").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "sweep" / "a" / "figures").mkdir()
+    for file in ("curves.png", "latent_space.png", "results.png", "training.gif", "notes.txt"):
+        (tmp_path / "sweep" / "a" / "figures" / file).touch()
+    first, second = (row[1] for row in tables.runs(group(tmp_path / "sweep"), tmp_path / "sweep").rows)
+    assert first.links == {"folder": "./a/"} and second.figures == {}
+    assert first.figures == {
+        "results": "./a/figures/results.png",
+        "curves": "./a/figures/curves.png",
+        "latent space": "./a/figures/latent_space.png",
+        "training": "./a/figures/training.gif",
+    }
+
+
+def test_each_run_has_a_row_with_an_identifier_of_its_own(tmp_path: Path) -> None:
+    for beta in (1, 2):
+        make_run(tmp_path / str(beta), -100.0 * beta, beta=beta)
+    table, jobs = tables.runs(group(tmp_path), tmp_path), read_sweep(tmp_path).jobs
+    assert table.anchors == [tables.anchor(job) for job in jobs] and len(set(table.anchors)) == 2
+    assert all(anchor.startswith("run-") and anchor.replace("-", "").isalnum() for anchor in table.anchors)

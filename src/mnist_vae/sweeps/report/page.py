@@ -1,15 +1,24 @@
 """report.html: the content of the page; its layout is in templates/."""
 
+import base64
+import hashlib
 import re
+from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
 
 import jinja2
+from markupsafe import Markup
 from tqdm import tqdm
 
 from mnist_vae.sweeps.job_results import Job, State
 from mnist_vae.sweeps.ranking import ABSURD, FAR, TEST, UNTRAINED, Configuration, Group
 from mnist_vae.sweeps.report import pictures, tables
+from mnist_vae.sweeps.report.charts import search
+from mnist_vae.sweeps.report.charts.chart import Chart
+from mnist_vae.sweeps.report.charts.effects import effects
+from mnist_vae.sweeps.report.charts.learning_curves import comparable, learning_curves
+from mnist_vae.sweeps.report.charts.plane import plane
 from mnist_vae.sweeps.report.overview import tally
 from mnist_vae.sweeps.results import Sweep
 from mnist_vae.sweeps.varied import SEED
@@ -25,20 +34,59 @@ def page(sweep: Sweep) -> str:
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("mnist_vae.sweeps.report"), autoescape=True, trim_blocks=True, lstrip_blocks=True
     )
+    environment.policies["json.dumps_kwargs"] = {"allow_nan": False, "separators": (",", ":")}
     groups = [group for group in sweep.groups if group.configurations]
     bar = tqdm(groups, desc="drawing", unit="group", leave=False, delay=2, disable=None)
+    sections = [_section(group, sweep, place < MOST_PICTURES) for place, group in enumerate(bar)]
+    curves, searched = list(_curves(sweep)), _search(sweep)
+    charts = bool(curves or searched or any(section["plane"] or section["effects"] for section in sections))
+    scripts = [*([_plotly()] if charts else []), environment.get_template("report.js").render()]
     return environment.get_template("report.html").render(
         title=_title(sweep),
         made=datetime.now().astimezone().strftime("%Y-%m-%d %H:%M"),
         tally=tally(sweep),
-        groups=[_section(group, sweep, place < MOST_PICTURES) for place, group in enumerate(bar)],
+        groups=sections,
+        curves=curves,
+        varied=bool(sweep.keys),
+        search=searched,
         apart=tables.apart(sweep),
         far=f"{FAR:g} times ({UNTRAINED:g} nats + |ELBO of the best|)",
         absurd=number(ABSURD, 0),
         untrained=f"{UNTRAINED:g}",
         unfinished=tables.unfinished(sweep),
         failed=[_failed(job) for job in sweep.of_state(State.failed)],
+        scripts=[Markup(script) for script in scripts],  # of this project, and of plotly.js
+        hashes=" ".join(map(_hash, scripts)),
     )
+
+
+def _plotly() -> str:
+    from plotly.offline import get_plotlyjs  # which takes long to import
+
+    return get_plotlyjs()
+
+
+def _hash(script: str) -> str:
+    """By which the page's policy allows a script: a browser runs no other one, whatever the texts on the page are."""
+    return f"'sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}'"
+
+
+def _curves(sweep: Sweep) -> Iterator[tuple[str, Chart]]:
+    """The learning curves of the runs on each data, with its title."""
+    for place, (dataset, jobs) in enumerate(comparable(sweep)):
+        if place < MOST_PICTURES:
+            yield dataset.title, learning_curves(jobs, sweep.keys)
+
+
+def _search(sweep: Sweep) -> dict[str, Any] | None:
+    found = search.read_search(sweep.folder)
+    if found is None:
+        return None
+    return {
+        "summary": found.summary,
+        "history": search.history(found, sweep),
+        "importance": search.importance(found),
+    }
 
 
 def _title(sweep: Sweep) -> str:
@@ -58,8 +106,8 @@ def _section(group: Group, sweep: Sweep, with_pictures: bool) -> dict[str, Any]:
         "headline": shown and _headline(shown, group, sweep, with_pictures),
         "runs": tables.runs(group, sweep.folder),
         "configurations": tables.configurations(group) if group.several_seeds else None,
-        "planes": pictures.planes(group) if with_pictures else [],
-        "effects": pictures.effects(group) if with_pictures else "",
+        "plane": plane(group) if with_pictures else None,
+        "effects": effects(group) if with_pictures else None,
         "samples": _extremes(group, sweep) if with_pictures else [],
     }
 
@@ -77,6 +125,7 @@ def _headline(configuration: Configuration, group: Group, sweep: Sweep, with_pic
         "seeds": f"Mean ± sample standard deviation over {count} seeds." if count > 1 else "",
         "pictured": f"The pictures are of seed {tables.setting(first, SEED).text}." if count > 1 else "",
         "link": link(first.folder, sweep.folder) + "/",
+        "figures": tables.figures_of(first, sweep.folder),
         "picture": pictures.shrunk(first, "results.png", sweep.folder) if with_pictures else "",
     }
 

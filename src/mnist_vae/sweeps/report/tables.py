@@ -1,5 +1,6 @@
 """The report's tables, as text: of runs, of configurations, of the runs set apart, of the jobs not complete."""
 
+import hashlib
 import math
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,6 +21,7 @@ METRICS = {
 }
 WHOLE = {"test/active_units", "epochs", "parameters"}  # metrics that are counts
 LONGEST_NAME = 200  # characters
+MOST_FIGURES = 40  # of a run that are linked to
 DIGITS = 4  # of a setting that is a number: a random search draws more than anybody reads
 
 
@@ -28,11 +30,13 @@ class Cell(NamedTuple):
 
     Attributes:
         links: {text: address}, shown instead of the text.
+        figures: {text: address}, shown on demand.
     """
 
     text: str
     value: float | None = None
     links: dict[str, str] | None = None
+    figures: dict[str, str] | None = None
 
     @property
     def key(self) -> str:
@@ -44,10 +48,15 @@ class Cell(NamedTuple):
 
 @dataclass
 class Table:
-    """A heading per column, and rows of cells."""
+    """A heading per column, and rows of cells.
+
+    Attributes:
+        anchors: an identifier of each row within the page; empty where nothing links to a row.
+    """
 
     headings: list[str]
     rows: list[list[Cell]] = field(default_factory=list)
+    anchors: list[str] = field(default_factory=list)
 
     @property
     def numeric(self) -> list[bool]:
@@ -84,6 +93,7 @@ def runs(group: Group, top: Path) -> Table:
             row += [metric(job, name) for name in (*metrics, "epochs", "parameters")]
             row.append(Cell(duration(job.number("train_seconds")), job.number("train_seconds")))
             table.rows.append(row)
+            table.anchors.append(anchor(job))
     return _with_ranks(table, group, [len(configuration.jobs) for configuration in group.configurations])
 
 
@@ -111,6 +121,7 @@ def _with_ranks(table: Table, group: Group, rows: list[int]) -> Table:
     return Table(
         ["rank", *table.headings],
         [[Cell(str(rank), rank), *row] for rank, row in zip(ranks, table.rows, strict=True)],
+        table.anchors,
     )
 
 
@@ -146,6 +157,7 @@ def unfinished(sweep: Sweep) -> Table | None:
         name = shortened(job.name, LONGEST_NAME)
         row = [Cell(name), Cell(job.state.value), done, Cell(number(elbo), elbo), time, _files(job, sweep.folder)]
         table.rows.append(row)
+        table.anchors.append(anchor(job))
     return table if jobs else None
 
 
@@ -175,11 +187,22 @@ def over_seeds(configuration: Configuration, name: str) -> str:
     return spread(mean, std, digits)
 
 
+def anchor(job: Job) -> str:
+    """The identifier of a job's row within the page."""
+    return "run-" + hashlib.sha256(job.name.encode(errors="surrogatepass")).hexdigest()[:12]
+
+
+def figures_of(job: Job, top: Path) -> dict[str, str]:
+    """The addresses of a run's figures by their names, `results` first; none outside `top`, the sweep's folder."""
+    folder = job.folder / "figures"
+    if not folder.resolve().is_relative_to(top.resolve()):
+        return {}
+    files = sorted((*folder.glob("*.png"), *folder.glob("*.gif")), key=lambda path: (path.stem != "results", path.name))
+    return {shortened(path.stem, LONGEST_NAME).replace("_", " "): link(path, top) for path in files[:MOST_FIGURES]}
+
+
 def _files(job: Job, top: Path) -> Cell:
     links: dict[str, Any] = {}
     if job.folder.is_dir():
         links["folder"] = link(job.folder, top) + ("" if job.folder == top else "/")
-    results = job.folder / "figures" / "results.png"
-    if results.is_file():
-        links["results"] = link(results, top)
-    return Cell(job.name if links else DASH, None, links)
+    return Cell(job.name if links else DASH, None, links, figures_of(job, top))

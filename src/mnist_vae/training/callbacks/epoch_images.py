@@ -57,7 +57,8 @@ class EpochImages(pl.Callback):
             posterior = encode_images(pl_module.vae, *(part[: self.KL_IMAGES] for part in split))
             bars = kl_bars(pl_module.vae, posterior, f"epoch {epoch}", numbered=False)
             if bars is not None:
-                pictures["kl_per_dimension"] = png(figures.pixels(bars, dpi=100))
+                # TensorBoard orders pictures by name, and is to open on the reconstructions.
+                pictures["z_kl_per_dimension"] = png(figures.pixels(bars, dpi=100))
         for logger in loggers:
             for name, picture in pictures.items():
                 log_picture(logger, f"visuals/{name}", picture, trainer.global_step - 1)

@@ -1,3 +1,26 @@
+"use strict";
+// Without this script, and in print, the style sheet shows the pictures instead of the charts.
+document.documentElement.classList.add("js");
+
+// Charts are drawn when they come near the window. A click on a point leads to its run's row: the row's id stands in
+// the point's customdata, or in the uid of a trace that is one run.
+const CONFIG = { responsive: true, displaylogo: false, modeBarButtonsToRemove: ["select2d", "lasso2d"] };
+const nearby = new IntersectionObserver((entries) => {
+  for (const { isIntersecting, target } of entries) {
+    if (!isIntersecting) continue;
+    nearby.unobserve(target);
+    const { data, layout } = JSON.parse(target.closest("figure").querySelector("script").textContent);
+    // A finger on the chart should move the page.
+    if (matchMedia("(pointer: coarse)").matches) layout.dragmode = false;
+    Plotly.newPlot(target, data, layout, CONFIG);
+    target.on("plotly_click", ({ points: [point] }) => {
+      const row = document.getElementById(point.customdata ?? point.data.uid);
+      if (row) location.hash = row.id;
+    });
+  }
+}, { rootMargin: "400px" });
+document.querySelectorAll(".interactive > div").forEach((chart) => nearby.observe(chart));
+
 // A click on a heading sorts by that column: numbers by their value, what is not known last, a second click turns round.
 for (const table of document.querySelectorAll("table.sortable")) {
   const body = table.tBodies[0];

@@ -1,0 +1,76 @@
+"""Compose the config of a run in Python, as Hydra composes it for a command."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from hydra import compose, initialize_config_dir
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig, OmegaConf, open_dict, read_write
+
+from mnist_vae.config import checks, schema
+from mnist_vae.config.error_messages import sentence
+from mnist_vae.utils.errors import SettingsError, UserError
+
+
+def compose_run(
+    overrides: Sequence[str], folder: str | Path | None = None, config_dir: str | Path | None = None
+) -> tuple[DictConfig, DictConfig]:
+    """Compose and check the config of one run.
+
+    Args:
+        overrides: `key=value`, as on the command line.
+        folder: replaces hydra.run.dir.
+        config_dir: a folder of further config groups, as --config-dir names it.
+
+    Returns:
+        The run's config, of the schema config.schema.Config and without references; and Hydra's own.
+
+    Raises:
+        SettingsError: an override or a value is wrong.
+    """
+    try:
+        cfg = composed(overrides, config_dir)
+        return _checked(cfg, folder)
+    except UserError:
+        raise
+    except Exception as error:  # of Hydra or OmegaConf
+        raise SettingsError(sentence(error)) from error
+
+
+def composed(overrides: Sequence[str], config_dir: str | Path | None = None) -> DictConfig:
+    """The config of a run, with Hydra's own in its node `hydra`."""
+    schema.register()
+    searched = []
+    if config_dir is not None:
+        path = Path(config_dir).expanduser().absolute()
+        if not path.is_dir():
+            raise SettingsError(f"config_dir={config_dir}: there is no such folder.")
+        searched = [f"hydra.searchpath=['file://{path}']"]
+    with initialize_config_dir(str(schema.CONFIGS), job_name="train", version_base="1.3"):
+        cfg = compose("train", [*searched, *overrides], return_hydra_config=True)
+    OmegaConf.set_readonly(cfg, False)
+    return cfg
+
+
+def _checked(cfg: DictConfig, folder: str | Path | None) -> tuple[DictConfig, DictConfig]:
+    if folder is not None:
+        cfg.hydra.run.dir = _escaped(folder)
+    known: Any = HydraConfig.instance()
+    before = known.cfg
+    HydraConfig.instance().set_config(cfg)  # what ${hydra:…} refers to
+    try:
+        with open_dict(cfg), read_write(cfg.hydra):
+            cfg.hydra.run.dir = cfg.hydra.runtime.output_dir = _escaped(cfg.hydra.run.dir)  # ${now:…} in it is resolved
+            HydraConfig.instance().set_config(cfg)
+            hydra = cfg.pop("hydra")
+        checks.check_composed(cfg, hydra)
+        OmegaConf.resolve(cfg)
+        return schema.typed(cfg), hydra
+    finally:
+        known.cfg = before
+
+
+def _escaped(folder: str | Path) -> str:
+    """A folder's name in which OmegaConf sees no reference."""
+    return str(folder).replace("${", r"\${")
