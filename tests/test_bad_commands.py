@@ -431,7 +431,7 @@ TABLE = {
         ),
         (
             "+callbacks.x=5",
-            "callbacks.x: it must be a mapping with a _target_, the name of a class, and its arguments; it has only y.",
+            "callbacks.x: it must be a mapping with a _target_, the name of a class, and its arguments.",
         ),
         (
             "callbacks=early_stopping callbacks.early_stopping.monitor=nope",

@@ -85,6 +85,11 @@ def test_it_runs(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     anywhere = tmp_path / "anywhere"
     anywhere.mkdir()
     notebook = read(name)
+    replaced = 0
+    for cell in cells(notebook, "code"):  # fewer epochs: numbers and pictures are worse, the code is the same
+        cell.source, count = re.subn(r'("digits": |max_epochs=)\d+', r"\g<1>3", cell.source)
+        replaced += count
+    assert replaced
     NotebookClient(
         notebook, timeout=EXECUTE_SECONDS, kernel_name="python3", resources={"metadata": {"path": str(anywhere)}}
     ).execute()
