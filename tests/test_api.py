@@ -1,6 +1,7 @@
 """What `import mnist_vae` offers."""
 
 import logging
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -55,7 +56,7 @@ def test_a_complete_run_is_opened(run: mnist_vae.OpenRun) -> None:
     assert again.metrics == run.metrics and (run.folder.path / "metrics.json").stat().st_mtime_ns == before
 
 
-def test_what_an_open_run_has(run: mnist_vae.OpenRun) -> None:
+def test_what_an_open_run_has(run: mnist_vae.OpenRun, tmp_path: Path) -> None:
     assert run.cfg.beta == 2 and run.metrics["epochs"] == 2
     assert list(run.history["epoch"]) == [1, 2] and run.history["val/elbo"].iloc[-1] == run.metrics["val/elbo"]
     assert run.figures["results"].read_bytes().startswith(b"\x89PNG")
@@ -64,6 +65,10 @@ def test_what_an_open_run_has(run: mnist_vae.OpenRun) -> None:
     assert len(run.images("train")[0]) > len(run.images("val")[0]) > 0
     with pytest.raises(SettingsError, match="split is 'dev'; it must be one of train, val, test"):
         run.images("dev")
+    damaged = mnist_vae.open_run(shutil.copytree(run.folder.path, tmp_path / "damaged"))
+    damaged.folder.metrics.write_text('{"test/elbo": null}')
+    damaged.folder.rows.write_text("epoch,step,val/elbo\n1,10,-5\n2,\n")
+    assert "its metrics.json is damaged" in repr(damaged) and len(damaged.history) == 2
     assert repr(run).startswith(f"<run {run.folder.path}: mlp, 3 latent dimensions, beta 2, on digits; val ELBO")
 
 
@@ -71,6 +76,9 @@ def test_inference_needs_no_gradients_and_takes_uint8(run: mnist_vae.OpenRun) ->
     images, _ = run.images()
     mean, _ = run.vae.encode(images[:4])
     assert torch.equal(mean, run.vae.encode(images[:4] / 255).mean)
+    assert torch.equal(mean, run.vae.encode(images[:4].numpy()).mean)
+    assert torch.allclose(mean, run.vae.encode(images[:4].double() / 255).mean, atol=1e-5)
+    assert run.vae.count_parameters() == run.metrics["parameters"]
     decoded = run.vae.decode(mean)
     assert torch.equal(decoded, run.vae.reconstruct(images[:4]))
     for values in (mean, decoded, run.vae.sample(3)):
@@ -92,6 +100,59 @@ def test_a_mistake_leaves_nothing(tmp_path: Path) -> None:
         with pytest.raises(SettingsError):
             mnist_vae.train([*TINY, *words], tmp_path / "a" / "b")
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("words", [["-m"], [3], ["-m", "latent_dim=2,4"]])
+def test_what_is_no_override_is_refused(words: list, tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match=r"an override is text, key=value; a sweep is started by `mnist-vae -m …`"):
+        mnist_vae.train(words, tmp_path / "run")
+
+
+def test_a_folder_that_cannot_be_made_is_reported(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    for folder in (tmp_path / "file", tmp_path / "file" / "run"):
+        with pytest.raises(RunFolderError, match="can't be written"):
+            mnist_vae.train([*TINY], folder)
+
+
+def test_a_log_that_leads_elsewhere_is_not_written(tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "train.log").symlink_to(tmp_path / "victim.txt")
+    with pytest.raises(RunFolderError, match="leads outside the run's folder"):
+        mnist_vae.train([*TINY], tmp_path / "run")
+    assert not (tmp_path / "victim.txt").exists()
+
+
+def test_paths_are_those_of_the_moment(run: mnist_vae.OpenRun, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = run.folder.path
+    monkeypatch.chdir(folder.parent)
+    monkeypatch.setenv("HOME", str(folder.parent))
+    opened = [mnist_vae.open_run(folder.name), mnist_vae.open_run(f"~/{folder.name}")]
+    again = mnist_vae.train([*TINY, "beta=2"], f"~/{folder.name}")
+    sweep = mnist_vae.load_sweep(folder.name)
+    monkeypatch.chdir("/")
+    for other in (*opened, again):
+        assert other.metrics == run.metrics and other.figures == run.figures
+    assert list(sweep.to_dataframe()["folder"]) == [str(folder)]
+
+
+def test_a_hydra_app_can_train(tmp_path: Path) -> None:
+    """Its own config is left alone, also by the import."""
+    script = tmp_path / "app.py"
+    script.write_text(
+        "import sys\n"
+        "import hydra\n"
+        "from mnist_vae import train\n\n\n"
+        "@hydra.main(version_base='1.3', config_path='own', config_name='own')\n"
+        "def main(cfg):\n"
+        f"    run = train({[*TINY, 'max_epochs=1']}, 'run')\n"
+        "    print(cfg.x, run.cfg.latent_dim, hydra.core.hydra_config.HydraConfig.get().job.name)\n\n\n"
+        "main()\n"
+    )
+    (tmp_path / "own").mkdir()
+    (tmp_path / "own" / "own.yaml").write_text("x: 5\n")
+    done = forked(script=str(script), cwd=tmp_path)
+    assert done.returncode == 0 and "5 3 app" in done.stdout, done.stderr
 
 
 def test_another_configuration_is_refused(run: mnist_vae.OpenRun) -> None:

@@ -4,15 +4,18 @@ Its images are neither square nor grey.
 """
 
 import json
+import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
+from omegaconf import OmegaConf
 
 import mnist_vae
-from mnist_vae.utils.errors import SettingsError
+from mnist_vae.config.instantiate import SAFE_MODULES, check_safe, packages_of
+from mnist_vae.utils.errors import DataError, SettingsError
 from tests.conftest import ROOT, Done, command, forked
 
 CODE = '''
@@ -43,6 +46,17 @@ class Bars:
             image[label % 3, :, 5 * label : 5 * label + 5] = 250
         n = self.count
         return ImageArrays(images[:n], labels[:n], images[n:], labels[n:], ("first", "second", "third", "fourth"))
+
+
+class Inverted:
+    """The images of another source, with black and white exchanged."""
+
+    def __init__(self, source):
+        self.source = source
+
+    def load(self):
+        arrays = self.source.load()
+        return arrays._replace(train_images=255 - arrays.train_images, test_images=255 - arrays.test_images)
 
 
 class Wide(Network):
@@ -224,3 +238,40 @@ def test_coloured_images_work_with_the_built_in_parts(
     run = mnist_vae.train(words, tmp_path / "run", config_dir=mine / "conf")
     assert run.vae.sample(3).shape == (3, 3, 12, 20) and torch.isfinite(run.vae.sample(3)).all()
     assert set(run.figures) >= {"results", "pseudo_inputs"}
+
+
+def test_trust_does_not_extend_to_addresses_for_the_projects_own_sources(
+    run: Path, mine: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A trusted source that wraps one of this project, in a stranger's folder."""
+    monkeypatch.syspath_prepend(str(mine))
+    monkeypatch.setenv("MNIST_VAE_DATA", str(tmp_path / "mine"))
+    asked = []
+    monkeypatch.setattr("mnist_vae.data.mnist.download", lambda *words, **named: asked.append(str((words, named))))
+    folder = Path(shutil.copytree(run, tmp_path / "run"))
+    theirs = {
+        "_target_": "mnist_vae.data.mnist.TorchvisionSource",
+        "dataset": "MNIST",
+        "root": str(tmp_path / "theirs"),
+    }
+    file = folder / ".hydra" / "config.yaml"
+    cfg = OmegaConf.load(file)
+    cfg.data.source = {"_target_": "my_vae.parts.Inverted", "source": {**theirs, "mirror": "http://mirror.example"}}
+    file.write_text(OmegaConf.to_yaml(cfg))
+    with pytest.raises(DataError):
+        mnist_vae.open_run(folder, trust=["my_vae"]).images()
+    assert not (tmp_path / "theirs").exists() and "mirror.example" not in "".join(asked)
+    cfg.data.source.source = {"_target_": theirs["_target_"], "_args_": ["MNIST", str(tmp_path / "theirs")]}
+    file.write_text(OmegaConf.to_yaml(cfg))
+    with pytest.raises(SettingsError, match=r"data\.source\.source\._args_: .* here arguments have names"):
+        mnist_vae.open_run(folder, trust=["my_vae"]).images()
+
+
+def test_a_part_that_was_defined_elsewhere_is_named_by_its_home(run: Path, mine: Path, tmp_path: Path) -> None:
+    node = OmegaConf.create({"_target_": "my_vae.parts.nn.GELU"})
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(mine))
+        with pytest.raises(SettingsError, match=r"allow its package by trust=torch "):
+            check_safe("model", node, SAFE_MODULES, ["my_vae"])
+        check_safe("model", node, SAFE_MODULES, ["my_vae", "torch"])
+        assert packages_of(OmegaConf.create({"model": node})) == ["my_vae", "torch"]

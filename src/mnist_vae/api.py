@@ -6,13 +6,13 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from mnist_vae.cli.entry import failures_noted
 from mnist_vae.config.compose import compose_run
 from mnist_vae.config.instantiate import packages_of
-from mnist_vae.runs.folder import removed_if_empty
+from mnist_vae.runs.failures import failures_noted
+from mnist_vae.runs.folder import RunFolder, removed_if_empty
 from mnist_vae.runs.load import OpenRun, open_run
 from mnist_vae.training.train import train as train_config
-from mnist_vae.utils.errors import SettingsError
+from mnist_vae.utils.errors import SettingsError, UnwritableError
 
 
 def train(
@@ -34,22 +34,25 @@ def train(
         UserError: an override, the data or the folder is not right; nothing was started.
         TrainingDiverged: the loss stopped being a finite number.
     """
-    words = [overrides] if isinstance(overrides, str) else list(overrides)
+    words = [overrides] if isinstance(overrides, str) else list(overrides or ())
     cfg, hydra = compose_run(words, folder, config_dir)
     if cfg.trainer.fast_dev_run:
         raise SettingsError(
             "trainer.fast_dev_run: it keeps no run that could be returned; use trainer.limit_train_batches instead."
         )
-    path = Path(hydra.run.dir)
-    with removed_if_empty(path), _logged(path), failures_noted(path, hydra):
-        train_config(cfg, path, hydra)
+    path = Path(hydra.run.dir).absolute()
+    try:
+        with removed_if_empty(path), _logged(path), failures_noted(path, hydra):
+            train_config(cfg, path, hydra)
+    except OSError as error:
+        raise UnwritableError(error, error.filename or path, "choose another folder") from error
     return open_run(path, trust=packages_of(cfg))
 
 
 @contextmanager
 def _logged(folder: Path) -> Iterator[None]:
     """Write the run's log to train.log, and to the console unless logging is configured already."""
-    file = logging.FileHandler(folder / "train.log", delay=True)
+    file = logging.FileHandler(RunFolder(folder).subfolder("train.log"), delay=True)
     file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
     root, log = logging.getLogger(), logging.getLogger("mnist_vae")
     # The root logger's is the one that progress bars are kept apart from.

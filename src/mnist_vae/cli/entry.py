@@ -4,8 +4,7 @@ import importlib
 import logging
 import os
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -16,11 +15,9 @@ from omegaconf import DictConfig
 from mnist_vae.cli import flags
 from mnist_vae.cli.options import parse, usage
 from mnist_vae.config import schema
-from mnist_vae.config.error_messages import FULL_ERROR, SENTENCES, describe, end
-from mnist_vae.config.overrides import task_overrides
-from mnist_vae.runs.folder import RunFolder
+from mnist_vae.config.error_messages import FULL_ERROR, SENTENCES, end
+from mnist_vae.runs.failures import failures_noted
 from mnist_vae.sweeps import folder_name
-from mnist_vae.utils.errors import DataError, RunFolderError, SettingsError
 from mnist_vae.utils.program import as_called
 
 Options = TypeVar("Options")
@@ -94,17 +91,4 @@ def job(cfg: DictConfig, function: str) -> Any:
             return getattr(importlib.import_module(module), name)(schema.typed(cfg), folder, hydra)
     except KeyboardInterrupt:
         print(f"\nstopped; the same command with hydra.run.dir={folder} continues", file=sys.stderr)
-        raise
-
-
-@contextmanager
-def failures_noted(folder: Path, hydra: Any) -> Iterator[None]:
-    """Write the error that ends a run to its failed.json."""
-    try:
-        yield
-    except (SettingsError, DataError, RunFolderError):
-        raise  # it comes before the run begins: the folder may be another run's
-    except Exception as error:
-        with suppress(OSError):  # the disk may be full
-            RunFolder(folder).write_failure(describe(error), task_overrides(hydra))
         raise

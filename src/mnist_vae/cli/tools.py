@@ -1,5 +1,6 @@
 """Shared by the tools on runs: their options, and the runs that they work on."""
 
+import re
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -84,7 +85,7 @@ def each_run(options: RunOptions, work: Callable[[OpenRun], T]) -> Iterator[T]:
 def _open_and_work(path: Path, options: RunOptions, device: "torch.device", work: Callable[[OpenRun], T]) -> T:
     from mnist_vae.training import hardware
 
-    run = open_run(path, options.checkpoint.name, [name for name in options.trust.split(",") if name])
+    run = open_run(path, options.checkpoint.name, re.findall(r"[\w.]+", options.trust))
     run.vae.to(device)
     if not run.folder.complete:
         tqdm.write(f"{shown(path)} is not complete; these are its weights after epoch {run.epochs}.")

@@ -1,16 +1,22 @@
 """Compose the config of a run in Python, as Hydra composes it for a command."""
 
-from collections.abc import Sequence
+import copy
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 from hydra import compose, initialize_config_dir
+from hydra.core.config_store import ConfigStore
+from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
 from mnist_vae.config import checks, schema
 from mnist_vae.config.error_messages import sentence
 from mnist_vae.utils.errors import SettingsError, UserError
+
+LOCK = threading.RLock()  # Hydra's state is the process's
 
 
 def compose_run(
@@ -29,24 +35,42 @@ def compose_run(
     Raises:
         SettingsError: an override or a value is wrong.
     """
+    for word in overrides:
+        if not isinstance(word, str) or word.startswith("-"):
+            raise SettingsError(f"{word}: an override is text, key=value; a sweep is started by `mnist-vae -m …`.")
     try:
-        cfg = composed(overrides, config_dir)
-        return _checked(cfg, folder)
+        with _hydra():
+            return _checked(_composed(overrides, config_dir), folder)
     except UserError:
         raise
     except Exception as error:  # of Hydra or OmegaConf
         raise SettingsError(sentence(error)) from error
 
 
-def composed(overrides: Sequence[str], config_dir: str | Path | None = None) -> DictConfig:
+@contextmanager
+def _hydra() -> Iterator[None]:
+    """Compose as this project's commands do, whatever the process uses Hydra for, and leave its state as it was."""
+    app, store, job = GlobalHydra.instance(), ConfigStore.instance(), HydraConfig.instance()
+    with LOCK:
+        before = app.hydra, store.repo, job.cfg
+        app.clear()
+        store.repo = copy.deepcopy(store.repo)
+        try:
+            schema.register()
+            yield
+        finally:
+            app.hydra, store.repo, job.cfg = before
+
+
+def _composed(overrides: Sequence[str], config_dir: str | Path | None) -> DictConfig:
     """The config of a run, with Hydra's own in its node `hydra`."""
-    schema.register()
     searched = []
     if config_dir is not None:
         path = Path(config_dir).expanduser().absolute()
         if not path.is_dir():
             raise SettingsError(f"config_dir={config_dir}: there is no such folder.")
-        searched = [f"hydra.searchpath=['file://{path}']"]
+        quoted = str(path).replace("'", r"\'")
+        searched = [f"hydra.searchpath=['file://{quoted}']"]
     with initialize_config_dir(str(schema.CONFIGS), job_name="train", version_base="1.3"):
         cfg = compose("train", [*searched, *overrides], return_hydra_config=True)
     OmegaConf.set_readonly(cfg, False)
@@ -55,20 +79,16 @@ def composed(overrides: Sequence[str], config_dir: str | Path | None = None) -> 
 
 def _checked(cfg: DictConfig, folder: str | Path | None) -> tuple[DictConfig, DictConfig]:
     if folder is not None:
-        cfg.hydra.run.dir = _escaped(folder)
-    known: Any = HydraConfig.instance()
-    before = known.cfg
-    HydraConfig.instance().set_config(cfg)  # what ${hydra:…} refers to
-    try:
-        with open_dict(cfg), read_write(cfg.hydra):
-            cfg.hydra.run.dir = cfg.hydra.runtime.output_dir = _escaped(cfg.hydra.run.dir)  # ${now:…} in it is resolved
-            HydraConfig.instance().set_config(cfg)
-            hydra = cfg.pop("hydra")
-        checks.check_composed(cfg, hydra)
-        OmegaConf.resolve(cfg)
-        return schema.typed(cfg), hydra
-    finally:
-        known.cfg = before
+        cfg.hydra.run.dir = _escaped(Path(folder).expanduser().absolute())
+    known = HydraConfig.instance()
+    known.set_config(cfg)  # what ${hydra:…} refers to
+    with open_dict(cfg), read_write(cfg.hydra):
+        cfg.hydra.run.dir = cfg.hydra.runtime.output_dir = _escaped(cfg.hydra.run.dir)  # ${now:…} in it is resolved
+        known.set_config(cfg)
+        hydra = cfg.pop("hydra")
+    checks.check_composed(cfg, hydra)
+    OmegaConf.resolve(cfg)
+    return schema.typed(cfg), hydra
 
 
 def _escaped(folder: str | Path) -> str:

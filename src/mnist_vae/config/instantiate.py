@@ -101,9 +101,13 @@ def check_safe(key: str, node: DictConfig, packages: Sequence[str], trust: Seque
         SettingsError: a target is none of these. Nothing but these packages has been imported, and nothing called.
     """
     target_of(key, node)
-    for place, target in _targets(key, _plain(node)):
-        if not (_defined_in(packages, place, target, inspect.isclass) or _defined_in(trust, place, target, callable)):
-            package = target.partition(".")[0]
+    for place, entries in _nodes(key, _plain(node)):
+        target = str(entries["_target_"])
+        if _defined_in(packages, place, target, inspect.isclass):
+            if "_args_" in entries:  # by their places, arguments would pass the checks of names such as `root`
+                raise SettingsError(f"{place}._args_: a run's folder can come from anyone; here arguments have names.")
+        elif not _defined_in(trust, place, target, callable):
+            package = _home(target, trust)
             raise SettingsError(
                 f"{place}._target_={target}: a run's folder can come from anyone, so here only classes from "
                 f"{', '.join(packages)} are allowed; if you trust that code, allow its package by trust={package} "
@@ -124,21 +128,31 @@ def _defined_in(packages: Sequence[str], key: str, name: str, is_allowed: Callab
     return is_allowed(target) and within(getattr(target, "__module__", None) or "")
 
 
+def _home(target: str, trust: Sequence[str]) -> str:
+    """The top-level package to trust for a target: that of its name, or if that is trusted, where it was defined."""
+    package = target.partition(".")[0]
+    if package not in trust:
+        return package
+    return str(getattr(_resolve("", target), "__module__", package)).partition(".")[0]
+
+
 def packages_of(cfg: DictConfig) -> list[str]:
-    """The top-level packages of all code that a config names."""
-    return sorted({target.partition(".")[0] for _, target in _targets("", _plain(cfg))})
+    """The top-level packages, but for this project's, by which and in which all code is defined that a config names."""
+    targets = [str(entries["_target_"]) for _, entries in _nodes("", _plain(cfg))]
+    named = {target.partition(".")[0] for target in targets}
+    return sorted((named | {_home(target, list(named)) for target in targets}) - {__name__.partition(".")[0]})
 
 
-def _targets(key: str, value: Any) -> Iterator[tuple[str, str]]:
-    """Every `_target_` in plain data, at any depth, with the key of its node."""
+def _nodes(key: str, value: Any) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Every mapping with a `_target_` in plain data, at any depth, with its key."""
     if isinstance(value, dict):
         if "_target_" in value:
-            yield key, str(value["_target_"])
+            yield key, value
         for name, entry in value.items():
-            yield from _targets(f"{key}.{name}", entry)
+            yield from _nodes(f"{key}.{name}", entry)
     if isinstance(value, list):
         for place, entry in enumerate(value):
-            yield from _targets(f"{key}[{place}]", entry)
+            yield from _nodes(f"{key}[{place}]", entry)
 
 
 def locate(key: str, node: DictConfig) -> Any:
@@ -259,7 +273,7 @@ def _plain(node: DictConfig) -> dict[str, Any]:
 
 def _typed(key: str, target: Any, name: str, value: Any) -> Any:
     """`value` as the type that the target's signature gives it, by OmegaConf's own rules of conversion."""
-    if any(_targets(name, value)):
+    if any(_nodes(name, value)):
         return value  # it becomes an object, whose type its own target decides
     hint = _of_config(_hints(target).get(name, Any))
     _check_shape(f"{key}.{name}", hint, value)

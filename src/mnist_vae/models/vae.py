@@ -76,7 +76,7 @@ class VAE(nn.Module):
         Raises:
             ValueError: the VAE is conditional and `labels` is None.
         """
-        x = to_unit(x)
+        x = to_unit(torch.as_tensor(x)).to(self.to_posterior.weight.dtype)
         if self.classes:
             x = x + self.label_image(self._required(labels).to(x.device)).reshape(-1, *self.image_shape).to(x.dtype)
         # In the images' precision: under mixed precision the loss terms must not be summed in half precision.
@@ -160,11 +160,11 @@ class VAE(nn.Module):
         return self.to_posterior.weight.device
 
     def count_parameters(self) -> int:
-        """Number of trainable parameters."""
-        return sum(math.prod(p.shape) for p in self.parameters() if p.requires_grad)
+        """Number of parameters."""
+        return sum(math.prod(p.shape) for p in self.parameters())
 
     @staticmethod
     def _required(labels: Tensor | None) -> Tensor:
         if labels is None:
-            raise ValueError("this VAE is conditional: labels are required, as in vae.decode(z, labels)")
+            raise ValueError("this VAE is conditional: labels are required, as in vae.sample(10, labels=range(10))")
         return torch.as_tensor(labels)

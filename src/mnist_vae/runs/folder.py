@@ -24,6 +24,7 @@ _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 EPOCHS = ("max_epochs", "trainer.max_epochs")  # the keys by which a run is given more epochs
 MOST_THREADS = 1024
+WRITTEN_INTO = ("checkpoints", "figures", "tensorboard", "wandb", "train.log")  # all else is replaced as a whole
 EARLIER = "metrics_{:04d}_epochs.json"  # the final metrics that it had before
 
 
@@ -107,6 +108,8 @@ class RunFolder:
             self.config.parent.mkdir(parents=True, exist_ok=True)
             with locked(self.config.with_name("lock"), self.path, wait):
                 self.refuse_other_configuration(cfg, more_epochs=True)
+                for name in WRITTEN_INTO:
+                    self.subfolder(name)
                 remove_temporary_files(self.path)
                 self.failure.unlink(missing_ok=True)
                 if self.is_extended_by(cfg) and self.complete:

@@ -1,13 +1,13 @@
 """Load a run from its folder, complete or still training: its config, its VAE, its images."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from mnist_vae.config.checks import check
@@ -50,7 +50,10 @@ class OpenRun:
 
     def __repr__(self) -> str:
         what = title(self.cfg, self.folder.read_choices())
-        values = scores(self.folder.read_metrics()) if self.folder.complete else "not complete"
+        try:
+            values = scores(self.folder.read_metrics()) if self.folder.complete else "not complete"
+        except (RunFolderError, ValueError, TypeError):
+            values = "its metrics.json is damaged"
         return f"<run {self.folder.path}: {what}; {values}; weights of epoch {self.epochs}>"
 
     @property
@@ -67,8 +70,7 @@ class OpenRun:
         """Its metrics of each epoch, a row per epoch."""
         import pandas
 
-        frame = pandas.DataFrame(self.folder.read_rows())
-        return frame.astype({name: int for name in ("epoch", "step") if name in frame})
+        return pandas.DataFrame(self.folder.read_rows()).apply(pandas.to_numeric, downcast="integer")
 
     @property
     def figures(self) -> dict[str, Path]:
@@ -106,16 +108,14 @@ class OpenRun:
         from mnist_vae.config.build import build_data
 
         cfg = self.cfg.copy()
-        source = cfg.data.source
-        if not str(source.get("_target_")).startswith(tuple(f"{package}." for package in self.trust)):
-            # Neither a folder to write into nor an address that somebody else chose.
-            root = root or _root_with_images(cfg) or os.environ.get("MNIST_VAE_DATA", "data")
-            if "mirror" in source:
-                source.mirror = None
-        if root is not None:
-            cfg.data.root = root
-            if "root" in source:
-                source.root = root
+        ours = root or _root_with_images(cfg) or os.environ.get("MNIST_VAE_DATA", "data")
+        for node in _mappings(cfg.data.source):
+            # Of this project's sources neither a folder to write into nor an address that somebody else chose.
+            is_ours = str(node.get("_target_")).startswith("mnist_vae.")
+            if "root" in node and (is_ours or root is not None):
+                node.root = ours
+            if "mirror" in node and is_ours:
+                node.mirror = None
         if val_size is not None:
             cfg.data.val_size = val_size
         return build_data(cfg, self.trust)
@@ -143,8 +143,8 @@ def open_run(folder: str | Path, checkpoint: str = "best", trust: Sequence[str] 
     from mnist_vae.config.build import build_vae
     from mnist_vae.runs.checkpoints import read_checkpoint
 
-    trusted = (trust,) if isinstance(trust, str) else tuple(trust)
-    run = RunFolder(folder)
+    trusted = (trust,) if isinstance(trust, str) else tuple(trust or ())
+    run = RunFolder(Path(folder).expanduser().absolute())
     if not run.path.exists():
         raise RunFolderError(f"{run.path}: there is no such folder.")
     if not run.config.exists():
@@ -199,6 +199,16 @@ def _typed(run: RunFolder) -> DictConfig:
             raise RunFolderError(f"{run.config} is damaged: its {group} is not a mapping.")
     check(cfg)
     return cfg
+
+
+def _mappings(node: Any) -> Iterator[DictConfig]:
+    """A node and those within it, at any depth, that are mappings."""
+    if isinstance(node, DictConfig):
+        yield node
+        node = list(node.values())
+    if isinstance(node, list | ListConfig):
+        for entry in node:
+            yield from _mappings(entry)
 
 
 def _root_with_images(cfg: DictConfig) -> str | None:

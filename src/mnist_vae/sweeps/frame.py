@@ -30,12 +30,12 @@ def history_frame(sweep: "Sweep") -> "pandas.DataFrame":
         for job in sweep.jobs
         for row in job.rows
     ]
-    wide = pandas.DataFrame(rows, dtype=object).infer_objects() if rows else pandas.DataFrame(columns=["job", *TIMES])
-    times = [name for name in TIMES if name in wide]
-    long = wide.melt(id_vars=["job", *(key for key in sweep.keys if key in wide), *times], var_name="metric")
-    return long.dropna(subset="value", ignore_index=True).astype(
-        {name: int for name in ("epoch", "step") if name in long}
-    )
+    fixed = ["job", *sweep.keys, *TIMES]
+    wide = pandas.DataFrame(rows, dtype=object).infer_objects() if rows else pandas.DataFrame(columns=fixed)
+    long = wide.melt(id_vars=[name for name in fixed if name in wide], var_name="metric")
+    long = long.dropna(subset="value", ignore_index=True)
+    times = [name for name in ("epoch", "step") if name in long]
+    return long.assign(**{name: pandas.to_numeric(long[name], downcast="integer") for name in times})
 
 
 def job_rows(sweep: "Sweep") -> list[dict[str, Any]]:

@@ -75,7 +75,7 @@ def read_sweep(folder: str | Path) -> Sweep:
     Raises:
         RunFolderError: there is no such folder, nothing in it, or its sweep.json is damaged.
     """
-    top = Path(folder).expanduser()
+    top = Path(folder).expanduser().absolute()
     if not top.is_dir():
         raise RunFolderError(f"{folder}: there is no such folder.")
     plan = read_plan(top / "sweep.json")

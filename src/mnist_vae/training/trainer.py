@@ -78,7 +78,7 @@ def build_trainer(
         SettingsError: pl.Trainer refuses an argument.
     """
     given = {
-        "default_root_dir": run.path,
+        "default_root_dir": run.path.absolute(),  # else Lightning would expand a ~ at its beginning
         "accelerator": device.value,
         "devices": processes,
         "num_nodes": cfg.accelerator.num_nodes,

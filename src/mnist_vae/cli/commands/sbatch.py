@@ -17,7 +17,7 @@ from hydra import compose, initialize_config_dir
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig, OmegaConf
 
-from mnist_vae.cli import entry
+from mnist_vae.cli import entry, flags
 from mnist_vae.config import checks
 from mnist_vae.config.schema import CONFIGS
 from mnist_vae.sweeps.sweeper import combinations
@@ -39,7 +39,7 @@ def script(words: list[str]) -> str:
     Raises:
         SettingsError: an override is not valid, the sweep is a search, or submitit is not installed.
     """
-    words = [word for word in words if word not in ("-m", "--multirun")]
+    words = _overrides(words)
     parser = OverridesParser.create()
     hydra = [word for word in words if word.startswith(("hydra.", "hydra/"))]
     fixed = [str(override.input_line) for override in parser.parse_overrides(words) if not override.is_sweep_override()]
@@ -53,6 +53,18 @@ def script(words: list[str]) -> str:
         for job in jobs:
             checks.check(compose("train", ["launcher=slurm", *job, *hydra]))
     return _text(cfg, len(jobs))
+
+
+def _overrides(words: list[str]) -> list[str]:
+    """The overrides among the words; the folder of --config-dir becomes one of them."""
+    overrides = []
+    arranged = iter(flags.arranged(words))
+    for word in arranged:
+        if word in ("--config-dir", "-cd"):
+            overrides.append(f"hydra.searchpath=['file://{Path(next(arranged)).absolute()}']")
+        elif word not in ("-m", "--multirun"):
+            overrides.append(word)
+    return overrides
 
 
 def _text(cfg: DictConfig, jobs: int) -> str:

@@ -63,6 +63,11 @@ class WandB(WandbLogger):
         import wandb
         from wandb.errors import Error
 
+        if wandb.run is not None and wandb.run.id != self.record.id:
+            raise SettingsError(
+                f"logger.wandb: the W&B run {wandb.run.id} is active in this process, and a run logs to its own; end "
+                "it by wandb.finish()."
+            )
         wandb.setup()  # reads WANDB_SILENT; else wandb.init would warn of an argument that Lightning passes
         try:
             super().log_hyperparams(dict(config_in(params)))
