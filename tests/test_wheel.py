@@ -55,11 +55,11 @@ def test_it_trains_from_an_empty_folder(installed: Path, tmp_path: Path) -> None
     assert done.returncode == 0 and not done.stderr, done.stderr
     assert (tmp_path / "outputs" / "mine" / "metrics.json").exists()
     assert {path.name for path in tmp_path.iterdir()} == {"outputs"}
-    again = ["--config-path", "outputs/mine/.hydra", "--config-name", "config", "hydra.run.dir=outputs/again"]
+    again = ["--config-path", "outputs/mine/.hydra", "--config-name", "config", "--cfg", "job"]
     done = call(installed, "mnist-vae", *again, cwd=tmp_path)
-    assert done.returncode == 0 and not done.stderr, done.stderr
-    done = call(installed, "mnist-vae", "-m", *TINY, "beta=1,2", "hydra.sweep.dir=outputs/sweep", cwd=tmp_path)
-    assert done.returncode == 0 and (tmp_path / "outputs" / "sweep" / "report.html").exists(), done.stderr
+    assert done.returncode == 0 and "latent_dim: 3" in done.stdout, done.stderr
+    done = call(installed, "mnist-vae-report", "sweep=outputs/mine", cwd=tmp_path)
+    assert done.returncode == 0 and (tmp_path / "outputs" / "mine" / "report.html").exists(), done.stderr
     done = call(installed, "mnist-vae-evaluate", "run=outputs/mine", cwd=tmp_path)
     assert done.returncode == 0 and "ELBO" in done.stdout, done.stderr
 

@@ -343,8 +343,8 @@ def test_trust_is_for_what_a_package_defines() -> None:
 
 
 def test_the_packages_of_a_config_are_those_of_its_targets() -> None:
-    cfg = OmegaConf.create({"a": MLP_NODE, "b": [{"c": {"_target_": "torch.nn.GELU"}}], "d": {"_target_": "datetime.date"}})
-    assert packages_of(cfg) == ["datetime", "torch"]
+    nodes = {"a": MLP_NODE, "b": [{"c": {"_target_": "torch.nn.GELU"}}], "d": {"_target_": "datetime.date"}}
+    assert packages_of(OmegaConf.create(nodes)) == ["datetime", "torch"]
 
 
 def test_safe_sources_are_classes_of_the_data_package() -> None:
