@@ -227,8 +227,9 @@ def test_own_parts_are_swept(launcher: str, mine: Path, tmp_path: Path, tool: Ca
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("model", ["mlp", "conv", "resnet"])
-@pytest.mark.parametrize("likelihood", ["bernoulli", "gaussian", "discretized_logistic"])
+@pytest.mark.parametrize(
+    ("model", "likelihood"), [("mlp", "gaussian"), ("conv", "bernoulli"), ("resnet", "discretized_logistic")]
+)
 def test_coloured_images_work_with_the_built_in_parts(
     model: str, likelihood: str, mine: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,3 +1,4 @@
+import subprocess
 import sys
 from pathlib import Path
 
@@ -66,8 +67,18 @@ def test_further_config_groups_come_from_a_folder(tmp_path: Path, monkeypatch: p
         compose_run([], config_dir="nope")
 
 
-def test_nothing_heavy_is_imported() -> None:
-    import subprocess
+def test_a_process_composes_again_and_again_and_then_for_itself() -> None:
+    code = (
+        "import mnist_vae.config.compose as c\n"
+        "from hydra import compose, initialize_config_dir\n"
+        "assert [c.compose_run([f'latent_dim={n}'])[0].latent_dim for n in (2, 3)] == [2, 3]\n"
+        "with initialize_config_dir(str(c.schema.CONFIGS / 'prior'), version_base='1.3'):\n"
+        "    print(compose('vamp', return_hydra_config=True).hydra.launcher)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert "BasicLauncher" in done.stdout, done.stderr
 
+
+def test_nothing_heavy_is_imported() -> None:
     code = "import sys, mnist_vae.config.compose as c; c.compose_run([]); print('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip() == "False"

@@ -11,7 +11,7 @@ from scripts.notebook import curve
 from tests.conftest import composed
 from tests.training.test_train import rows
 
-EPOCHS = {0: 6, 1: 2}  # by seed: most of the curve once, its beginning, which varies most, for a mean
+EPOCHS = {0: 4, 1: 2}  # by seed: most of the curve once, its beginning, which varies most, for a mean
 
 
 @pytest.mark.slow
@@ -32,14 +32,14 @@ def test_the_notebooks_curve(real_mnist: str, tmp_path: Path) -> None:
     for run in ours:
         for epoch in range(1, len(run)):
             assert run[epoch] == pytest.approx(published[epoch], abs=0.7 if epoch == 1 else 0.5), f"epoch {epoch + 1}"
-    assert [len(run) for run in ours] == [6, 2]
+    assert [len(run) for run in ours] == [4, 2]
 
 
 @pytest.mark.slow
 def test_conv_has_left_its_plateau_after_an_epoch(real_mnist: str, tmp_path: Path) -> None:
     """With PyTorch's initial weights it ends this epoch between -127 and -151."""
     metrics = train(composed("model=conv", "max_epochs=1", "callbacks=none", "logger=none"), tmp_path)
-    assert float(metrics["test/elbo"]) > -116
+    assert float(metrics["test/elbo"]) > -121
 
 
 @pytest.mark.slow

@@ -10,6 +10,7 @@ from hydra import compose, initialize_config_dir
 from hydra.core.config_store import ConfigStore
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
+from hydra.core.plugins import Plugins
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
 from mnist_vae.config import checks, schema
@@ -52,6 +53,7 @@ def _hydra() -> Iterator[None]:
     """Compose as this project's commands do, whatever the process uses Hydra for, and leave its state as it was."""
     app, store, job = GlobalHydra.instance(), ConfigStore.instance(), HydraConfig.instance()
     with LOCK:
+        Plugins.instance()  # which store their configs once, when they are loaded: not in the copy that is dropped
         before = app.hydra, store.repo, job.cfg
         app.clear()
         store.repo = copy.deepcopy(store.repo)
