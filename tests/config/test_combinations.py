@@ -93,7 +93,7 @@ def train_one_epoch(cfg: DictConfig) -> None:
 
 
 def matrix() -> list[tuple[str, str, str, str, bool]]:
-    """Every objective with every prior and likelihood; posterior and condition take turns: each meets each other choice."""
+    """Every objective with every prior and likelihood; posterior and condition take turns, so that all pairs occur."""
     objectives, priors, likelihoods = map(choices, ("objective", "prior", "likelihood"))
     turns = list(itertools.product(choices("posterior"), [False, True]))
     rows = []

@@ -1,7 +1,4 @@
-import itertools
 import json
-import statistics
-import time
 from pathlib import Path
 
 import numpy as np
@@ -17,11 +14,7 @@ from mnist_vae.figures import run_figures
 from mnist_vae.figures.run_figures import FIGURES, RunSummary, draw_all, draw_animation, uncertainty
 from mnist_vae.runs.folder import RunFolder
 from mnist_vae.runs.load import OpenRun, open_run
-from mnist_vae.training.callbacks.epoch_images import EpochImages
-from mnist_vae.training.module import VAEModule
-from mnist_vae.training.train import train
 from mnist_vae.utils.errors import RunFolderError
-from tests.conftest import composed
 
 ALWAYS = {"results", "curves", "samples", "latent_space", "kl_per_dimension", "traversals", "interpolations"}
 
@@ -160,30 +153,3 @@ def test_rows_are_read_as_numbers(trained: Path, tmp_path: Path) -> None:
     assert [row["epoch"] for row in rows] == [1, 2, 3] and rows[0]["train/beta"] == 1
     assert RunFolder(tmp_path).read_rows() == []
     assert json.dumps(rows)
-
-
-@pytest.mark.slow
-def test_drawing_takes_under_a_tenth_of_a_default_run(
-    real_mnist: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Extrapolate three epochs to ten, by processor time, which is hardly affected by other processes."""
-    seconds: dict[str, list[float]] = {"epoch": [], "end": []}
-
-    def timed(name: str, function):
-        def call(*args):
-            start = time.process_time()
-            result = function(*args)
-            seconds[name].append(time.process_time() - start)
-            return result
-
-        return call
-
-    monkeypatch.setattr(EpochImages, "on_train_epoch_end", timed("epoch", EpochImages.on_train_epoch_end))
-    monkeypatch.setattr("mnist_vae.training.train.draw_all", timed("end", draw_all))
-    starts: list[float] = []
-    begin = VAEModule.on_train_epoch_start
-    monkeypatch.setattr(VAEModule, "on_train_epoch_start", lambda net: starts.append(time.process_time()) or begin(net))
-    train(composed(f"data.root={real_mnist}", "accelerator=cpu", "max_epochs=3"), tmp_path)
-    epochs = statistics.median(after - before for before, after in itertools.pairwise(starts))
-    drawing = 10 * statistics.median(seconds["epoch"]) + seconds["end"][0]
-    assert drawing < 0.1 * (10 * epochs + seconds["end"][0]), (epochs, seconds)
