@@ -21,7 +21,7 @@ from tensorboard.plugins.custom_scalar.layout_pb2 import Layout
 from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 
 import mnist_vae
-from mnist_vae.figures import latent as figures
+from mnist_vae.figures.colours import class_colours, to_unit_rgb
 from mnist_vae.objectives import Terms
 from mnist_vae.runs.folder import RunFolder
 from mnist_vae.runs.load import open_run
@@ -157,7 +157,7 @@ def test_tensorboard_has_a_projector_with_names_and_thumbnails(finished: Path) -
     with Image.open(folder / paths["image_path"]) as sprite:
         assert sprite.size == (18 * 28, 18 * 28)  # 18 is the root of 297, rounded up
         pixels = np.asarray(sprite.convert("RGB"))[28:56, :28] / 255
-    shade, colour = images[18, 0, :, :, None].numpy() / 255, figures.class_colours(10)[labels[18]]
+    shade, colour = images[18, 0, :, :, None].numpy() / 255, to_unit_rgb(class_colours(10))[labels[18]]
     assert np.abs(pixels - (colour + (1 - colour) * shade)).max() < 0.01  # on the colour of its class
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from mnist_vae.figures.colours import SPLITS
 from mnist_vae.figures.style import DPI, FONT, TITLE_COLOUR, style_axes
 
 if TYPE_CHECKING:
@@ -10,7 +11,6 @@ if TYPE_CHECKING:
 
 PANELS = {"elbo": "ELBO", "reconstruction": "reconstruction", "kl": "KL"}
 MARGINS = {"left": 0.085, "right": 0.985, "top": 0.81, "bottom": 0.18, "wspace": 0.28}
-COLOURS = {"train": "tab:blue", "val": "tab:orange", "test": "0.2"}
 
 
 def curves(rows: Sequence[Mapping[str, float]], test: Mapping[str, float] | None = None, title: str = "") -> "Figure":
@@ -31,9 +31,9 @@ def curves(rows: Sequence[Mapping[str, float]], test: Mapping[str, float] | None
             points = [(row["epoch"], row[f"{split}/{name}"]) for row in rows if f"{split}/{name}" in row]
             if points:
                 style = {"marker": "o", "markersize": 3} if len(points) <= 20 else {}
-                axis.plot(*zip(*points, strict=True), color=COLOURS[split], label=split, linewidth=1.2, **style)
+                axis.plot(*zip(*points, strict=True), color=SPLITS[split], label=split, linewidth=1.2, **style)
         if test and f"test/{name}" in test:
-            axis.plot(test["best_epoch"], test[f"test/{name}"], "*", color=COLOURS["test"], label="test", markersize=7)
+            axis.plot(test["best_epoch"], test[f"test/{name}"], "*", color=SPLITS["test"], label="test", markersize=7)
         if len(rows) == 1:
             axis.set_xlim(
                 rows[0]["epoch"] - 1, rows[0]["epoch"] + 1

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mnist_vae.figures.colours import class_colours, to_unit_rgb
 from mnist_vae.figures.style import DPI, FONT, style_axes
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ def latent_space(means: np.ndarray, labels: np.ndarray, names: Sequence[str], ti
     figure = Figure(figsize=(5.2, 4.6), dpi=DPI)
     right = max(0.6, 0.87 - 0.014 * max(map(len, names)))  # room for the legend
     axis = figure.subplots(gridspec_kw={"left": 0.1, "right": right, "top": 0.94, "bottom": 0.1})
-    colours = class_colours(len(names))
+    colours = to_unit_rgb(class_colours(len(names)))
     order = np.random.default_rng(0).permutation(len(labels))  # otherwise the last class would be drawn over all others
     size = min(18, max(3, 5000 / len(labels)))  # points²: large if there are few images, small if there are many
     axis.scatter(x[order], y[order], s=size, alpha=0.6, linewidths=0, c=colours[labels[order]])
@@ -47,14 +48,6 @@ def latent_space(means: np.ndarray, labels: np.ndarray, names: Sequence[str], ti
         axis.legend(loc="center left", bbox_to_anchor=(1, 0.5), fontsize=FONT, frameon=False)
     style_axes(axis, title)
     return figure
-
-
-def class_colours(classes: int) -> np.ndarray:
-    """Colour of each class, (classes, 3) in [0, 1]; with more than twenty they repeat."""
-    from matplotlib import colormaps
-
-    colours = colormaps["tab10" if classes <= 10 else "tab20"]
-    return colours(np.arange(classes) % colours.N)[:, :3].astype(np.float32)
 
 
 def kl_per_dimension(kl: np.ndarray, active: np.ndarray, title: str = "", numbered: bool = True) -> "Figure":

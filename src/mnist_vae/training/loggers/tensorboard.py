@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.nn import functional
 from torch.utils.tensorboard.summary import hparams
 
-from mnist_vae.figures.latent import class_colours
+from mnist_vae.figures.colours import class_colours, to_unit_rgb
 
 TERMS = ("elbo", "reconstruction", "kl", "loss")
 SPLITS = ("train", "val", "test")
@@ -142,5 +142,5 @@ def _on_colours(images: Tensor, labels: Sequence[int], classes: int) -> Tensor:
 
     The projector has no setting for points coloured by label, and shows thumbnails as they are.
     """
-    colours = torch.tensor(class_colours(classes))[list(labels), :, None, None]
+    colours = torch.tensor(to_unit_rgb(class_colours(classes)))[list(labels), :, None, None]
     return colours + (1 - colours) * images
