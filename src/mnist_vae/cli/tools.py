@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
 from tqdm import tqdm
 
@@ -17,9 +17,6 @@ from mnist_vae.runs.folder import find_runs
 from mnist_vae.runs.load import OpenRun, open_run
 from mnist_vae.utils.errors import UnwritableError, UserError
 from mnist_vae.utils.io import shown
-
-if TYPE_CHECKING:
-    import torch
 
 T = TypeVar("T")
 Options = TypeVar("Options")
@@ -62,15 +59,11 @@ def each_run(options: RunOptions, work: Callable[[OpenRun], T]) -> Iterator[T]:
     Raises:
         UserError: there is no such run, or some of them failed.
     """
-    from mnist_vae.training import hardware
-
     paths = find_runs(options.run)
-    accelerator = options.accelerator if isinstance(options, ImageOptions) else Device.cpu
-    device = hardware.torch_device(hardware.resolve_device(accelerator))
     failed = 0
     for path in tqdm(paths, unit="run", leave=False, disable=len(paths) == 1 or None):
         try:
-            result = _open_and_work(path, options, device, work)
+            result = _open_and_work(path, options, work)
         except Exception as error:
             if len(paths) == 1:
                 raise
@@ -82,13 +75,27 @@ def each_run(options: RunOptions, work: Callable[[OpenRun], T]) -> Iterator[T]:
         raise UserError(f"{failed} of {len(paths)} runs failed; the reasons are above.")
 
 
-def _open_and_work(path: Path, options: RunOptions, device: "torch.device", work: Callable[[OpenRun], T]) -> T:
+def open_chosen(path: Path, options: RunOptions) -> OpenRun:
+    """Open a run with the checkpoint, the trust and the device that the options name; say if it is not complete.
+
+    Raises:
+        UserError: it cannot be opened, or there is no such device.
+    """
     from mnist_vae.training import hardware
 
+    accelerator = options.accelerator if isinstance(options, ImageOptions) else Device.cpu
+    device = hardware.torch_device(hardware.resolve_device(accelerator))
     run = open_run(path, options.checkpoint.name, re.findall(r"[\w.]+", options.trust))
     run.vae.to(device)
     if not run.folder.complete:
         tqdm.write(f"{shown(path)} is not complete; these are its weights after epoch {run.epochs}.")
+    return run
+
+
+def _open_and_work(path: Path, options: RunOptions, work: Callable[[OpenRun], T]) -> T:
+    from mnist_vae.training import hardware
+
+    run = open_chosen(path, options)
     try:
         with hardware.pinned_threads():
             return work(run)

@@ -1,0 +1,49 @@
+"""The panel of a drawing or of an uploaded picture."""
+
+import base64
+from collections.abc import Callable
+from functools import partial
+
+from bokeh.layouts import column, row
+from bokeh.models import Div, FileInput
+from torch import Tensor
+
+from mnist_vae.data.drawing import PictureError, frame_picture, render_strokes
+from mnist_vae.explorer.canvas import Canvas
+from mnist_vae.explorer.controls import WRAP, button, on_change
+from mnist_vae.explorer.subject import Subject
+
+
+class DrawPanel:
+    """Draw an image, or upload one."""
+
+    title = "Draw"
+
+    def __init__(self, subject: Subject) -> None:
+        self.subject = subject
+        self.canvas = Canvas()
+        on_change(self.canvas.source, "data", lambda _: self._drawn())
+        self.message = Div(name="message")
+        self.file = FileInput(accept="image/*", name="upload", width=260)
+        on_change(self.file, "value", lambda _: self._uploaded())
+        note = Div(text="Draw here. As MNIST's digits were, a drawing is scaled and centred.")
+        controls = row(button("clear", "clear", self.canvas.clear), self.file, styles=WRAP)
+        self.layout = column(note, self.canvas.plot, controls, self.message, sizing_mode="stretch_width")
+
+    def _drawn(self) -> None:
+        segments = self.canvas.segments()
+        if segments is not None:
+            self._show(partial(render_strokes, segments))
+
+    def _uploaded(self) -> None:
+        self._show(partial(frame_picture, base64.b64decode(self.file.value)))
+
+    def _show(self, draw: Callable[[tuple[int, int]], Tensor]) -> None:
+        channels, height, width = self.subject.runs[0].vae.image_shape
+        try:
+            x = draw((height, width)).expand(channels, -1, -1)
+        except PictureError as error:
+            self.message.text = str(error)
+            return
+        self.message.text = ""
+        self.subject.show_image(x)
