@@ -4,6 +4,7 @@ from matplotlib.colors import to_hex
 
 from mnist_vae import figures
 from mnist_vae.figures.latent import ACTIVE, INACTIVE
+from tests.figures.helpers import parts
 
 
 def points(figure) -> list[np.ndarray]:
@@ -60,6 +61,43 @@ def test_classes_are_drawn_in_random_order() -> None:
     assert abs((reds[:500] == reds.max()).mean() - 0.5) < 0.1
 
 
+@pytest.mark.parametrize("latent_dim", [2, 6])
+def test_circles_are_around_the_origin_of_the_latent_space(latent_dim: int) -> None:
+    means = np.random.default_rng(0).normal(3, 1, size=(5000, latent_dim))
+    means[0] = 0
+    labels = np.arange(5000).clip(0, 1)
+    figure = figures.latent_space(means, labels, ["origin", "others"], prior="standard_normal")
+    (origin,) = points(figure)[0]
+    for radius, circle in enumerate(parts(figure, "prior"), start=1):
+        assert np.linalg.norm(circle.get_xydata() - origin, axis=1) == pytest.approx(radius)
+    assert "1, 2, 3 standard deviations" in figure.get_suptitle()
+
+
+@pytest.mark.parametrize("latent_dim", [2, 6])
+def test_lines_around_samples_of_a_prior_are_its_circles_if_it_is_normal(latent_dim: int) -> None:
+    generator = np.random.default_rng(0)
+    means, prior = generator.normal(size=(500, latent_dim)), generator.normal(size=(50_000, latent_dim))
+    figure = figures.latent_space(means, np.zeros(500, int), ["a"], prior=prior)
+    centre = (
+        np.zeros(2)
+        if latent_dim == 2
+        else parts(figures.latent_space(means, np.zeros(500, int), ["a"], prior="standard_normal"), "prior")[0]
+        .get_xydata()[:-1]
+        .mean(axis=0)
+    )
+    outermost, middle, inner = figure.axes[0].collections[-1].get_paths()
+    for path, radius in ((inner, 1), (middle, 2)):
+        assert np.linalg.norm(path.vertices - centre, axis=1).mean() == pytest.approx(radius, rel=0.1)
+    assert np.linalg.norm(outermost.vertices - centre, axis=1).mean() > 2.5
+
+
+@pytest.mark.parametrize("samples", [np.zeros((100, 5)), np.eye(5)[[0] * 50 + [1] * 50]])
+def test_a_prior_that_is_a_few_points_can_be_drawn(samples: np.ndarray) -> None:
+    figures.latent_space(
+        np.random.default_rng(0).normal(size=(6, 5)), LABELS, ["a", "b", "c"], "", samples
+    ).canvas.draw()
+
+
 def test_collapsed_means_can_be_drawn() -> None:
     figures.latent_space(np.zeros((6, 5)), LABELS, ["a", "b", "c"]).canvas.draw()
 
@@ -71,10 +109,15 @@ def test_kl_bars_are_sorted_numbered_and_grey_if_inactive() -> None:
     assert [to_hex(bar.get_facecolor()) for bar in axis.patches] == [to_hex(c) for c in (ACTIVE, ACTIVE, INACTIVE)]
     assert [tick.get_text() for tick in axis.get_xticklabels()] == ["3", "1", "2"]
     assert [text.get_text() for text in axis.get_legend().get_texts()] == ["active", "not active"]
-    assert [to_hex(patch.get_facecolor()) for patch in axis.get_legend().get_patches()] == [
-        to_hex(colour) for colour in (ACTIVE, INACTIVE)
-    ]
+    assert [to_hex(patch.get_facecolor()) for patch in axis.get_legend().get_patches()] == [ACTIVE]
+    (dots,) = axis.get_lines()
+    assert dots.get_xydata().tolist() == [[2, 0]] and dots.get_color() == INACTIVE  # its bar cannot be seen
     assert figures.kl_per_dimension(kl, np.ones(3, dtype=bool)).axes[0].get_legend() is None
+
+
+def test_the_legend_has_only_kinds_that_exist() -> None:
+    legend = figures.kl_per_dimension(np.zeros(3), np.zeros(3, dtype=bool)).axes[0].get_legend()
+    assert [text.get_text() for text in legend.get_texts()] == ["not active"]
 
 
 def test_many_bars_are_not_numbered() -> None:

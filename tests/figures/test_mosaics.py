@@ -44,11 +44,26 @@ def test_blanks_are_white_and_colours_are_kept(channels: int) -> None:
 
 
 def test_labels_are_inside_the_figure() -> None:
-    figure = figures.mosaic([figures.Block(ramp(4)[None], ["a rather long name of a row"], list("abcd"))], "title")
+    figure = figures.mosaic([figures.Block(ramp(4)[None], ["a rather long name of a row"], list("abcd"))], "a\ntitle")
     texts = [text.get_text() for text in figure.texts]
-    assert texts == ["title", "a rather long name of a row", "a", "b", "c", "d"]
+    assert texts == ["a\ntitle", "a rather long name of a row", "a", "b", "c", "d"]
     figure.canvas.draw()
     box = figure.bbox
     for text in figure.texts:
         extent = text.get_window_extent()
         assert extent.x0 >= 0 and extent.y0 >= 0 and extent.x1 <= box.width and extent.y1 <= box.height, text
+
+
+@pytest.mark.parametrize(
+    "names", [list("abcd"), ["name"] * 4, ["a name that is wide"] * 4, ["wider than one", "", "a", "b"]]
+)
+def test_labels_of_columns_do_not_overlap_each_other_or_the_title(names: list[str]) -> None:
+    block = figures.Block(ramp(4)[None], ["row"], names, heading="heading")
+    figure = figures.mosaic([block, block], "a title\nof two lines")
+    figure.canvas.draw()
+    shown = [text for text in figure.texts if text.get_text()]
+    boxes = [text.get_window_extent() for text in shown]
+    for index, box in enumerate(boxes):
+        assert box.y0 >= 0 and box.y1 <= figure.bbox.height
+        for other in range(index):
+            assert not box.overlaps(boxes[other]), (shown[index], shown[other])

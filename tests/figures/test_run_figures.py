@@ -4,6 +4,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.text import Text
 from omegaconf import OmegaConf
 from PIL import Image
 
@@ -11,7 +13,21 @@ from mnist_vae.config import hparams
 from mnist_vae.config.hparams import beta_of
 from mnist_vae.data.mnist import DIGITS, FASHION
 from mnist_vae.figures import run_figures
-from mnist_vae.figures.run_figures import FIGURES, RunSummary, draw_all, draw_animation, uncertainty
+from mnist_vae.figures.run_figures import (
+    CAPTION,
+    FIGURES,
+    RunSummary,
+    draw_all,
+    draw_animation,
+    samples,
+    traversals,
+    uncertainty,
+)
+from mnist_vae.figures.style import FONT
+from mnist_vae.models.likelihoods import Bernoulli
+from mnist_vae.models.networks.mlp import MLP
+from mnist_vae.models.priors import Flow, Mixture, Prior, StandardNormal, VampPrior
+from mnist_vae.models.vae import VAE
 from mnist_vae.runs.folder import RunFolder
 from mnist_vae.runs.load import OpenRun, open_run
 from mnist_vae.utils.errors import RunFolderError
@@ -103,7 +119,7 @@ def test_the_animation_has_a_frame_for_each_epoch_up_to_a_limit(tmp_path: Path) 
         if epoch in (3, 130):
             (path,) = draw_animation(tmp_path)
             with Image.open(path) as animation:
-                assert animation.n_frames == min(epoch, 100) and animation.size == (60, 56)
+                assert animation.n_frames == min(epoch, 100) and animation.size == (90, 60 + CAPTION)
                 animation.seek(animation.n_frames - 1)
                 assert (
                     abs(int(np.asarray(animation.convert("L"))[10, 10]) - epoch) <= 8
@@ -153,3 +169,71 @@ def test_rows_are_read_as_numbers(trained: Path, tmp_path: Path) -> None:
     assert [row["epoch"] for row in rows] == [1, 2, 3] and rows[0]["train/beta"] == 1
     assert RunFolder(tmp_path).read_rows() == []
     assert json.dumps(rows)
+
+
+def small_run(prior: Prior, channels: int = 1, classes: int = 0, names: tuple[str, ...] = DIGITS) -> RunSummary:
+    """An untrained run on twelve images of four classes; 4 to 9 do not occur."""
+    torch.manual_seed(0)
+    shape = (channels, 6, 5)
+    network = MLP(shape, prior.latent_dim + classes, 1, hidden_dims=[8])
+    images = torch.randint(0, 256, (12, *shape), dtype=torch.uint8)
+    return RunSummary(TITLE, VAE(network, Bernoulli(), prior, classes=classes).eval(), (images, LABELS), names, [], {})
+
+
+LABELS = torch.arange(12) % 4
+TITLE = "conditional resnet, 20 latent dimensions, beta 0.001, on fashion_mnist"
+LONG = tuple(f"a class with the name {index}" for index in range(4))
+
+
+@pytest.mark.parametrize(
+    ("prior", "channels", "classes", "names"),
+    [
+        (StandardNormal(1), 1, 0, DIGITS),
+        (StandardNormal(1), 1, 4, LONG),
+        (StandardNormal(2), 3, 10, FASHION),
+        (StandardNormal(7), 3, 0, LONG),
+        (Flow(2), 1, 4, DIGITS),
+        (Mixture(1), 1, 0, FASHION),
+        (Mixture(5), 1, 4, LONG),
+        (VampPrior(2, (1, 6, 5), components=3), 1, 0, LONG),
+        (VampPrior(3, (3, 6, 5), components=3), 3, 0, DIGITS),
+    ],
+)
+def test_every_text_is_legible_and_inside_its_figure(
+    prior: Prior, channels: int, classes: int, names: tuple[str, ...]
+) -> None:
+    run = small_run(prior, channels, classes, names)
+    for make in FIGURES:
+        if (figure := make(run)) is None:
+            continue
+        box, (width, height) = figure.get_tightbbox(FigureCanvasAgg(figure).get_renderer()), figure.get_size_inches()
+        assert box.x0 >= 0 and box.y0 >= 0 and box.x1 <= width and box.y1 <= height, (make.__name__, box)
+        for text in figure.findobj(Text):
+            assert text.get_fontsize() >= FONT, (make.__name__, text)
+
+
+@pytest.mark.parametrize(("ignored", "constant"), [(slice(3, None), 0), (slice(0, 3), 1)])
+def test_samples_of_a_conditional_model_have_the_same_codes_under_every_label(ignored: slice, constant: int) -> None:
+    run = small_run(StandardNormal(3), classes=4)
+    first = next(layer for layer in run.vae.decoder.modules() if isinstance(layer, torch.nn.Linear))
+    with torch.no_grad():
+        first.weight[:, ignored] = 0  # of the label; of the code
+    figure = samples(run)
+    assert [text.get_text() for text in figure.texts[1:]] == ["0", "1", "2", "3"]
+    cell, gap = 18, 8  # image pixels are enlarged 112 // 6 times
+    pixels = np.asarray(figure.axes[0].images[0].get_array())
+    across = 5 * cell + gap
+    grid = [pixels[y : y + 6 * cell, x : x + 5 * cell] for y in (0, 6 * cell + gap) for x in (0, across)]
+    columns, rows = np.allclose(grid[0], grid[2]), np.allclose(grid[0], grid[1])
+    assert (columns, rows) == ((True, False) if constant == 0 else (False, True))
+
+
+def test_traversals_have_the_kl_of_their_dimensions_in_descending_order(trained: Path) -> None:
+    run = run_summary(open_run(trained / "mlp"))
+    kl = run.vae.prior.kl_per_dimension(run.posterior)
+    assert kl is not None
+    names = [text.get_text() for text in traversals(run).texts if "nats" in text.get_text()]
+    shown = [float(name.split(", ")[1].removesuffix(" nats")) for name in names]
+    assert shown == sorted(shown, reverse=True)
+    numbers = [int(name.split(",")[0][1:].translate(str.maketrans("₀₁₂₃₄₅₆₇₈₉", "0123456789"))) - 1 for name in names]
+    assert shown == pytest.approx(kl.mean(dim=0)[numbers].tolist(), abs=0.005)

@@ -1,7 +1,7 @@
 import numpy as np
 from matplotlib.figure import Figure
 
-from mnist_vae.figures.style import pixels, style_axes
+from mnist_vae.figures.style import pixels, signed, style_axes
 
 
 def test_axes_have_a_left_aligned_title_and_two_spines() -> None:
@@ -16,3 +16,7 @@ def test_pixels_are_rgb_in_the_requested_resolution() -> None:
     rendered = pixels(figure, dpi=50)
     assert rendered.dtype == np.uint8 and rendered.shape == (100, 150, 3)
     assert (rendered == [255, 0, 51]).all()
+
+
+def test_negative_numbers_have_a_minus_sign() -> None:
+    assert signed(f"{-1.5:+g}") == "\N{MINUS SIGN}1.5" and signed(f"{1.5:+g}") == "+1.5"

@@ -93,12 +93,17 @@ def interpolations(vae: VAE, first: Tensor, last: Tensor, steps: int, labels: Te
     return decode(vae, first[:, None] + fraction * (last - first)[:, None], labels)
 
 
+def prior_grid(vae: VAE, size: int) -> Tensor:
+    """Quantiles of each dimension of the prior, equally spaced in probability and ascending, (size, latent_dim)."""
+    probability = (torch.arange(size, dtype=torch.float64) + 0.5) / size
+    return vae.prior.quantile(probability).float()
+
+
 def manifold(vae: VAE, size: int, label: Tensor | None = None) -> Tensor:
     """Decode a grid over a two-dimensional latent space: Kingma & Welling (2014), figure 4.
 
-    The grid consists of quantiles of each dimension of the prior, equally spaced in probability, so that under a
-    standard normal every cell has the same probability. The first dimension increases from left to right, the second
-    from bottom to top.
+    The grid is that of `prior_grid`, so that under a standard normal every cell has the same probability. The first
+    dimension increases from left to right, the second from bottom to top.
 
     Args:
         size: images per side.
@@ -107,8 +112,7 @@ def manifold(vae: VAE, size: int, label: Tensor | None = None) -> Tensor:
     Returns:
         Images (size, size, channels, height, width).
     """
-    probability = (torch.arange(size, dtype=torch.float64) + 0.5) / size
-    across, up = vae.prior.quantile(probability).float().unbind(dim=1)
+    across, up = prior_grid(vae, size).unbind(dim=1)
     return decode(vae, torch.stack(torch.meshgrid(across, up.flip(0), indexing="xy"), dim=-1), label)
 
 

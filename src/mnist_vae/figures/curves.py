@@ -35,12 +35,11 @@ def curves(rows: Sequence[Mapping[str, float]], test: Mapping[str, float] | None
         if test and f"test/{name}" in test:
             axis.plot(test["best_epoch"], test[f"test/{name}"], "*", color=SPLITS["test"], label="test", markersize=7)
         if len(rows) == 1:
-            axis.set_xlim(
-                rows[0]["epoch"] - 1, rows[0]["epoch"] + 1
-            )  # otherwise the tick labels would be fractions of an epoch
+            # Otherwise the tick labels would be fractions of an epoch.
+            axis.set_xlim(rows[0]["epoch"] - 1, rows[0]["epoch"] + 1)
         axis.xaxis.set_major_locator(MaxNLocator(integer=True))
         axis.set(xlabel="epoch", ylabel="nats per image" if name == "elbo" else "")
         style_axes(axis, heading)
-    figure.axes[0].legend(fontsize=FONT - 1, frameon=False, loc="lower right")
+    figure.axes[0].legend(fontsize=FONT, frameon=False, loc="lower right")
     figure.suptitle(title, x=0.01, ha="left", fontsize=FONT, color=TITLE_COLOUR)
     return figure

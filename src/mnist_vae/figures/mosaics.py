@@ -1,6 +1,7 @@
 """Mosaics of images, with each image pixel enlarged to a whole number of screen pixels."""
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -43,7 +44,7 @@ class Block(NamedTuple):
     Attributes:
         images: (rows, columns, channels, height, width); NaN is left blank.
         rows: labels to the left of the rows; empty for none.
-        columns: labels above the columns; empty for none.
+        columns: labels above the columns, turned where they would overlap; empty for none.
         heading: line of text above the block.
         gap: screen pixels between images.
         largest: value shown as white, or as the upper end of the colour map; its lower end is 0.
@@ -60,18 +61,20 @@ class Block(NamedTuple):
 
 
 def mosaic(blocks: Sequence[Block], title: str = "") -> "Figure":
-    """Draw blocks of images below one another, left-aligned."""
+    """Draw blocks of images below one another, left-aligned, under a title of one or more lines."""
     from matplotlib.figure import Figure
 
     left = max((_text_width(name) for block in blocks for name in block.rows), default=0) + 2 * GAP
     layouts = [_Layout(block) for block in blocks]
-    width = max(left + max(layout.width for layout in layouts) + GAP, _text_width(title) + 2 * GAP)
-    height = (LINE + 2 * GAP if title else 0) + sum(layout.above + layout.height + 2 * GAP for layout in layouts)
+    widths = [max(layout.width, _text_width(block.heading)) for block, layout in zip(blocks, layouts, strict=True)]
+    width = max(left + max(widths) + GAP, _text_width(title) + 2 * GAP)
+    above = LINE * len(title.splitlines()) + GAP if title else 0
+    height = above + GAP + sum(layout.above + layout.height + 2 * GAP for layout in layouts)
     figure = Figure(figsize=(width / DPI, height / DPI), dpi=DPI)
     top = height - GAP
     if title:
         _text(figure, GAP, top, title, color=TITLE_COLOUR, va="top")
-        top -= LINE + GAP
+        top -= above
     for block, layout in zip(blocks, layouts, strict=True):
         top -= layout.above
         _draw(figure, block, layout, left, top)
@@ -88,7 +91,11 @@ class _Layout:
         self.tile = (self.zoom * height + block.gap, self.zoom * width + block.gap)  # gap included
         self.height = rows * self.tile[0] - block.gap
         self.width = columns * self.tile[1] - block.gap
-        self.above = LINE * (bool(block.heading) + bool(block.columns))
+        self.turned = _overlap(block.columns, self.tile[1])
+        self.names = LINE * bool(block.columns)  # height of the labels of the columns
+        if self.turned:
+            self.names = max(map(_text_width, block.columns)) + GAP
+        self.above = LINE * bool(block.heading) + self.names
 
 
 def _draw(figure: "Figure", block: Block, layout: _Layout, left: int, top: int) -> None:
@@ -105,9 +112,9 @@ def _draw(figure: "Figure", block: Block, layout: _Layout, left: int, top: int) 
         _text(figure, left - GAP, middle, name, ha="right", va="center")
     for column, name in enumerate(block.columns):
         middle = left + column * layout.tile[1] + (layout.tile[1] - block.gap) / 2
-        _text(figure, middle, top + GAP / 2, name, ha="center", va="bottom")
+        _text(figure, middle, top + GAP / 2, name, ha="center", va="bottom", rotation=90 * layout.turned)
     if block.heading:
-        _text(figure, left, top + GAP / 2 + LINE * bool(block.columns), block.heading, va="bottom", color=TITLE_COLOUR)
+        _text(figure, left, top + GAP / 2 + layout.names, block.heading, va="bottom", color=TITLE_COLOUR)
 
 
 def _shown(pixels: np.ndarray, block: Block) -> np.ndarray:
@@ -126,16 +133,22 @@ def _joined(cells: np.ndarray, zoom: int, gap: int, between: float) -> np.ndarra
     return grid[: len(grid) - gap, : grid.shape[1] - gap]
 
 
-def _text(figure: "Figure", x: float, y: float, text: str, **style: str) -> None:
+def _text(figure: "Figure", x: float, y: float, text: str, **style: str | float) -> None:
     """Draw text at (x, y) screen pixels from the lower left."""
     width, height = figure.get_size_inches() * DPI
     figure.text(x / width, y / height, text, fontsize=FONT, **style)  # type: ignore[arg-type]
 
 
+def _overlap(names: Sequence[str], tile: int) -> bool:
+    """Whether labels would overlap that are centred on columns of a width; empty ones take no room."""
+    widths = [(column, _text_width(name)) for column, name in enumerate(names) if name]
+    return any((a + b) / 2 + GAP > (right - left) * tile for (left, a), (right, b) in pairwise(widths))
+
+
 def _text_width(text: str) -> int:
-    """Width of a line of text in screen pixels."""
-    if not text:
-        return 0
+    """Width of lines of text in screen pixels."""
     from matplotlib.textpath import TextPath
 
-    return int(TextPath((0, 0), text, size=FONT).get_extents().width * DPI / 72) + 2
+    lines = [line for line in text.splitlines() if line.strip()]
+    extents = [TextPath((0, 0), line, size=FONT).get_extents().width for line in lines]
+    return int(max(extents, default=0) * DPI / 72) + 2 * bool(lines)

@@ -1,12 +1,13 @@
 """Figures of a run: the data of each, and which figures apply to the run."""
 
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
+import numpy as np
 import torch
 from torch import Tensor
 from tqdm import tqdm
@@ -15,10 +16,11 @@ from mnist_vae import figures
 from mnist_vae.analysis import latent, metrics
 from mnist_vae.analysis.encoding import encode_images
 from mnist_vae.figures.png import read_png, write_figure
-from mnist_vae.figures.sample_images import SAMPLE_SEED, SampleImages, labels_in_turn
+from mnist_vae.figures.sample_images import SAMPLE_SEED, SampleImages
+from mnist_vae.figures.style import signed
 from mnist_vae.figures.sweeps import escape
 from mnist_vae.models.posteriors import Posterior, mapped
-from mnist_vae.models.priors import VampPrior
+from mnist_vae.models.priors import StandardNormal, VampPrior
 from mnist_vae.models.vae import VAE
 from mnist_vae.utils.errors import first_line
 from mnist_vae.utils.io import write_atomically
@@ -30,12 +32,16 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 MANIFOLD = 20  # images per side
-MAX_POINTS = 3000  # of a scatter plot; more would overlap
+MAX_POINTS = 10_000  # of a scatter plot
+PRIOR_SAMPLES = 20_000  # from which lines around the prior are drawn
+CODES = 10  # samples of each label of a conditional VAE
 MAX_TRAVERSALS = 10
 POSTERIOR_SAMPLES = 64
 POSITIONS = torch.linspace(-3, 3, 13)
 STEPS = 9  # of an interpolation
 MAX_FRAMES = 100  # of an animation
+CAPTION = 36  # height in pixels of a frame's caption
+WHITE = 0.99  # quantile of the pseudo-inputs' grey levels that is shown as white; most are dark
 VISIBLE = 2 / 255  # smallest standard deviation of a pixel that can be seen
 SUBSCRIPTS = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")  # setting up matplotlib's formulas takes half a second
 
@@ -78,7 +84,21 @@ class RunSummary:
     @property
     def classes(self) -> list[str]:
         """Names of the classes that occur in the test images, in ascending order of their labels."""
-        return [self.names[label] if label < len(self.names) else str(label) for label in self.sample_images.labels]
+        return self.named(self.sample_images.labels)
+
+    @property
+    def given_classes(self) -> list[str]:
+        """Names of the labels that the model is conditioned on; empty for an unconditional one."""
+        return self.named(range(self.vae.classes))
+
+    @property
+    def label(self) -> str:
+        """The label of the first test image, for a title; empty for an unconditional model."""
+        return f", label {self.named(self.labels[:1].tolist())[0]}" if self.vae.classes else ""
+
+    def named(self, labels: Iterable[int]) -> list[str]:
+        """Names of labels; a label without one is its own name."""
+        return [self.names[label] if label < len(self.names) else str(label) for label in labels]
 
     @property
     def class_indices(self) -> Tensor:
@@ -93,18 +113,24 @@ class RunSummary:
 
 def results(run: RunSummary) -> "Figure":
     """Originals, reconstructions and samples."""
-    images = run.sample_images
-    score = f": test ELBO {run.test['test/elbo']:.2f} nats" if "test/elbo" in run.test else ""
-    first_samples = images.samples[: 2 * len(run.classes)].numpy()
+    images, given = run.sample_images, run.given_classes
+    elbo = run.test.get("test/elbo")
+    score = "" if elbo is None else f": test ELBO {signed(f'{elbo:.2f}')} nats"
+    first_samples = images.samples[: 2 * len(given or run.classes)].numpy()
     pairs = images.originals.numpy(), images.reconstructions.numpy()
-    return figures.results(*pairs, first_samples, run.classes, run.title + score)
+    return figures.results(*pairs, first_samples, run.classes, run.title + score, given)
 
 
 def samples(run: RunSummary) -> "Figure":
-    """100 samples from the prior, with a fixed seed."""
-    codes = run.vae.prior.sample(100, torch.Generator().manual_seed(SAMPLE_SEED))
-    images = latent.decode(run.vae, codes, labels_in_turn(run.vae, len(codes)))
-    return figures.samples(images.numpy(), title=f"samples from the prior: {run.title}")
+    """100 samples from the prior, or the same CODES under every label, with a fixed seed."""
+    generator, given = torch.Generator().manual_seed(SAMPLE_SEED), run.given_classes
+    codes = run.vae.prior.sample(CODES if given else 100, generator)
+    if not given:
+        images = latent.decode(run.vae, codes)
+        return figures.samples(images.numpy(), title=f"{run.title}\nsamples from the prior")
+    images = latent.decode(run.vae, codes.expand(len(given), -1, -1), torch.arange(len(given))[:, None]).flatten(0, 1)
+    title = f"{run.title}\nsamples from the prior: a row for each label, a column for each code"
+    return figures.samples(images.numpy(), CODES, title, given)
 
 
 def curves(run: RunSummary) -> "Figure | None":
@@ -114,9 +140,16 @@ def curves(run: RunSummary) -> "Figure | None":
 
 def latent_space(run: RunSummary) -> "Figure":
     """Posterior means by class."""
-    means, indices = run.posterior.mean[:MAX_POINTS], run.class_indices[:MAX_POINTS]
-    title = f"posterior means of {len(means):,} test images: {run.title}"
-    return figures.latent_space(means.numpy(), indices.numpy(), run.classes, title)
+    means, labels = run.posterior.mean[:MAX_POINTS], run.labels[:MAX_POINTS].numpy()
+    title = f"{run.title}\nposterior means of {len(means):,} test images"
+    return figures.latent_space(means.numpy(), labels, run.named(range(labels.max() + 1)), title, _prior(run.vae))
+
+
+def _prior(vae: VAE) -> np.ndarray | Literal["standard_normal"]:
+    """The prior as figures.latent_space takes it."""
+    if isinstance(vae.prior, StandardNormal):
+        return "standard_normal"
+    return vae.prior.sample(PRIOR_SAMPLES, torch.Generator().manual_seed(SAMPLE_SEED)).cpu().numpy()
 
 
 def kl_per_dimension(run: RunSummary) -> "Figure | None":
@@ -131,7 +164,9 @@ def kl_bars(vae: VAE, posterior: Posterior, title: str, numbered: bool = True) -
         return None
     kl = image_kl.mean(dim=0)
     active = metrics.active_dimensions(posterior.mean)
-    title = f"{int(active.sum())} active units of {len(kl)}, {kl.sum():.1f} nats: {title}"
+    title = (
+        f"{title}\nKL of each latent dimension, {kl.sum():.1f} nats in all; {int(active.sum())} of {len(kl)} are active"
+    )
     return figures.kl_per_dimension(kl.numpy(), active.numpy(), title, numbered)
 
 
@@ -140,18 +175,24 @@ def manifold(run: RunSummary) -> "Figure | None":
     if run.vae.latent_dim != 2:
         return None
     grid = latent.manifold(run.vae, MANIFOLD, run.labels[0])
-    label = f", label {run.classes[run.class_indices[0]]}" if run.vae.classes else ""
-    return figures.manifold(grid.numpy(), f"decoded quantiles of the prior{label}: {run.title}")
+    title = f"{run.title}\ndecoded codes, equally spaced in the prior's probability{run.label}"
+    return figures.manifold(grid.numpy(), title, latent.prior_grid(run.vae, MANIFOLD).numpy())
 
 
 def traversals(run: RunSummary) -> "Figure":
     """Latent traversals of the most active dimensions from the code of one test image."""
     dimensions = latent.most_active_dimensions(run.posterior.mean, MAX_TRAVERSALS)
+    names = {j: f"z{str(j + 1).translate(SUBSCRIPTS)}" for j in dimensions}
+    kl = run.vae.prior.kl_per_dimension(run.posterior)
+    if kl is not None:
+        nats = kl.mean(dim=0).tolist()
+        dimensions.sort(key=lambda j: -nats[j])
+        names = {j: f"{name}, {nats[j]:.2f} nats" for j, name in names.items()}
     scale = latent.aggregate_std(run.posterior)
     images = latent.traversals(run.vae, run.posterior.mean[0], dimensions, scale, POSITIONS, run.labels[0])
-    title = f"one dimension at a time, most active first, in standard deviations of q(z): {run.title}"
-    names = [f"z{str(j + 1).translate(SUBSCRIPTS)}" for j in dimensions]
-    return figures.traversals(images.numpy(), names, POSITIONS.tolist(), title)
+    what = "one dimension at a time" + (", with its KL" if kl is not None else ", most active first")
+    title = f"{run.title}\n{what}; offsets in standard deviations of q(z){run.label}"
+    return figures.traversals(images.numpy(), [names[j] for j in dimensions], POSITIONS.tolist(), title)
 
 
 def interpolations(run: RunSummary) -> "Figure":
@@ -159,8 +200,10 @@ def interpolations(run: RunSummary) -> "Figure":
     first, last = run.nth_of_each_class(0), run.nth_of_each_class(1).roll(-1)
     means = run.posterior.mean
     images = latent.interpolations(run.vae, means[first], means[last], STEPS, run.labels[first])
-    ends = [to_unit(run.images[index]).numpy() for index in (first, last)]
-    return figures.interpolations(images.numpy(), ends[0], ends[1], f"linear interpolation between codes: {run.title}")
+    start, end = (to_unit(run.images[index]).numpy() for index in (first, last))
+    kept = ", decoded with the label of the first image throughout" if run.vae.classes else ""
+    title = f"{run.title}\nlinear interpolation between the codes of two images{kept}"
+    return figures.interpolations(images.numpy(), start, end, title)
 
 
 def uncertainty(run: RunSummary) -> "Figure | None":
@@ -170,7 +213,7 @@ def uncertainty(run: RunSummary) -> "Figure | None":
     mean, std = latent.reconstruction_moments(run.vae, posterior, POSTERIOR_SAMPLES, generator, run.labels[first])
     if std.max() < VISIBLE:
         return None
-    title = f"reconstructions over {POSTERIOR_SAMPLES} samples of z from q(z|x): {run.title}"
+    title = f"{run.title}\nreconstructions over {POSTERIOR_SAMPLES} samples of z from q(z|x)"
     return figures.uncertainty(run.sample_images.originals.numpy(), mean.numpy(), std.numpy(), run.classes, title)
 
 
@@ -178,8 +221,10 @@ def pseudo_inputs(run: RunSummary) -> "Figure | None":
     """Pseudo-inputs of a VampPrior."""
     if not isinstance(run.vae.prior, VampPrior):
         return None
-    images = run.vae.prior.pseudo_inputs.detach()[:100].cpu()
-    return figures.samples(images.numpy(), title=f"pseudo-inputs of the VampPrior: {run.title}")
+    images = run.vae.prior.pseudo_inputs.detach()[:100].cpu().numpy()
+    largest = max(float(np.quantile(images, WHITE)), 1 / 255)
+    title = f"{run.title}\npseudo-inputs of the VampPrior; white is a grey level of {largest:.2f} or more"
+    return figures.samples(images, title=title, largest=largest)
 
 
 FIGURES: list[Callable[[RunSummary], "Figure | None"]] = [
@@ -215,7 +260,9 @@ def draw_all(run: RunSummary, folder: Path) -> list[Path]:
             write_figure(path, figure)
             paths.append(path)
     with _log_failure(folder / "training.gif"):
-        paths += draw_animation(folder)
+        # EpochImages draws ten samples per row, with labels in turn.
+        note = ", of each label in its column" if run.vae.classes == 10 else ""
+        paths += draw_animation(folder, note)
     return paths
 
 
@@ -230,12 +277,18 @@ def _log_failure(path: Path) -> Iterator[None]:
         log.warning(f"{path.name} could not be drawn: {first_line(error)}")
 
 
-def draw_animation(folder: Path) -> list[Path]:
-    """Write training.gif, the samples of <folder>/epochs with a frame per epoch, if there are any; return its path."""
+def draw_animation(folder: Path, note: str = "") -> list[Path]:
+    """Write training.gif, the samples of <folder>/epochs with a frame per epoch, if there are any; return its path.
+
+    Args:
+        note: of the samples, for the captions.
+    """
     paths = (folder / "epochs").glob("samples_[0-9]*.png")
     epochs = sorted((int(path.stem.rpartition("_")[2]), path) for path in paths)
     chosen = [epochs[round(i)] for i in torch.linspace(0, len(epochs) - 1, min(MAX_FRAMES, len(epochs))).tolist()]
-    frames = [frame for epoch, path in chosen if (frame := _frame(path, epoch)) is not None]
+    frames = [
+        frame for epoch, path in chosen if (frame := _frame(path, f"samples after epoch {epoch}{note}")) is not None
+    ]
     if not frames:
         return []
     # In ms; the last frame is shown longer.
@@ -246,16 +299,17 @@ def draw_animation(folder: Path) -> list[Path]:
     return [path]
 
 
-def _frame(path: Path, epoch: int) -> Any:
-    """Image of an epoch, scaled by 2/3 and reduced to 12 colours, with the epoch below it; None if it is damaged."""
-    from PIL import Image, ImageDraw
+def _frame(path: Path, caption: str) -> Any:
+    """Image of an epoch, reduced to 8 colours, with the caption below it; None if it is damaged."""
+    from matplotlib.font_manager import findfont
+    from PIL import Image, ImageDraw, ImageFont
 
     try:
         image = read_png(path)
     except Exception:  # a damaged picture raises whatever its decoder stumbles on
         return None
-    small = image.resize((image.width * 2 // 3, image.height * 2 // 3), Image.Resampling.BOX)
-    frame = Image.new(small.mode, (small.width, small.height + 16), "white")
-    frame.paste(small)
-    ImageDraw.Draw(frame).text((2, small.height + 2), f"epoch {epoch}", fill="black")
-    return frame.quantize(12)
+    frame = Image.new(image.mode, (image.width, image.height + CAPTION), "white")
+    frame.paste(image)
+    font = ImageFont.truetype(findfont("DejaVu Sans"), CAPTION * 2 // 3)
+    ImageDraw.Draw(frame).text((CAPTION // 4, image.height + CAPTION // 2), caption, "black", font, anchor="lm")
+    return frame.quantize(8)

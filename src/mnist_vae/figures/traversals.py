@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mnist_vae.figures.mosaics import Block, mosaic
+from mnist_vae.figures.style import signed
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -17,6 +18,7 @@ def results(
     samples: np.ndarray,
     labels: Sequence[str],
     title: str = "",
+    sample_labels: Sequence[str] = (),
 ) -> "Figure":
     """Overview of a run: originals above their reconstructions, and samples from the prior.
 
@@ -25,32 +27,50 @@ def results(
         samples: (m, channels, height, width), n per row; an incomplete last row is omitted.
         labels: labels of the columns, the classes of the originals.
         title: title of the figure.
+        sample_labels: labels in turn that samples of a conditional VAE have, one column each; empty for samples of no
+            class.
     """
-    columns = len(originals)
+    columns = len(sample_labels) or len(originals)
     rows = len(samples) // columns
     sample_rows = samples[: rows * columns].reshape(rows, columns, *samples.shape[1:])
     pairs = np.stack([originals, reconstructions])
-    names = ["samples", *[""] * (rows - 1)]
-    return mosaic([Block(pairs, ["originals", "reconstructions"], labels), Block(sample_rows, names)], title)
+    heading = "samples from the prior, " + ("each column with its label" if sample_labels else "of no class")
+    first = Block(pairs, ["originals", "reconstructions"], labels)
+    return mosaic([first, Block(sample_rows, columns=sample_labels, heading=heading)], title)
 
 
-def samples(images: np.ndarray, columns: int = 10, title: str = "") -> "Figure":
-    """Grid of images (n, channels, height, width) in [0, 1], `columns` per row."""
+def samples(
+    images: np.ndarray, columns: int = 10, title: str = "", names: Sequence[str] = (), largest: float = 1.0
+) -> "Figure":
+    """Grid of images (n, channels, height, width), `columns` per row.
+
+    Args:
+        names: labels of the rows; empty for none.
+        largest: value shown as white; 0 is black.
+    """
     rows = -(-len(images) // columns)
     cells = np.full((rows * columns, *images.shape[1:]), np.nan, dtype=np.float32)
     cells[: len(images)] = images
-    return mosaic([Block(cells.reshape(rows, columns, *images.shape[1:]))], title)
+    return mosaic([Block(cells.reshape(rows, columns, *images.shape[1:]), names, largest=largest)], title)
 
 
-def manifold(images: np.ndarray, title: str = "") -> "Figure":
+def manifold(images: np.ndarray, title: str = "", codes: np.ndarray | None = None) -> "Figure":
     """Manifold of a two-dimensional latent space: Kingma & Welling (2014), appendix A, figure 4.
 
     Args:
         images: (rows, columns, channels, height, width). The first latent dimension increases to the right, the
             second upwards, so its smallest value is in the last row.
         title: title of the figure.
+        codes: values of both dimensions in ascending order, (images per side, 2), of which every third is shown.
     """
-    return mosaic([Block(images, gap=0)], title)
+    across, up = [], []
+    if codes is not None:
+        shown = [index % 3 == 0 for index in range(len(codes))]
+        across, up = (
+            [f"{name} = {signed(f'{value:.2f}')}" if show else "" for value, show in zip(values, shown, strict=True)]
+            for name, values in zip(("z₁", "z₂"), codes.T, strict=True)
+        )
+    return mosaic([Block(images, up[::-1], across, gap=0)], title)
 
 
 def traversals(images: np.ndarray, dimensions: Sequence[str], positions: Sequence[float], title: str = "") -> "Figure":
@@ -58,11 +78,12 @@ def traversals(images: np.ndarray, dimensions: Sequence[str], positions: Sequenc
 
     Args:
         images: (dimensions, positions, channels, height, width).
-        dimensions: labels of the rows.
+        dimensions: labels of the rows, such as the dimension and its KL.
         positions: offset of each column from the code that is varied, in standard deviations.
         title: title of the figure.
     """
-    return mosaic([Block(images, dimensions, [f"{position:+g}" if position else "0" for position in positions])], title)
+    offsets = [signed(f"{position:+g}") if position else "0" for position in positions]
+    return mosaic([Block(images, dimensions, offsets)], title)
 
 
 def interpolations(images: np.ndarray, first: np.ndarray, last: np.ndarray, title: str = "") -> "Figure":
@@ -75,7 +96,7 @@ def interpolations(images: np.ndarray, first: np.ndarray, last: np.ndarray, titl
     """
     steps = images.shape[1]
     cells = np.concatenate([first[:, None], images, last[:, None]], axis=1)
-    names = ["image", *[f"{step / max(1, steps - 1):.0%}" for step in range(steps)], "image"]
+    names = ["image", *[f"{100 * step / max(1, steps - 1):.3g}%" for step in range(steps)], "image"]
     return mosaic([Block(cells, columns=names)], title)
 
 
