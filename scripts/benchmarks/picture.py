@@ -5,9 +5,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from benchmarks.results import Comparison, Measured, Results
+from mnist_vae.figures.palette import BLUE, RED
 from mnist_vae.figures.style import DPI, FONT, TITLE_COLOUR, style_axes
 
-OURS, OTHERS, AIM = "#2a6f97", "0.72", "#bc4749"
+OURS, OTHERS, AIM = BLUE, "0.72", RED
 
 
 def picture(suites: list[Results], title: str) -> Figure:
@@ -37,9 +38,10 @@ def _quantities(axis: Axes, suite: Results) -> None:
     shown = [m for m in suite.measured if m.unit == unit]
     places = np.arange(len(shown))[::-1]
     medians = [m.median for m in shown]
-    spread = [[m.median - min(m.values) for m in shown], [max(m.values) - m.median for m in shown]]
     colours = [OURS if _is_ours(m.name) else OTHERS for m in shown]
-    axis.barh(places, medians, xerr=spread, color=colours, height=0.7, error_kw={"lw": 0.8, "ecolor": TITLE_COLOUR})
+    axis.barh(
+        places, medians, xerr=_ranges(shown), color=colours, height=0.7, error_kw={"lw": 0.8, "ecolor": TITLE_COLOUR}
+    )
     axis.set_yticks(places, [m.name for m in shown])
     style_axes(axis, f"{suite.suite}, {unit}")
 
@@ -55,18 +57,25 @@ def _comparisons(axis: Axes, comparisons: list[Comparison]) -> None:
             axis.plot([one.target] * 2, [place - 0.45, place + 0.45], color=AIM, lw=1.5)
             axis.plot(one.target, place, marker="<" if one.wanted == "at most" else ">", color=AIM, ms=4)
     axis.set_yticks(places, [c.name if c.unit == "times" else f"{c.name}, {c.unit}" for c in comparisons])
-    style_axes(axis, "compared; red: the target")
+    style_axes(axis, "compared; the mark: the target")
 
 
 def _growth(axis: Axes, points: list[Measured], name: str, unit: str) -> None:
-    places = [m.x or 0 for m in points]
-    axis.plot(places, [m.median for m in points], color=OURS, marker="o", ms=3, lw=1)
+    """The median of all rounds at each size, and their range; no line, which would look like a trend."""
+    places, medians = [m.x or 0 for m in points], [m.median for m in points]
+    axis.errorbar(places, medians, yerr=_ranges(points), fmt="o", color=OURS, ms=3, lw=1, capsize=2)
     axis.set_xscale("log", base=2)
     axis.set_xticks(places, [f"{place:g}" for place in places])
     axis.minorticks_off()
-    axis.set_ylim(0, 1.1 * max(m.median for m in points))
+    axis.set_ylim(0, 1.1 * max(max(m.values) for m in points))
+    axis.margins(x=0.1)
     axis.set_xlabel(name)
     style_axes(axis, unit)
+
+
+def _ranges(measured: list[Measured]) -> list[list[float]]:
+    """How far the rounds reach below each median, and above it."""
+    return [[m.median - min(m.values) for m in measured], [max(m.values) - m.median for m in measured]]
 
 
 def _is_ours(name: str) -> bool:

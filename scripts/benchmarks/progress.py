@@ -6,11 +6,12 @@ from matplotlib.figure import Figure
 
 from benchmarks.quality import RUNS
 from benchmarks.results import Results
+from mnist_vae.figures.palette import GREY, INK, NAMES
 from mnist_vae.figures.style import DPI, FONT, TITLE_COLOUR, style_axes
 from mnist_vae.utils.text import MINUS
 
-COLOURS = ("#2a6f97", "#e07a1f", "#7a4fa3", "#bc4749", "#3a7d44")
-OTHERS = ("0.25", "0.55")
+OTHERS = (INK, GREY)
+COLOURS = [colour for colour in NAMES if colour not in OTHERS]
 LOWEST = -150.0  # nats: below, every training is steep
 LEVELS = (-106.0, -100.75)
 
@@ -30,14 +31,14 @@ def progress(results: Results, title: str) -> Figure:
     for level in LEVELS:
         axis.axhline(level, color="0.8", lw=0.7, zorder=0)
         text = f" {level:g}".replace("-", MINUS)
-        axis.annotate(text, (1, level), xycoords=("axes fraction", "data"), fontsize=FONT - 1, va="center")
+        axis.annotate(text, (1, level), xycoords=("axes fraction", "data"), fontsize=FONT, va="center")
     axis.set_xscale("log")
     ticks = [seconds for seconds in (0.2, 0.5, 1, 2, 5, 10, 20, 50, 100, 200) if seconds <= 2 * axis.get_xlim()[1]]
     axis.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
     axis.minorticks_off()
     axis.set_xlabel("seconds since the first training step")
     axis.set_ylabel("test ELBO, nats per image", fontsize=FONT)
-    axis.legend(fontsize=FONT - 1, frameon=False, loc="lower right")
+    axis.legend(fontsize=FONT, frameon=False, loc="lower right")
     style_axes(axis, "")
     figure.suptitle(title, x=0.01, ha="left", fontsize=FONT, color=TITLE_COLOUR)
     return figure

@@ -109,7 +109,10 @@ def test_evaluate_shows_a_card_for_one_run(tool: Tool, runs: Path) -> None:
         assert word in done.stdout
 
 
-def test_evaluate_shows_which_runs_have_an_nll_and_of_how_many_samples(tool: Tool, runs: Path) -> None:
+def test_evaluate_shows_which_runs_have_an_nll_and_of_how_many_samples(
+    tool: Tool, runs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "300")
     done = tool("evaluate", f"run={runs}/mlp", "nll.samples=3")
     assert done.returncode == 0 and "of 3 samples per image are effective (median image); Monte Carlo" in done.stdout
     file = runs / "mlp" / "evaluation.json"
@@ -136,6 +139,10 @@ def test_evaluate_shows_which_runs_have_an_nll_and_of_how_many_samples(tool: Too
     assert any("with fewer than 10 effective samples the NLL is overestimated" in line for line in lines(many, few))
     assert not any("overestimated" in line or "at worst" in line for line in lines(without, many))
     assert not any("NLL" in line for line in lines(without, without))
+    for width in (80, 150):
+        monkeypatch.setenv("COLUMNS", str(width))
+        *rows, _, _ = lines(without, without)
+        assert max(map(len, rows)) <= width and sum("…" in row and row.split()[0].endswith("/mlp") for row in rows) >= 2
 
 
 def test_encode_gives_what_the_encoder_gives(tool: Tool, runs: Path) -> None:

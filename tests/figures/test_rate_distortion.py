@@ -9,6 +9,7 @@ import pytest
 from matplotlib.figure import Figure
 
 from mnist_vae.figures import pixels, rate_distortion
+from mnist_vae.figures.rate_distortion import label_sides
 from tests.figures.helpers import parts
 
 RATE = [5.0, 10.0, 20.0, 15.0]
@@ -56,6 +57,28 @@ def test_labels_of_lines_do_not_overlap() -> None:
     boxes = [text.get_window_extent() for text in figure.axes[0].texts]
     for place, box in enumerate(boxes):
         assert not any(box.overlaps(other) for other in boxes[place + 1 :])
+
+
+def test_beta_stands_beside_each_point_of_a_curve_and_covers_none() -> None:
+    betas = [8.0, 4.0, 2.0, 1.0, 0.5, 0.25]
+    rate, distortion = [4.3, 9.2, 16.2, 24.3, 32.5, 40.5], [137.0, 105.3, 84.3, 72.2, 65.8, 62.6]
+    two = [*rate, *(value + 1.5 for value in rate)], [*distortion, *(value + 2 for value in distortion)]
+    figure = rate_distortion(*two, betas=betas * 2, curves=[[*range(6)], [*range(6, 12)]])
+    pixels(figure)
+    labels = [label for label in figure.axes[0].texts if label.get_gid() == "beta"]
+    assert [(float(label.get_text()), label.xy) for label in labels] == list(
+        zip(betas * 2, zip(*two, strict=True), strict=True)
+    )
+    places = figure.axes[0].transData.transform(np.transpose(two))
+    boxes = [label.get_window_extent() for label in labels]
+    assert not any(box.contains(*place) for box in boxes for place in places)
+    assert not any(box.overlaps(other) for place, box in enumerate(boxes) for other in boxes[:place])
+
+
+def test_too_many_labels_are_left_out() -> None:
+    many = np.arange(100.0)
+    assert label_sides(np.stack([many, -many], axis=1), [[*range(100)]]) == {}
+    assert set(label_sides(np.array([[0, 1], [math.nan, 2], [3, 4]]), [[0, 1, 2]])) == {0, 2}
 
 
 @pytest.mark.parametrize(

@@ -50,8 +50,15 @@ def test_results_can_be_read_and_drawn() -> None:
     assert "run / bare" in results.table() and "at most 1.15" in results.table() and "a note" in results.table()
     record = json.loads(json.dumps(results.record()))
     assert record["comparisons"][0]["median"] == 2.0 and record["comparisons"][0]["met"] is False
-    growth = [Measured("width", "µs/image", [float(x)], x) for x in (1, 2, 4)]
-    assert len(picture([results, Results("scaling", growth)], "title").subfigs) == 2
+    growth = [Measured("width", "µs/image", [x, 2.0 * x, 4.0 * x], x) for x in (1, 2, 4)]
+    drawn = picture([results, Results("scaling", growth)], "title")
+    assert len(drawn.subfigs) == 2
+    (panel,) = drawn.subfigs[-1].axes
+    (bars,) = (container for container in panel.containers if container.has_yerr)
+    medians, _, (ranges,) = bars.lines
+    assert medians.get_linestyle() == "None" and medians.get_ydata().tolist() == [2, 4, 8]
+    assert [segment[:, 1].tolist() for segment in ranges.get_segments()] == [[1, 4], [2, 8], [4, 16]]
+    assert max(panel.get_ylim()) > 16
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,21 @@ from pathlib import Path
 
 import pytest
 
-from mnist_vae.utils.text import DASH, MINUS, WIDEST, duration, link, number, plural, scores, shortened, spread
+from mnist_vae.utils.text import (
+    DASH,
+    MINUS,
+    NO_TERMINAL,
+    WIDEST,
+    aligned,
+    duration,
+    link,
+    number,
+    plural,
+    scores,
+    shortened,
+    spread,
+    terminal_width,
+)
 
 
 def test_numbers_have_a_minus_sign_and_groups_of_thousands() -> None:
@@ -46,3 +60,23 @@ def test_durations_have_the_units_that_suit_them() -> None:
 
 def test_links_are_relative_and_percent_encoded(tmp_path: Path) -> None:
     assert link(tmp_path / "a=1,b #%", tmp_path) == "./a%3D1%2Cb%20%23%25" and link(tmp_path, tmp_path) == "./"
+
+
+@pytest.mark.parametrize(("columns", "width"), [("73", 73), ("0", NO_TERMINAL), ("wide", NO_TERMINAL)])
+def test_the_width_is_that_of_the_terminal(columns: str, width: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", columns)
+    monkeypatch.setattr("sys.__stdout__", None)
+    assert terminal_width() == width
+
+
+@pytest.mark.parametrize("width", [14, 20, 31, 200])
+def test_a_table_fits_the_width_and_loses_nothing(width: int) -> None:
+    rows = [["run", *(f"metric-{column}" for column in range(5))], *([f"r{row}", *"abcde"] for row in range(3))]
+    lines = aligned(rows, width, left=[0])
+    assert max(map(len, lines)) <= width
+    blocks = [block.splitlines() for block in "\n".join(lines).split("\n\n")]
+    for place, row in enumerate(rows):
+        words = [block[place].split() for block in blocks]
+        assert {first for first, *_ in words} == {row[0]}
+        assert [word for _, *rest in words for word in rest] == row[1:]
+    assert len(blocks) == 1 or width < 50

@@ -11,9 +11,10 @@ from mnist_vae.figures.sweeps import FEW, MAX_NAME, Value, abbreviate, escape, i
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-# Okabe and Ito (2008), Color Universal Design, without their yellow, which is faint on white.
-NAMES = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#1a1a1a")
-BLUE, RED, INK, GREY = NAMES[0], NAMES[1], NAMES[-1], "#8c8c8c"
+# Okabe and Ito (2008), Color Universal Design, with a darker light blue, without their yellow, which is faint on white,
+# and with their orange, the faintest of the others, as the last one.
+NAMES = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#1a1a1a", "#3a9bd5", "#e69f00")
+BLUE, RED, INK, GREY = NAMES[0], NAMES[1], NAMES[4], "#8c8c8c"
 COLORMAP, DARKEST_PART = "plasma", 0.65  # of lightness that rises evenly; the rest is yellow
 
 

@@ -117,18 +117,20 @@ def is_wide(values: Sequence[Value]) -> bool:
 
 def _panel(axis: "Axes", values: Sequence[Value], numbers: np.ndarray, scattered: bool) -> None:
     """Draw the runs and their means; `scattered`: take means over neighbouring values."""
+    from mnist_vae.figures.palette import BLUE, INK  # not above, since it imports this module
+
     distinct = list(dict.fromkeys(values))
     numeric = is_numeric(values)
     x = np.array(values, float) if numeric else np.array([distinct.index(value) for value in values], float)
-    size = min(14, max(4, 1500 / max(1, len(values))))
-    axis.scatter(x, numbers, s=size, color="tab:blue", alpha=0.6, linewidths=0, zorder=2)
+    size = min(16, max(6, 1500 / max(1, len(values))))
+    axis.scatter(x, numbers, s=size, color=BLUE, alpha=0.75, linewidths=0, zorder=2)
     axis.margins(0.08)
     line: list[Any] = mean_line(values, numbers, scattered)
     line_x = [value if numeric else distinct.index(value) for value, _ in line]
     style: dict[str, Any] = (
         {"marker": "o", "ms": 3.5, "linewidth": 1} if numeric else {"marker": "_", "ms": 18, "linewidth": 0, "mew": 1.6}
     )
-    axis.plot(line_x, [mean for _, mean in line], color="0.15", zorder=3, gid="mean", **style)
+    axis.plot(line_x, [mean for _, mean in line], color=INK, zorder=3, gid="mean", **style)
     if numeric:
         _number_scale(axis, sorted(set(x)))
     else:

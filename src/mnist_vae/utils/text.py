@@ -2,7 +2,8 @@
 
 import math
 import os
-from collections.abc import Mapping
+import shutil
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -11,6 +12,7 @@ DASH = "\N{EN DASH}"  # for what is not known
 MINUS = "\N{MINUS SIGN}"
 SCORES = {"val/elbo": "val ELBO", "test/elbo": "test ELBO"}
 WIDEST = 12  # characters of a number
+NO_TERMINAL = 120  # columns of text that is written to a file or a pipe
 
 
 def number(value: float, digits: int = 2) -> str:
@@ -61,3 +63,36 @@ def link(path: Path, top: Path) -> str:
 def plural(count: int, noun: str) -> str:
     """Such as `1 job` or `3 jobs`."""
     return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
+
+
+def terminal_width() -> int:
+    """The columns of the terminal; `NO_TERMINAL` where there is none."""
+    return shutil.get_terminal_size((NO_TERMINAL, 24)).columns
+
+
+def aligned(rows: Sequence[Sequence[str]], width: int, left: Collection[int] = ()) -> list[str]:
+    """The lines of a table whose first row has the headings.
+
+    Columns that do not fit beside the others follow in a block below, which has the first column again.
+
+    Args:
+        width: of a line, in characters.
+        left: columns that are aligned left; the others are numbers.
+    """
+    first, *others = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    blocks = [[0]]
+    used = first
+    for column, needed in enumerate(others, start=1):
+        if len(blocks[-1]) > 1 and used + 2 + needed > width:
+            blocks.append([0])
+            used = first
+        blocks[-1].append(column)
+        used += 2 + needed
+    widths = [first, *others]
+    lines = []
+    for place, block in enumerate(blocks):
+        lines += [""] if place else []
+        for row in rows:
+            cells = [row[at].ljust(widths[at]) if at in left else row[at].rjust(widths[at]) for at in block]
+            lines.append("  ".join(cells).rstrip())
+    return lines

@@ -34,7 +34,7 @@ class Page(HTMLParser):
 
     def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
         self.tags.append((tag, dict(attributes)))
-        if tag not in ("img", "meta", "link", "br"):
+        if tag not in ("img", "source", "meta", "link", "br", "wbr"):
             self.inside.append(tag)
         if tag == "table":
             self.tables.append([])

@@ -140,6 +140,23 @@ def strings(node: object, key: str = "") -> list[tuple[str, str]]:
     return [(key, node)] if isinstance(node, str) else []
 
 
+def test_a_wide_table_has_a_hint_which_only_the_script_shows(sweep: Path) -> None:
+    page = Page(write_report(sweep))
+    hints = [place for place, (tag, attributes) in enumerate(page.tags) if tag == "p" and "hidden" in attributes]
+    assert len(hints) == len(page.tables)
+    assert all(page.tags[place + 1][1].get("class") == "scroll" for place in hints)
+    assert "target.previousElementSibling.hidden = target.scrollWidth <= target.clientWidth" in page.scripts[-1]
+
+
+def test_every_picture_of_a_run_has_a_dark_shade(runs: Path) -> None:
+    page = Page(write_report(runs))
+    light = [address for address in page.all("img", "src") if address.startswith("data:image/jpeg")]
+    dark = page.all("source", "srcset")
+    assert len(light) == len(dark) > 0 and not set(light) & set(dark)
+    assert set(page.all("source", "media")) == {"screen and (prefers-color-scheme: dark)"}
+    assert all(address.startswith("data:image/jpeg") and " " not in address for address in dark)
+
+
 def test_tables_can_be_sorted_by_click_and_by_keyboard(sweep: Path) -> None:
     page = Page(write_report(sweep))
     sortable = [a for tag, a in page.tags if tag == "th" and a.get("aria-sort") == "none"]

@@ -137,3 +137,13 @@ def test_each_run_has_a_row_with_an_identifier_of_its_own(tmp_path: Path) -> Non
     table, jobs = tables.runs(group(tmp_path), tmp_path), read_sweep(tmp_path).jobs
     assert table.anchors == [tables.anchor(job) for job in jobs] and len(set(table.anchors)) == 2
     assert all(anchor.startswith("run-") and anchor.replace("-", "").isalnum() for anchor in table.anchors)
+
+
+def test_columns_are_the_settings_that_vary_within_the_group(tmp_path: Path) -> None:
+    for place, data in enumerate(("mnist", "mnist", "digits")):
+        make_run(tmp_path / str(place), -100.0, data=data, beta=1 + place, latent_dim=2 if data == "mnist" else 4)
+    mnist, digits = read_sweep(tmp_path).groups
+    assert (tables.columns(mnist), tables.constants(mnist)) == (["beta"], "latent_dim=2")
+    assert (tables.columns(digits), tables.constants(digits)) == ([], "beta=3, latent_dim=4")
+    assert tables.runs(digits, tmp_path).headings[:2] == ["files", "run"]
+    assert tables.configurations(digits).rows[0][0].text == "2"

@@ -19,7 +19,7 @@ from mnist_vae.cli.options import group, option
 from mnist_vae.cli.tools import ImageOptions, each_run
 from mnist_vae.runs.load import OpenRun
 from mnist_vae.utils.io import shown
-from mnist_vae.utils.text import DASH, number
+from mnist_vae.utils.text import DASH, aligned, number, terminal_width
 
 NATS = {
     "elbo": "ELBO",
@@ -33,6 +33,7 @@ ACCURACIES = {"knn_accuracy": "k-NN accuracy", "logistic_regression_accuracy": "
 COLUMNS = ["ELBO", "reconstruction", "KL", "I(x;z)", "marginal KL", "active", "k-NN", "logistic"]
 NLL_COLUMNS = ["NLL", "effective"]
 FEW = 10  # effective samples, below which the estimate is unreliable
+SHORTEST = 24  # characters to which the name of a run is cut for the others to fit beside it
 
 Evaluated = tuple[Path, dict[str, Any]]  # evaluation.json and its content
 
@@ -92,9 +93,16 @@ def table(done: list[Evaluated]) -> str:
         units = f"{values['test/active_units']} of {values['latent_dim']}"
         nll = _nll(values) if with_nll else []
         rows.append([shown(file.parent), _nats(values, "elbo"), *terms, units, *accuracies, *nll])
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = ["  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]) for row in rows]
+    width = terminal_width()
+    numbers = sum(2 + max(map(len, column)) for column in zip(*(row[1:] for row in rows), strict=True))
+    longest = max(SHORTEST, width - numbers)
+    lines = aligned([[_end(row[0], longest), *row[1:]] for row in rows], width, left=[0])
     return "\n".join([*lines, *_notes([values for _, values in done]), f"written to {done[0][0].name} in each folder"])
+
+
+def _end(text: str, longest: int) -> str:
+    """The end of a path, in which runs of one folder differ."""
+    return text if len(text) <= longest else f"…{text[1 - longest :]}"
 
 
 def _nll(values: dict[str, Any]) -> list[str]:

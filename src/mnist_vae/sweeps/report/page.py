@@ -34,6 +34,7 @@ def page(sweep: Sweep) -> str:
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("mnist_vae.sweeps.report"), autoescape=True, trim_blocks=True, lstrip_blocks=True
     )
+    environment.filters["breakable"] = _breakable
     environment.policies["json.dumps_kwargs"] = {"allow_nan": False, "separators": (",", ":")}
     groups = [group for group in sweep.groups if group.configurations]
     bar = tqdm(groups, desc="drawing", unit="group", leave=False, delay=2, disable=None)
@@ -58,6 +59,11 @@ def page(sweep: Sweep) -> str:
         scripts=[Markup(script) for script in scripts],  # of this project, and of plotly.js
         hashes=" ".join(map(_hash, scripts)),
     )
+
+
+def _breakable(key: str) -> Markup:
+    """A setting's name that can be broken into lines, so that its column is no wider than the values."""
+    return Markup("<wbr>").join(re.split(r"(?<=[._])", key))
 
 
 def _plotly() -> str:
@@ -105,6 +111,7 @@ def _section(group: Group, sweep: Sweep, with_pictures: bool) -> dict[str, Any]:
         "best": group.best is not None,
         "headline": shown and _headline(shown, group, sweep, with_pictures),
         "runs": tables.runs(group, sweep.folder),
+        "constants": tables.constants(group),
         "configurations": tables.configurations(group) if group.several_seeds else None,
         "plane": plane(group) if with_pictures else None,
         "effects": effects(group) if with_pictures else None,
@@ -126,11 +133,11 @@ def _headline(configuration: Configuration, group: Group, sweep: Sweep, with_pic
         "pictured": f"The pictures are of seed {tables.setting(first, SEED).text}." if count > 1 else "",
         "link": link(first.folder, sweep.folder) + "/",
         "figures": tables.figures_of(first, sweep.folder),
-        "picture": pictures.shrunk(first, "results.png", sweep.folder) if with_pictures else "",
+        "picture": pictures.shrunk(first, "results.png", sweep.folder) if with_pictures else None,
     }
 
 
-def _extremes(group: Group, sweep: Sweep) -> list[dict[str, str]]:
+def _extremes(group: Group, sweep: Sweep) -> list[dict[str, Any]]:
     """Samples of the best configuration and of the worst, each of its first seed."""
     if group.best is None or len(group.configurations) == 1:
         return []
@@ -139,7 +146,7 @@ def _extremes(group: Group, sweep: Sweep) -> list[dict[str, str]]:
     return [end for end in samples if end["picture"]]
 
 
-def _samples(which: str, job: Job, group: Group, sweep: Sweep) -> dict[str, str]:
+def _samples(which: str, job: Job, group: Group, sweep: Sweep) -> dict[str, Any]:
     shown = {name: text for name, text in tables.metrics_of(group).items() if name in (group.monitor, TEST)}
     return {
         "which": which,

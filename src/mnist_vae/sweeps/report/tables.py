@@ -81,15 +81,27 @@ def how_ranked(group: Group) -> str:
     return f"Ranked by {metric} ({order} is better), on validation images only; test metrics are for the record."
 
 
+def columns(group: Group) -> list[str]:
+    """The settings in which the runs of a group differ: a sweep's keys can be constant in one of its groups."""
+    return [key for key in group.keys if len({_text(job, key) for job in group.jobs}) > 1]
+
+
+def constants(group: Group) -> str:
+    """The sweep's keys that are no column, with their values; empty if there are none."""
+    shown = columns(group)
+    found = (f"{key}={setting(group.jobs[0], key).text}" for key in group.keys if key not in shown)
+    return ", ".join(text for text in found if not text.endswith(f"={DASH}"))
+
+
 def runs(group: Group, top: Path) -> Table:
     """The runs of a group, those of the best configuration first."""
-    metrics = metrics_of(group)
-    names = [] if group.keys else ["run"]
-    table = Table(["files", *names, *group.keys, *metrics.values(), "epochs", "parameters", "training"])
+    metrics, keys = metrics_of(group), columns(group)
+    names = [] if keys else ["run"]
+    table = Table(["files", *names, *keys, *metrics.values(), "epochs", "parameters", "training"])
     for configuration in group.configurations:
         for job in configuration.jobs:
-            row = [_files(job, top), *(Cell(described(job, group)) for _ in names)]
-            row += [setting(job, key) for key in group.keys]
+            row = [_files(job, top), *(Cell(shortened(job.name, LONGEST_NAME)) for _ in names)]
+            row += [setting(job, key) for key in keys]
             row += [metric(job, name) for name in (*metrics, "epochs", "parameters")]
             row.append(Cell(duration(job.number("train_seconds")), job.number("train_seconds")))
             table.rows.append(row)
@@ -100,13 +112,14 @@ def runs(group: Group, top: Path) -> Table:
 def configurations(group: Group) -> Table:
     """The configurations of a group, the best first: mean ± sample standard deviation over their seeds."""
     metrics = metrics_of(group)
-    keys = [key for key in group.keys if key != SEED]
+    keys = [key for key in columns(group) if key != SEED]
     seeds = ["seeds"] if group.several_seeds else []
     table = Table([*(keys or ["run"]), *seeds, *metrics.values()])
     for configuration in group.configurations:
         first, count = configuration.jobs[0], len(configuration.seeds)
         of_all = f" of {count + configuration.lost}" if configuration.lost else ""
-        row = [setting(first, key) for key in keys] or [Cell(described(first, group, with_seed=False))]
+        name = "all seeds" if group.several_seeds else shortened(first.name, LONGEST_NAME)
+        row = [setting(first, key) for key in keys] or [Cell(name)]
         row += [Cell(f"{count}{of_all}", count) for _ in seeds]
         row += [Cell(over_seeds(configuration, name), configuration.mean(name)) for name in metrics]
         table.rows.append(row)
@@ -172,6 +185,10 @@ def setting(job: Job, key: str) -> Cell:
     text = written(value, DIGITS)
     is_whole = key == SEED or len(text) <= WIDEST  # seeds are names
     return Cell(text if is_whole else f"{value:.{DIGITS}g}", float(value))
+
+
+def _text(job: Job, key: str) -> str:
+    return written(job.settings[key]) if key in job.settings else DASH
 
 
 def metric(job: Job, name: str) -> Cell:

@@ -1,5 +1,6 @@
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from mnist_vae.sweeps.report.charts import effects as module
@@ -28,6 +29,18 @@ def test_there_is_a_panel_for_each_setting_and_metric(tmp_path: Path) -> None:
 def test_wide_numbers_have_a_logarithmic_axis(betas: tuple[int, int], kind: str, tmp_path: Path) -> None:
     figure = checked(effects(group(tmp_path, *({"beta": beta} for beta in betas))))
     assert figure["layout"]["xaxis"]["type"] == kind and figure["layout"]["xaxis"]["tickvals"] == [*betas]
+
+
+@pytest.mark.parametrize("betas", [(0, 1, 2), (1, 10, 1000), (3, 3.5), tuple(range(1, 30))])
+def test_no_point_touches_an_axis(betas: tuple[float, ...], tmp_path: Path) -> None:
+    figure = checked(effects(group(tmp_path, *({"beta": beta} for beta in betas))))
+    for trace in figure["data"]:
+        for letter in "xy":
+            axis = figure["layout"][f"{letter}axis{trace[f'{letter}axis'][1:]}"]
+            low, high = axis["range"]
+            values = np.log10(trace[letter]) if axis.get("type") == "log" else trace[letter]
+            room = 0.05 * (high - low)
+            assert low + room < min(values) and max(values) < high - room
 
 
 def test_names_that_look_like_dates_or_numbers_stay_names(tmp_path: Path) -> None:

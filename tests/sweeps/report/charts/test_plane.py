@@ -66,6 +66,24 @@ def test_points_without_a_number_are_left_out(tmp_path: Path) -> None:
     assert [trace["x"] for trace in figure["data"] if "uid" in trace] == [[None], [None]]
 
 
+def test_beta_is_written_at_the_points_of_curves(tmp_path: Path) -> None:
+    figure = checked(plane(group(tmp_path, *({"beta": beta} for beta in (4, 1, 0.5)))))
+    (labels,) = [trace for trace in figure["data"] if "text" in trace["mode"]]
+    by_beta = {trace["text"].removeprefix("beta="): trace["x"][0] for trace in figure["data"] if "uid" in trace}
+    assert dict(zip(labels["text"], labels["x"], strict=True)) == by_beta
+    assert len(set(labels["textposition"])) >= 1 and len(labels["textposition"]) == 3
+
+
+def test_runs_that_differ_in_one_of_many_other_settings_are_not_joined(tmp_path: Path) -> None:
+    for place in range(12):
+        make_run(tmp_path / str(place), -100.0, kl=10.0 + place, typed=False, beta=1 + place)
+        config = tmp_path / str(place) / ".hydra" / "config.yaml"
+        extra = "".join(f"extra_{key}: {int(key == place)}\n" for key in range(12))
+        config.write_text(config.read_text() + extra)
+    figure = checked(plane(group(tmp_path)))
+    assert not [trace for trace in figure["data"] if trace.get("zorder") == -1 or "text" in trace["mode"]]
+
+
 def test_items_that_differ_in_beta_alone_are_joined() -> None:
     settings: dict[str, Any] = {"beta": [4, 1, 2, 1], "model": ["a", "a", "a", "b"]}
     assert along_beta(settings) == ([[1, 2, 0]], [1, 3])

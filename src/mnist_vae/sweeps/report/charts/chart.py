@@ -83,6 +83,16 @@ def numbers(values: Sequence[float] | np.ndarray) -> list[float | None]:
     ]  # as they are shorter
 
 
+def roomy(values: Sequence[float] | np.ndarray, share: float = 0.08) -> list[float] | None:
+    """The range of an axis on which no point touches its line; None if there is nothing to draw."""
+    finite = [value for value in drawable(values).tolist() if math.isfinite(value)]
+    if not finite:
+        return None
+    low, high = min(finite), max(finite)
+    room = share * (high - low) or max(0.05 * abs(high), 0.5)
+    return [low - room, high + room]
+
+
 def note_of(most: int, count: int, noun: str) -> str:
     """What a chart leaves out that shows the first `most` of so many; empty if it shows all."""
     return f"The chart has the first {most} of {plural(count, noun)}." if count > most else ""

@@ -17,6 +17,7 @@ from mnist_vae.sweeps.report.charts.chart import (
     Trace,
     log_ticks,
     numbers,
+    roomy,
     text,
     values,
     varying,
@@ -52,7 +53,7 @@ def effects(group: Group) -> Chart | None:
                 **_scale(items),
                 "title": {"text": text(key, TITLE), "standoff": 6},
             }
-            layout[f"yaxis{number}"] = {**AXIS, "nticks": 5}
+            layout[f"yaxis{number}"] = {**AXIS, "nticks": 5, "range": roomy(measured)}
             if row:
                 layout[f"yaxis{number}"]["matches"] = f"y{_number(column)}"
             else:
@@ -82,7 +83,7 @@ def _panel(
         "x": numbers(places),
         "y": numbers(metric),
         "hovertemplate": "%{text}<br>%{y:.5g}<extra></extra>",
-        "marker": {"color": BLUE, "size": 6, "opacity": 0.65},
+        "marker": {"color": BLUE, "size": 7, "opacity": 0.8},
     }
     bar = {"symbol": "line-ew-open", "size": 22, "line": {"width": 2}}
     means = {
@@ -108,17 +109,15 @@ def _scale(items: Sequence[Value]) -> dict[str, Any]:
     """The x axis: never one of categories or dates, which plotly.js would guess from text."""
     distinct: list[Any] = list(dict.fromkeys(items))
     if is_numeric(items):
-        kind, few = "log" if is_wide(items) else "linear", MOST_TICKS // 2
+        few, wide = MOST_TICKS // 2, is_wide(items)
+        axis = {"type": "log" if wide else "linear", "range": roomy(np.log10(distinct) if wide else distinct)}
         if len(distinct) <= few:
-            return {
-                "type": kind,
-                "tickvals": sorted(distinct),
-                "ticktext": [short(value) for value in sorted(distinct)],
-            }
-        if kind == "linear":
-            return {"type": kind, "nticks": few}
-        ticks = log_ticks(min(distinct), max(distinct), few - 1)
-        return {"type": kind, "tickvals": [*ticks], "ticktext": [*ticks.values()]}
+            ticks = {value: short(value) for value in sorted(distinct)}
+        elif wide:
+            ticks = log_ticks(min(distinct), max(distinct), few - 1)
+        else:
+            return {**axis, "nticks": few}
+        return {**axis, "tickvals": [*ticks], "ticktext": [*ticks.values()]}
     step = -(-len(distinct) // MOST_TICKS)
     shown = range(0, len(distinct), step)
     names = [short(distinct[place], NAME) for place in shown]

@@ -18,6 +18,7 @@ from mnist_vae.sweeps.report.charts.chart import (
     legend_of,
     note_of,
     numbers,
+    roomy,
     text,
     values,
     varying,
@@ -92,9 +93,7 @@ def _trace(job: Job, epochs: Sequence[float], measured: Sequence[float]) -> Trac
 def _scale(epochs: Sequence[Sequence[float]]) -> dict[str, Any]:
     """The axis of epochs: with room beside the first one and the last one, and no tick between two."""
     known = [float(epoch) for of_run in epochs for epoch in drawable(of_run) if math.isfinite(epoch)] or [1.0]
-    first, last = min(known), max(known)
-    room = 0.02 * (last - first) or 1.0
-    return {"range": [first - room, last + room]} | ({"dtick": 1} if last - first <= 10 else {})
+    return {"range": roomy(known, 0.04)} | ({"dtick": 1} if max(known) - min(known) <= 10 else {})
 
 
 def _menu(measured: Mapping[str, Sequence[Sequence[float]]]) -> dict[str, Any]:

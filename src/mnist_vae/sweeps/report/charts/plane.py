@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 
 from mnist_vae import figures
-from mnist_vae.figures.palette import INK, RED
-from mnist_vae.figures.rate_distortion import iso_elbo, padded
-from mnist_vae.figures.sweeps import Value, drawable
+from mnist_vae.figures.palette import INK
+from mnist_vae.figures.rate_distortion import iso_elbo, label_sides, padded
+from mnist_vae.figures.sweeps import Value, drawable, short
 from mnist_vae.sweeps.job_results import Job
 from mnist_vae.sweeps.ranking import Group
 from mnist_vae.sweeps.report.charts.chart import (
@@ -26,7 +26,7 @@ from mnist_vae.sweeps.report.charts.chart import (
     varying,
 )
 from mnist_vae.sweeps.report.pictures import embedded
-from mnist_vae.sweeps.report.tables import anchor, described
+from mnist_vae.sweeps.report.tables import anchor, columns, described
 from mnist_vae.sweeps.varied import SEED
 from mnist_vae.utils.text import MINUS
 
@@ -44,21 +44,22 @@ def plane(group: Group) -> Chart | None:
         return None
     names = ("test/kl", "test/reconstruction")
     rate, distortion = ([configuration.mean(name) for configuration in configurations] for name in names)
-    curves, free = along_beta(settings)
+    curves, free = along_beta({key: values(firsts, key) for key in columns(group) if key != SEED})
+    betas = settings["beta"] if curves else []
     best = 0 if group.best else None
     pictures = [
-        embedded(figures.rate_distortion(rate, distortion, colour, key, best, curves=curves, free=free))
+        embedded(figures.rate_distortion(rate, distortion, colour, key, best, curves=curves, free=free, betas=betas))
         for key, colour in list(settings.items())[:PICTURES]
     ]
     points = [_point(job, group, *at) for job, *at in zip(firsts, rate, distortion, strict=True)]
     traces, menus = coloured(points, settings, "marker")
     lines = _iso_lines(rate, distortion)
-    others = [*lines, *_marks(rate, distortion, curves, free, best)]
+    others = [*lines, *_marks(rate, distortion, curves, free, best), *_betas(rate, distortion, curves, betas)]
     axes = _axes(rate, distortion)
     layout = {**LAYOUT, **axes, "legend": legend_of(settings)}
     layout["updatemenus"] = [menu | {"pad": menu["pad"] | {"b": 26}} for menu in menus]  # above the labels
     layout["annotations"] = _labels(lines, axes["xaxis"]["range"], axes["yaxis"]["range"])
-    layout["margin"] = LAYOUT["margin"] | {"r": 44, "t": 92}
+    layout["margin"] = LAYOUT["margin"] | {"r": 56, "t": 92}
     figure = {"data": [*traces, *others], "layout": layout}
     note = note_of(MOST_POINTS, len(group.configurations), "configuration")
     return Chart(figure, pictures, "Rate against distortion", height=560, width="narrow", note=note)
@@ -141,17 +142,44 @@ def _marks(
     common = {"type": "scatter", "hoverinfo": "skip", "legendrank": 2000}
     traces: list[Trace] = [
         common
-        | {"mode": "lines", "x": [x[run] for run in curve], "y": [y[run] for run in curve], "showlegend": False}
+        | {"mode": "lines", "x": [x[run] for run in curve], "y": [y[run] for run in curve]}
+        | {"name": "numbers: β", "showlegend": index == 0}
         | {"line": {"color": LINE, "width": 1}, "zorder": -1}
-        for curve in curves
+        for index, curve in enumerate(curves)
     ]
-    rings = {"β = 1": (free, "diamond-open", RED, 15), "best": ([] if best is None else [best], "circle-open", INK, 18)}
+    rings = {"β = 1": (free, "diamond-open", INK, 15), "best": ([] if best is None else [best], "circle-open", INK, 18)}
     for name, (runs, symbol, colour, size) in rings.items():
         if runs:
             marker = {"symbol": symbol, "size": size, "color": colour, "line": {"width": 1.5}}
             at = {"x": [x[run] for run in runs], "y": [y[run] for run in runs]}
             traces.append(common | at | {"mode": "markers", "name": name, "showlegend": True, "marker": marker})
     return traces
+
+
+def _betas(
+    rate: Sequence[float], distortion: Sequence[float], curves: list[list[int]], betas: Sequence[Value]
+) -> list[Trace]:
+    """The values of beta at the points of the curves."""
+    points = np.stack([drawable(rate), drawable(distortion)], axis=1)
+    sides = label_sides(points, curves)
+    if not sides:
+        return []
+    return [
+        {
+            "type": "scatter",
+            "mode": "markers+text",
+            "marker": {"size": 18, "opacity": 0},  # which keeps the text off the points
+            "x": numbers(points[[*sides], 0]),
+            "y": numbers(points[[*sides], 1]),
+            "text": [short(betas[run]) for run in sides],
+            "textposition": [
+                f"{('bottom', 'middle', 'top')[above + 1]} {('left', 'center', 'right')[right + 1]}"
+                for right, above in sides.values()
+            ],
+            "hoverinfo": "skip",
+            "showlegend": False,
+        }
+    ]
 
 
 def _finite(rate: Sequence[float], distortion: Sequence[float]) -> np.ndarray:

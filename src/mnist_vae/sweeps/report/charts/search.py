@@ -11,7 +11,7 @@ from mnist_vae import figures
 from mnist_vae.figures.palette import BLUE, GREY, INK
 from mnist_vae.figures.search import best_so_far
 from mnist_vae.sweeps.job_results import Job
-from mnist_vae.sweeps.report.charts.chart import AXIS, LAYOUT, LEGEND, TITLE, Chart, Trace, numbers, text
+from mnist_vae.sweeps.report.charts.chart import AXIS, LAYOUT, LEGEND, TITLE, Chart, Trace, numbers, roomy, text
 from mnist_vae.sweeps.report.pictures import embedded
 from mnist_vae.sweeps.report.tables import anchor
 from mnist_vae.sweeps.results import Sweep
@@ -140,9 +140,18 @@ def history(search: Search, sweep: Sweep) -> Chart:
         "line": {"color": INK, "width": 1.5, "shape": "hv"},
         "hoverinfo": "skip",
     }
+    tried, values = zip(*search.ended, *search.stopped, strict=True)
     axes = {
-        "xaxis": {**AXIS, "title": {"text": "trial", "standoff": 8}},
-        "yaxis": {**AXIS, "title": {"text": text(search.metric, TITLE), "standoff": 8}},
+        "xaxis": {
+            **AXIS,
+            "range": roomy(tried, 0.04),
+            "title": {"text": "trial", "standoff": 8},
+        },
+        "yaxis": {
+            **AXIS,
+            "range": roomy(values),
+            "title": {"text": text(search.metric, TITLE), "standoff": 8},
+        },
     }
     layout = {**LAYOUT, **axes, "legend": LEGEND, "margin": LAYOUT["margin"] | {"t": 36}}
     picture = embedded(figures.search_history(search.ended, search.stopped, search.higher, search.metric))

@@ -21,6 +21,12 @@ const nearby = new IntersectionObserver((entries) => {
 }, { rootMargin: "400px" });
 document.querySelectorAll(".interactive > div").forEach((chart) => nearby.observe(chart));
 
+// A table that is wider than the window is introduced as such.
+const boxes = new ResizeObserver((entries) => {
+  for (const { target } of entries) target.previousElementSibling.hidden = target.scrollWidth <= target.clientWidth;
+});
+document.querySelectorAll(".scroll").forEach((box) => boxes.observe(box));
+
 // A click on a heading sorts by that column: numbers by their value, what is not known last, a second click turns round.
 for (const table of document.querySelectorAll("table.sortable")) {
   const body = table.tBodies[0];
