@@ -10,14 +10,32 @@ from pathlib import Path
 
 import pytest
 
-ORDER = ["utils", "models", "objectives", "data", "config", "runs", "analysis", "figures", "training", "sweeps", "cli"]
+ORDER = [
+    "utils",
+    "models",
+    "objectives",
+    "data",
+    "config",
+    "runs",
+    "analysis",
+    "figures",
+    "training",
+    "sweeps",
+    "explorer",
+    "cli",
+]
 PACKAGE = Path(__file__).parents[1] / "src" / "mnist_vae"
 MATHEMATICS = ("utils", "models", "objectives", "analysis", "figures")
 FRAMEWORKS = {"pytorch_lightning", "lightning", "hydra", "omegaconf"}
 HEAVY = {"torch", "pytorch_lightning", "torchvision", "matplotlib", "sklearn"}
 TESTS = Path(__file__).parent
 # Tests of several modules together, or of a whole run.
-INTEGRATION = {"training/test_fidelity.py", "training/test_resume.py", "sweeps/test_launchers.py"}
+INTEGRATION = {
+    "explorer/test_browser.py",
+    "training/test_fidelity.py",
+    "training/test_resume.py",
+    "sweeps/test_launchers.py",
+}
 FILES = sorted(path for path in PACKAGE.rglob("*.py") if path.parent != PACKAGE)
 
 

@@ -9,12 +9,14 @@ In a notebook::
     mnist_vae.load_run("outputs/mine")                          # the VAE of a run that was trained before
     mnist_vae.open_run("outputs/mine").history                  # its metrics, a row per epoch
     mnist_vae.load_sweep("outputs/sweeps/mine").to_dataframe()  # a row per run
+    mnist_vae.explore(run)                                      # its latent space, with sliders and a canvas
 """
 
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from mnist_vae.api import train
+    from mnist_vae.explorer.notebook import explore
     from mnist_vae.runs.load import OpenRun, load_run, open_run
     from mnist_vae.sweeps.results import Sweep
     from mnist_vae.sweeps.results import read_sweep as load_sweep
@@ -22,12 +24,13 @@ if TYPE_CHECKING:
 HOMES = {
     "OpenRun": "mnist_vae.runs.load:OpenRun",
     "Sweep": "mnist_vae.sweeps.results:Sweep",
+    "explore": "mnist_vae.explorer.notebook:explore",
     "load_run": "mnist_vae.runs.load:load_run",
     "load_sweep": "mnist_vae.sweeps.results:read_sweep",
     "open_run": "mnist_vae.runs.load:open_run",
     "train": "mnist_vae.api:train",
 }
-__all__ = ["OpenRun", "Sweep", "__version__", "load_run", "load_sweep", "open_run", "train"]
+__all__ = ["OpenRun", "Sweep", "__version__", "explore", "load_run", "load_sweep", "open_run", "train"]
 
 
 def __getattr__(name: str) -> Any:

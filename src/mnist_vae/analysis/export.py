@@ -118,18 +118,14 @@ def export_vae(vae: VAE, folder: Path, metadata: Mapping[str, str]) -> list[Expo
     metadata = {"latent_dim": str(vae.latent_dim), "image_shape": json.dumps(vae.image_shape), **metadata}
     # Beside the folder rather than in it, so that a failure leaves no empty folder.
     with TemporaryDirectory(prefix=f".{folder.name}.", dir=folder.parent) as staging:
-        try:
-            files = [_export_onnx(part, Path(staging, f"{name}.onnx"), metadata) for name, part in _parts(vae).items()]
+        with named_errors():
+            files = [export_onnx(part, Path(staging, f"{name}.onnx"), metadata) for name, part in parts(vae).items()]
             files.append(_export_weights(vae, Path(staging, "vae.safetensors"), metadata))
-        except (UserError, OSError):
-            raise
-        except Exception as error:  # torch.onnx, onnx and onnxruntime raise errors of many types
-            raise ExportError(f"this model cannot be exported ({first_line(error)}).") from error
         folder.mkdir(exist_ok=True)
         return [file._replace(path=file.path.replace(folder / file.path.name)) for file in files]
 
 
-def _parts(vae: VAE) -> dict[str, OnnxPart]:
+def parts(vae: VAE) -> dict[str, OnnxPart]:
     """Encoder and decoder by name, with their inputs and outputs."""
     given: dict[str, Callable[[int, torch.Generator], Tensor]] = {}
     if vae.classes:
@@ -142,7 +138,12 @@ def _parts(vae: VAE) -> dict[str, OnnxPart]:
     }
 
 
-def _export_onnx(part: OnnxPart, path: Path, metadata: Mapping[str, str]) -> ExportedFile:
+def export_onnx(part: OnnxPart, path: Path, metadata: Mapping[str, str]) -> ExportedFile:
+    """Write a part to an ONNX file and compare its outputs with torch's.
+
+    Raises:
+        ExportError: they differ.
+    """
     import onnx
 
     model = _to_onnx(part)
@@ -157,12 +158,15 @@ def _to_onnx(part: OnnxPart) -> Any:
     """Convert a part to an onnx.ModelProto with a dynamic batch dimension."""
     example = part.draw(2, seed=0)  # not 1, which torch.export would treat as a constant
     batch = torch.export.Dim("batch")
+    inputs = tuple(example.values())
+    shapes = tuple({0: batch} for _ in example)
     with _quiet(), torch.no_grad():
+        traced = torch.export.export(part.module.eval(), inputs, dynamic_shapes=shapes)
         program = torch.onnx.export(
-            part.module.eval(),
-            tuple(example.values()),
+            traced.run_decompositions(_decompositions()),
+            inputs,
             dynamo=True,
-            dynamic_shapes=tuple({0: batch} for _ in example),
+            dynamic_shapes=shapes,  # for their name in the file
             input_names=list(example),
             output_names=list(part.outputs),
             verbose=False,
@@ -174,6 +178,13 @@ def _to_onnx(part: OnnxPart) -> Any:
     for item in (*graph.node, *graph.input, *graph.output, *graph.value_info, *graph.initializer, graph):
         del item.metadata_props[:]
     return model
+
+
+def _decompositions() -> dict[Any, Callable[..., Any]]:
+    """torch's own decompositions of what onnxscript would write as log(sigmoid(x)), -inf where x is very negative."""
+    aten, all_of_them = torch.ops.aten, torch.export.default_decompositions()
+    unstable = (aten.binary_cross_entropy_with_logits, aten.log_sigmoid, aten.log_sigmoid_forward)
+    return {operation.default: all_of_them[operation.default] for operation in unstable}
 
 
 @torch.no_grad()
@@ -225,6 +236,17 @@ def _export_weights(vae: VAE, path: Path, metadata: Mapping[str, str]) -> Export
     if not same or not all(torch.equal(stored[name], w) for name, w in weights.items()):
         raise ExportError(f"{path.name} differs from what was written when it is read again; {REFUSED}")
     return ExportedFile(path, path.stat().st_size, 0.0)
+
+
+@contextlib.contextmanager
+def named_errors() -> Iterator[None]:
+    """Raise the errors of an export as ExportError: torch.onnx, onnx and onnxruntime raise errors of many types."""
+    try:
+        yield
+    except (UserError, OSError):
+        raise
+    except Exception as error:
+        raise ExportError(f"this model cannot be exported ({first_line(error)}).") from error
 
 
 @contextlib.contextmanager

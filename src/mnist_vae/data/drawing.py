@@ -39,7 +39,7 @@ def render_strokes(segments: Tensor, size: tuple[int, int]) -> Tensor:
     side = min(size)
     ends = segments.reshape(-1, 2)
     low, high = ends.amin(dim=0), ends.amax(dim=0)
-    scale = side * (BOX - 2 * PEN) / (high - low).amax().clamp(min=1e-6)
+    scale = side * (BOX - 2 * PEN) / (high - low).amax(dim=0).clamp(min=1e-6)
     middle = segments.new_tensor([width // 2 + 0.5, height // 2 + 0.5])
     placed = (segments.reshape(-1, 2, 2) - (low + high) / 2) * scale + middle
     x, y = torch.arange(width) + 0.5, torch.arange(height) + 0.5
@@ -76,7 +76,7 @@ def frame_picture(content: bytes, size: tuple[int, int]) -> Tensor:
     ink = np.abs(grey - np.median(edge))
     if ink.max() < 0.1:
         raise PictureError("the picture is blank; draw a digit on a plain background.")
-    ink = ink / ink.max()
+    ink = ink / np.median(ink[ink > ink.max() / 2])  # rather than the maximum, which JPEG's edges exceed
     rows, columns = np.nonzero((ink > FAINTEST).any(axis=1))[0], np.nonzero((ink > FAINTEST).any(axis=0))[0]
     cropped = torch.from_numpy(ink[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]).float()
     scale = min(size) * BOX / max(cropped.shape)
@@ -88,7 +88,10 @@ def frame_picture(content: bytes, size: tuple[int, int]) -> Tensor:
 def _centred(small: Tensor, size: tuple[int, int]) -> Tensor:
     """Place an image on a black one of that size, by whole pixels, its centre of mass in the middle."""
     placed = []
-    for sums, length, full in ((small.sum(dim=1), small.shape[0], size[0]), (small.sum(dim=0), small.shape[1], size[1])):
+    for sums, length, full in (
+        (small.sum(dim=1), small.shape[0], size[0]),
+        (small.sum(dim=0), small.shape[1], size[1]),
+    ):
         centre_of_mass = float((sums * torch.arange(length)).sum() / sums.sum())
         placed.append(min(max(0, round(full // 2 - centre_of_mass)), full - length))
     image = torch.zeros(size)
@@ -109,6 +112,8 @@ def _read_grey(content: bytes) -> np.ndarray:
                     raise ValueError(f"it has more than {MAX_PIXELS:,} pixels")
                 picture = image.convert("RGBA")
     except Exception as error:  # a damaged picture raises whatever its decoder stumbles on
-        raise PictureError(f"the picture cannot be read ({first_line(error)}); use one of {', '.join(FORMATS)}.") from error
+        raise PictureError(
+            f"the picture cannot be read ({first_line(error)}); use one of {', '.join(FORMATS)}."
+        ) from error
     white = Image.new("RGBA", picture.size, "white")
     return np.asarray(Image.alpha_composite(white, picture).convert("L"), dtype=np.float32) / 255

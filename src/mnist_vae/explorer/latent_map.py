@@ -64,11 +64,12 @@ class LatentMap:
             source.data["x"], source.data["y"] = x, y
         self._set_ranges(positions, self._positions(self.run.prior_codes))
 
-    def mark(self, *codes: Tensor) -> None:
-        """Mark the position of a code (latent_dim,), or the line from it to a second."""
-        (x, *_), (y, *_) = ends = self.plane.project(torch.stack(codes)).T.tolist()
+    def mark(self, z: Tensor, line: Tensor | None = None) -> None:
+        """Mark the position of a code (latent_dim,), and that of a line from one code to another, (2, latent_dim)."""
+        x, y = self.plane.project(z).tolist()
         self.marker.data = {"x": [x], "y": [y]}
-        self.line.data = {"x": ends[0], "y": ends[1]} if len(codes) > 1 else {"x": [], "y": []}
+        ends = [[], []] if line is None else self.plane.project(line).T.tolist()
+        self.line.data = {"x": ends[0], "y": ends[1]}
 
     def on_move(self, callback: Callable[[Tensor], None]) -> None:
         """Call a function with the position (2,) where the map is clicked, and wherever the pointer is dragged."""

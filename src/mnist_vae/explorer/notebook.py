@@ -4,10 +4,13 @@ import asyncio
 import threading
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from mnist_vae.explorer.explored_run import ExploredRun
-from mnist_vae.explorer.server import Explorer, start
+from mnist_vae.explorer.requirement import require_bokeh
 from mnist_vae.runs.load import OpenRun, open_run
+
+if TYPE_CHECKING:
+    from mnist_vae.explorer.server import Explorer
 
 
 class ShownExplorer:
@@ -15,10 +18,14 @@ class ShownExplorer:
 
     Attributes:
         url: address of its page.
+
+    Raises:
+        SettingsError: it cannot be served there.
     """
 
-    def __init__(self, explorer: Explorer, host: str, port: int, height: int) -> None:
+    def __init__(self, explorer: "Explorer", host: str, port: int, height: int) -> None:
         self.height = height
+        self._error: Exception | None = None
         started = threading.Event()
         self._thread = threading.Thread(target=self._serve, args=(explorer, host, port, started), daemon=True)
         self._thread.start()
@@ -26,10 +33,11 @@ class ShownExplorer:
         if self._error:
             raise self._error
 
-    def _serve(self, explorer: Explorer, host: str, port: int, started: threading.Event) -> None:
-        self._error: Exception | None = None
+    def _serve(self, explorer: "Explorer", host: str, port: int, started: threading.Event) -> None:
+        from mnist_vae.explorer.server import start
+
+        asyncio.set_event_loop(asyncio.new_event_loop())  # a notebook's own runs in its main thread
         try:
-            asyncio.set_event_loop(asyncio.new_event_loop())  # a notebook's own runs in its main thread
             self._server, self.url = start(explorer, host, port)
         except Exception as error:
             self._error = error
@@ -65,9 +73,14 @@ def explore(
         height: height of its frame in the notebook, in CSS pixels.
 
     Raises:
-        UserError: a run cannot be opened, or nothing can be served there.
+        UserError: a run cannot be opened, Bokeh is not installed, or nothing can be served there.
     """
+    require_bokeh()
+    from mnist_vae.explorer.explored_run import ExploredRun
+    from mnist_vae.explorer.server import Explorer
+
     given = [run] if isinstance(run, str | Path | OpenRun) else list(run)
     opened = [one if isinstance(one, OpenRun) else open_run(one) for one in given]
-    names = {f"{i}: {one.folder.path.name}" if len(opened) > 1 else one.folder.path.name: one for i, one in enumerate(opened)}
+    several = len(opened) > 1
+    names = {f"{i}: {one.folder.path.name}" if several else one.folder.path.name: one for i, one in enumerate(opened)}
     return ShownExplorer(Explorer(names, lambda one, name: ExploredRun(one, name, root)), host, port, height)

@@ -1,11 +1,13 @@
 """The images that a page shows, and what each run makes of them."""
 
 from collections import Counter
+from collections.abc import Callable, Sequence
 from html import escape
 
 import numpy as np
 from bokeh.layouts import column, row
 from bokeh.models import Div, Select
+from torch import Tensor
 
 from mnist_vae.explorer.controls import on_change
 from mnist_vae.explorer.pictures import Gallery, Picture, to_bytes
@@ -28,7 +30,8 @@ class Output:
         self.input = Picture("input", black, WIDTH)
         self.decoded = [Picture(f"output{i}", black, WIDTH) for i in range(len(subject.runs))]
         self.input_column = column(self.input.plot, Div(text="image"))
-        columns = [self.input_column, *(column(p.plot, Div(text=t)) for p, t in zip(self.decoded, self._captions()))]
+        captioned = zip(self.decoded, self._captions(), strict=True)
+        columns = [self.input_column, *(column(picture.plot, Div(text=text)) for picture, text in captioned)]
         self.numbers = Div(name="numbers", sizing_mode="stretch_width")
         pixels, _ = subject.runs[0].neighbours(subject.codes[0])
         self.neighbours = Gallery("neighbours", pixels, len(pixels), min(56 * len(pixels), 280))
@@ -36,19 +39,23 @@ class Output:
         self.label = self._label_select()
         pictures = row(*columns, styles={"flex-wrap": "wrap"})
         self.layout = column(pictures, self.label, self.numbers, self.nearest, sizing_mode="stretch_width")
-        on_change(self.label, "value", self._label_chosen)
+
+    def show(self, x: Tensor | None, images: Sequence[Tensor]) -> None:
+        """Show an image, if there is one, and those that the runs decode, (channels, height, width) in [0, 1]."""
+        self.input_column.visible = self.nearest.visible = x is not None
+        if x is not None:
+            self.input.show(to_bytes(x))
+        for picture, image in zip(self.decoded, images, strict=True):
+            picture.show(to_bytes(image))
 
     def update(self) -> None:
         """Show what the subject is now."""
         subject = self.subject
-        for picture, image in zip(self.decoded, subject.images(), strict=True):
-            picture.show(to_bytes(image))
-        self.input_column.visible = self.nearest.visible = subject.x is not None
+        self.show(subject.x, subject.images())
         self.label.value = str(subject.label)
         if subject.x is None:
             self.numbers.text = self._code_numbers()
             return
-        self.input.show(to_bytes(subject.x))
         pixels, labels = subject.runs[0].neighbours(subject.codes[0])
         self.neighbours.show(pixels)
         self.numbers.text = self._image_numbers() + self._classes(labels)
@@ -65,9 +72,14 @@ class Output:
         options = [(str(label), run.class_name(label)) for label in range(count)] if run else []
         return Select(title="label", value="0", options=options, width=110, visible=run is not None, name="label")
 
-    def _label_chosen(self, value: str) -> None:
-        if int(value) != self.subject.label:
-            self.subject.show_label(int(value))
+    def on_label(self, callback: Callable[[int], None]) -> None:
+        """Call a function with a label that was chosen."""
+
+        def chosen(value: str) -> None:
+            if int(value) != self.subject.label:  # the page's own changes are reported too
+                callback(int(value))
+
+        on_change(self.label, "value", chosen)
 
     def _image_numbers(self) -> str:
         rows = []

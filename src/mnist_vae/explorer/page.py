@@ -36,9 +36,11 @@ class Page:
         self.map = LatentMap(runs[0])
         self.output = Output(self.subject)
         self.code = CodePanel(self.subject)
-        interpolation = InterpolationPanel(self.subject, self.map.mark)
-        self.panels = [self.code, DrawPanel(self.subject), interpolation, SamplePanel(self.subject)]
+        self.draw = DrawPanel(self.subject)
+        self.interpolation = InterpolationPanel(self.subject, self.map.mark)
+        self.sample = SamplePanel(self.subject)
         self.subject.changed.append(self._update)
+        self.output.on_label(self.subject.show_label)
         self.map.on_move(self._moved)
         for select in (self.map.across, self.map.up):
             on_change(select, "value", lambda _: self._set_plane())
@@ -46,7 +48,8 @@ class Page:
         self._lay_out()
 
     def _lay_out(self) -> None:
-        tabs = Tabs(tabs=[TabPanel(child=panel.layout, title=panel.title) for panel in self.panels], name="tabs")
+        panels = (self.code, self.draw, self.interpolation, self.sample)
+        tabs = Tabs(tabs=[TabPanel(child=panel.layout, title=panel.title) for panel in panels], name="tabs")
         tabs.sizing_mode = "stretch_width"
         plane = column(row(self.map.across, self.map.up), self.map.plot, sizing_mode="stretch_width", name="plane")
         self.output.layout.name = "output"
@@ -71,6 +74,7 @@ class Page:
 
 def style(document: Document, heading: str) -> None:
     """Give a document the explorer's template and colours."""
+    document.title = heading
     document.template = Environment(autoescape=True).from_string(read("explorer.html"))
     document.template_variables.update({"page_css": read("explorer.css"), "heading": heading})
     widgets = read("widgets.css")

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from bokeh.events import Tap
 from bokeh.models import ColumnDataSource
 from bokeh.plotting import figure
 from torch import Tensor
@@ -77,17 +78,20 @@ class Gallery:
 
     def on_click(self, callback: Callable[[int], None]) -> None:
         """Call a function with the index of an image that was clicked."""
-        from bokeh.events import Tap
-
-        rows = math.ceil(self.count / self.columns)
 
         def clicked(event: Tap) -> None:
-            column, row = math.floor(event.x * self.columns), math.floor((1 - event.y) * rows)
-            index = row * self.columns + column
-            if 0 <= column < self.columns and 0 <= row and index < self.count:
+            index = self.index_at(event.x, event.y)
+            if index is not None:
                 callback(index)
 
         self.picture.plot.on_event(Tap, clicked)
+
+    def index_at(self, x: float, y: float) -> int | None:
+        """Index of the image at a point, from (0, 0) at the lower left to (1, 1); None if there is none."""
+        rows = math.ceil(self.count / self.columns)
+        column, row = math.floor(x * self.columns), math.floor((1 - y) * rows)
+        index = row * self.columns + column
+        return index if 0 <= column < self.columns and 0 <= row and index < self.count else None
 
     def _grid(self, images: Tensor) -> np.ndarray:
         return image_grid(images.numpy(), self.columns, zoom=2, gap=2)

@@ -6,6 +6,7 @@ import sys
 import webbrowser
 from collections.abc import Callable, Mapping
 from functools import partial
+from html import escape
 from typing import NamedTuple
 
 from bokeh.application import Application
@@ -63,7 +64,7 @@ class Explorer:
         except UserError as error:
             document.clear()
             style(document, "This run cannot be shown")
-            document.add_root(Div(text=first_line(error), name="error"))
+            document.add_root(Div(text=escape(first_line(error)), name="error"))
         choices = self.names if len(self.names) > 1 else []
         document.template_variables.update(choices=choices, run=run, others=others, compare=compare)
 

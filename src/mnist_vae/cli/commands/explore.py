@@ -12,16 +12,21 @@ import sys
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tqdm import tqdm
 
 from mnist_vae.cli.entry import start
 from mnist_vae.cli.options import option
 from mnist_vae.cli.tools import ImageOptions, open_chosen
+from mnist_vae.explorer.requirement import require_bokeh
 from mnist_vae.runs.folder import find_runs
 from mnist_vae.runs.load import OpenRun
 from mnist_vae.utils.errors import SettingsError, UserError, first_line
 from mnist_vae.utils.io import shown
+
+if TYPE_CHECKING:
+    from mnist_vae.analysis.encoding import ShowProgress
 
 
 @dataclass
@@ -29,6 +34,8 @@ class ExploreOptions(ImageOptions):
     host: str = option("127.0.0.1", meaning="the address that it listens on; 0.0.0.0 for other machines too")
     port: int = option(5006, meaning="the port that it listens on; 0 for any that is free")
     open: bool = option(True, meaning="open the page in a browser")
+    export: str = option("", meaning="write the page to this file instead, as explore.html; it needs no server")
+    runtime: str = option("node_modules/onnxruntime-web", meaning="for export: the npm package's folder")
 
     def __post_init__(self) -> None:
         if not 0 <= self.port <= 65535:
@@ -36,18 +43,36 @@ class ExploreOptions(ImageOptions):
 
 
 def main(options: ExploreOptions) -> None:
-    try:
-        import bokeh  # noqa: F401
-    except ImportError as error:
-        raise SettingsError('explore needs bokeh, which is not installed; install it by: pip install -e ".[explore]"') from error
+    require_bokeh()
     from mnist_vae.explorer.explored_run import ExploredRun
     from mnist_vae.explorer.server import Explorer, serve
     from mnist_vae.training import hardware
 
     bar = partial(tqdm, desc="encoding", unit="batch", leave=False, disable=None)
     with hardware.pinned_threads():
-        explorer = Explorer(opened(options), lambda run, name: ExploredRun(run, name, options.data.root, bar))
+        runs = opened(options)
+        if options.export:
+            export(options, runs, bar)
+            return
+        explorer = Explorer(runs, lambda run, name: ExploredRun(run, name, options.data.root, bar))
         serve(explorer, options.host, options.port, options.open)
+
+
+def export(options: ExploreOptions, runs: dict[str, OpenRun], bar: "ShowProgress") -> None:
+    """Write the page of one run to a file.
+
+    Raises:
+        SettingsError: there are several runs.
+    """
+    from mnist_vae.explorer.explored_run import ExploredRun
+    from mnist_vae.explorer.standalone import export_page
+
+    if len(runs) > 1:
+        raise SettingsError(f"export={options.export}: the page is of one run, and run={options.run} are {len(runs)}.")
+    [(name, run)] = runs.items()
+    path = Path(options.export).expanduser()
+    export_page(ExploredRun(run, name, options.data.root, bar), path, Path(options.runtime).expanduser())
+    tqdm.write(f"{shown(path)} ({path.stat().st_size / 1e6:.1f} MB): open it in a browser, or put it on a web server")
 
 
 def opened(options: ExploreOptions) -> dict[str, OpenRun]:

@@ -22,21 +22,23 @@ class DrawPanel:
     def __init__(self, subject: Subject) -> None:
         self.subject = subject
         self.canvas = Canvas()
-        on_change(self.canvas.source, "data", lambda _: self._drawn())
+        on_change(self.canvas.source, "data", lambda _: self.show_strokes())
         self.message = Div(name="message")
         self.file = FileInput(accept="image/*", name="upload", width=260)
-        on_change(self.file, "value", lambda _: self._uploaded())
+        on_change(self.file, "value", lambda value: self.show_picture(base64.b64decode(value)))
         note = Div(text="Draw here. As MNIST's digits were, a drawing is scaled and centred.")
         controls = row(button("clear", "clear", self.canvas.clear), self.file, styles=WRAP)
         self.layout = column(note, self.canvas.plot, controls, self.message, sizing_mode="stretch_width")
 
-    def _drawn(self) -> None:
+    def show_strokes(self) -> None:
+        """Show what is drawn on the canvas, if anything is."""
         segments = self.canvas.segments()
         if segments is not None:
             self._show(partial(render_strokes, segments))
 
-    def _uploaded(self) -> None:
-        self._show(partial(frame_picture, base64.b64decode(self.file.value)))
+    def show_picture(self, content: bytes) -> None:
+        """Show the picture of a file; say what is wrong with it if it cannot be read."""
+        self._show(partial(frame_picture, content))
 
     def _show(self, draw: Callable[[tuple[int, int]], Tensor]) -> None:
         channels, height, width = self.subject.runs[0].vae.image_shape

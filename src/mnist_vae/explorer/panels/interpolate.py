@@ -26,7 +26,7 @@ class InterpolationPanel:
 
     title = "Interpolate"
 
-    def __init__(self, subject: Subject, mark: Callable[..., None]) -> None:
+    def __init__(self, subject: Subject, mark: Callable[[Tensor, Tensor], None]) -> None:
         self.subject, self.mark = subject, mark
         self.ends = [subject.codes_of_test_image(index) for index in (0, 1)]
         self.slider = Slider(start=0, end=1, step=0.01, value=0, title="from 0 to 1", name="fraction")
@@ -34,18 +34,20 @@ class InterpolationPanel:
         on_change(self.slider, "value", lambda _: self._walk())
         self.strips = [Gallery(f"strip{i}", strip, STEPS, TILE * STEPS) for i, strip in enumerate(self._images())]
         chosen = [("0: the code shown", "from"), ("1: the code shown", "to")]
-        buttons = [button(label, name, partial(self._set_end, i)) for i, (label, name) in enumerate(chosen)]
-        buttons.append(button("two random test images", "random_pair", self._set_random_ends))
+        buttons = [button(label, name, partial(self.set_end, i)) for i, (label, name) in enumerate(chosen)]
+        buttons.append(button("two random test images", "random_pair", self.set_random_ends))
         for strip in self.strips:
             strip.on_click(lambda index: self.slider.update(value=index / (STEPS - 1)))
         plots = [strip.picture.plot for strip in self.strips]
         self.layout = column(row(*buttons, styles=WRAP), self.slider, *plots, sizing_mode="stretch_width")
 
-    def _set_end(self, end: int) -> None:
+    def set_end(self, end: int) -> None:
+        """Make the codes shown the first end, 0, or the last, 1."""
         self.ends[end] = self.subject.codes
         self._show_strips()
 
-    def _set_random_ends(self) -> None:
+    def set_random_ends(self) -> None:
+        """Make the codes of two test images the ends."""
         pair = torch.randint(len(self.subject.runs[0].images), (2,)).tolist()
         self.ends = [self.subject.codes_of_test_image(index) for index in pair]
         self._show_strips()
@@ -65,4 +67,4 @@ class InterpolationPanel:
     def _walk(self) -> None:
         first, last = self.ends
         self.subject.show_codes([torch.lerp(a, b, self.slider.value) for a, b in zip(first, last, strict=True)])
-        self.mark(self.subject.codes[0], first[0], last[0])
+        self.mark(self.subject.codes[0], torch.stack([first[0], last[0]]))

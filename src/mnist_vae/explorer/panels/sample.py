@@ -1,5 +1,7 @@
 """The panel of samples from the prior."""
 
+from functools import partial
+
 import torch
 from bokeh.layouts import column, row
 from bokeh.models import Div, Slider
@@ -30,21 +32,20 @@ class SamplePanel:
         for i, run in enumerate(subject.runs):
             columns = run.vae.classes or COLUMNS
             gallery = Gallery(f"samples{i}", self.drawn[i][1], columns, TILE * columns)
-            gallery.on_click(lambda index, i=i: self._chosen(i, index))
+            gallery.on_click(partial(self.choose, i))
             self.galleries.append(gallery)
             heading = "one code a row, one label a column" if run.vae.classes else ""
             layouts += [Div(text=heading, visible=bool(heading)), gallery.picture.plot]
-        controls = row(self.temperature, button("other samples", "resample", self._resample), styles=WRAP)
+        controls = row(self.temperature, button("other samples", "resample", self.resample), styles=WRAP)
         self.layout = column(controls, *layouts, sizing_mode="stretch_width")
 
     def _draw(self, index: int) -> tuple[Tensor, Tensor]:
         """Codes (n, latent_dim) and images (n, channels, height, width) of a run's samples."""
         run = self.subject.runs[index]
         generator = torch.Generator().manual_seed(self.seed)
-        count = ROWS if run.vae.classes else ROWS * COLUMNS
-        codes = run.vae.prior.sample(count, generator, self.temperature.value).cpu()
+        codes = run.vae.prior.sample(ROWS * COLUMNS, generator, self.temperature.value).cpu()
         if run.vae.classes:
-            codes = codes.repeat_interleave(run.vae.classes, dim=0)
+            codes = codes[:ROWS].repeat_interleave(run.vae.classes, dim=0)
         labels = torch.arange(len(codes)) % run.vae.classes if run.vae.classes else None
         with torch.no_grad():
             return codes, run.vae.decode(codes, labels)
@@ -54,11 +55,12 @@ class SamplePanel:
         for gallery, (_, images) in zip(self.galleries, self.drawn, strict=True):
             gallery.show(images)
 
-    def _resample(self) -> None:
+    def resample(self) -> None:
+        """Draw other samples."""
         self.seed += 1
         self._show()
 
-    def _chosen(self, index: int, sample: int) -> None:
+    def choose(self, index: int, sample: int) -> None:
         """Show the code of a sample, and its label."""
         run = self.subject.runs[index]
         if run.vae.classes:
