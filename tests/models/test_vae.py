@@ -114,3 +114,22 @@ def test_the_elbo_of_the_exact_posterior_is_the_log_likelihood() -> None:
     elbo, error = mean_elbo(vae, x)
     assert ((elbo - exact).abs() < 4 * error).all()
     assert (error < 0.02).all()
+
+
+def test_a_label_is_given_to_the_decoder_as_long_as_a_typical_code() -> None:
+    vae, given = small_vae(classes=4), []
+    vae.decoder.register_forward_pre_hook(lambda _, inputs: given.append(inputs[0]))
+    vae.decode_parameters(torch.zeros(2, 3), torch.tensor([1, 3]))
+    assert torch.allclose(given[0][:, 3:], 3**0.5 * torch.eye(4)[[1, 3]])
+
+
+def test_weights_saved_when_it_had_the_length_one_decode_as_they_did() -> None:
+    vae, given = small_vae(classes=4), []
+    older = {name: value for name, value in vae.state_dict().items() if name != "label_scale"}
+    vae.load_state_dict(older)
+    vae.decoder.register_forward_pre_hook(lambda _, inputs: given.append(inputs[0]))
+    vae.decode_parameters(torch.zeros(1, 3), torch.tensor([2]))
+    assert given[0][0, 3:].tolist() == [0, 0, 1, 0]
+    again = small_vae(classes=4)
+    again.load_state_dict(vae.state_dict())
+    assert again.label_scale == 1

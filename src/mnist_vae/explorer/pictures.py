@@ -91,7 +91,7 @@ class Gallery:
         rows = math.ceil(self.count / self.columns)
         column, row = math.floor(x * self.columns), math.floor((1 - y) * rows)
         index = row * self.columns + column
-        return index if 0 <= column < self.columns and 0 <= row and index < self.count else None
+        return index if 0 <= column < self.columns and row >= 0 and index < self.count else None
 
     def _grid(self, images: Tensor) -> np.ndarray:
         return image_grid(images.numpy(), self.columns, zoom=2, gap=2)

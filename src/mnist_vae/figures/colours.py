@@ -2,7 +2,8 @@
 
 import numpy as np
 
-# Petroff (2021), "Accessible color sequences for data visualization": ten that differ with any colour vision.
+# Petroff (2021), "Accessible color sequences for data visualization": ten that differ with any colour vision. An indigo
+# stands in the place of the second of its two greys, which small dots do not tell apart.
 CLASSES = (
     "#3f90da",
     "#ffa90e",
@@ -12,7 +13,7 @@ CLASSES = (
     "#a96b59",
     "#e76300",
     "#b9ac70",
-    "#717581",
+    "#3d4ff0",
     "#92dadd",
 )
 # Of Okabe and Ito (2008), as those of figures.palette.

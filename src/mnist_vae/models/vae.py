@@ -1,7 +1,7 @@
 """Variational autoencoder: encoder, decoder, approximate posterior, prior and likelihood."""
 
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -38,7 +38,7 @@ class VAE(nn.Module):
 
     Args:
         network: encoder x -> features and decoder z -> likelihood parameters. The decoder of a conditional VAE takes
-            z and the one-hot label, latent_dim + classes values.
+            z and the one-hot label times sqrt(latent_dim), latent_dim + classes values.
         likelihood: p(x|z), given the decoder's output.
         prior: p(z).
         posterior: layer from features to q(z|x); `Diagonal` if None.
@@ -64,6 +64,10 @@ class VAE(nn.Module):
             # Added to the image, so that it works with any encoder: for the first layer it amounts to a bias per class.
             self.label_image = nn.Embedding(classes, math.prod(self.image_shape))
             nn.init.zeros_(self.label_image.weight)
+            # As long as a code: next to one, a vector of length 1 is overlooked for many epochs.
+            self.label_scale: Tensor
+            self.register_buffer("label_scale", torch.tensor(math.sqrt(self.latent_dim)))
+            self.register_load_state_dict_pre_hook(_load_label_scale)
         prior.bind(self.encode)
 
     def encode(self, x: Tensor, labels: Tensor | None = None) -> Posterior:
@@ -91,7 +95,7 @@ class VAE(nn.Module):
         flat = z.reshape(-1, z.shape[-1])
         if self.classes:
             expanded = self._required(labels).to(z.device).expand(z.shape[:-1]).reshape(-1)
-            flat = torch.cat([flat, F.one_hot(expanded, self.classes).to(z.dtype)], dim=-1)
+            flat = torch.cat([flat, F.one_hot(expanded, self.classes).to(z.dtype) * self.label_scale], dim=-1)
         parameters = self.decoder(flat).to(z.dtype)
         return parameters.reshape(*z.shape[:-1], *parameters.shape[1:])
 
@@ -168,3 +172,8 @@ class VAE(nn.Module):
         if labels is None:
             raise ValueError("this VAE is conditional: labels are required, as in vae.sample(10, labels=range(10))")
         return torch.as_tensor(labels)
+
+
+def _load_label_scale(vae: VAE, weights: dict[str, Tensor], prefix: str, *_: Any) -> None:
+    """Complete weights that were saved when the one-hot label had the length 1."""
+    weights.setdefault(f"{prefix}label_scale", torch.ones(()))
