@@ -14,6 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from PIL import Image
 from tqdm import tqdm
 
 from mnist_vae.cli.entry import start
@@ -21,12 +22,26 @@ from mnist_vae.cli.options import option
 from mnist_vae.utils.errors import SettingsError
 from mnist_vae.utils.io import write_atomically
 
-WINDOW = {"width": 1400, "height": 720}
-SMALLER = 0.55  # size of the recording, as a share of the window's
-COLOURS = 64
+WINDOW: Any = {"width": 1400, "height": 720}
+SMALLER = 0.7  # size of the recording, as a share of the window's
+COLOURS = 128
 FRAME, LAST_FRAME = 90, 2500  # ms
 STEPS = 30  # of the drag
-THREE = [(0.3, 0.2), (0.5, 0.13), (0.65, 0.25), (0.6, 0.4), (0.45, 0.47), (0.63, 0.55), (0.68, 0.7), (0.5, 0.86), (0.3, 0.78)]
+THREE = [
+    (0.3, 0.22),
+    (0.4, 0.14),
+    (0.55, 0.13),
+    (0.65, 0.22),
+    (0.64, 0.35),
+    (0.54, 0.44),
+    (0.44, 0.47),
+    (0.57, 0.5),
+    (0.68, 0.6),
+    (0.67, 0.75),
+    (0.55, 0.85),
+    (0.4, 0.85),
+    (0.29, 0.77),
+]
 READY = "window.Bokeh && Bokeh.documents.length && Bokeh.documents[0].is_idle"
 BOX = """name => {
   const view = Bokeh.index.find_one(Bokeh.documents[0].get_model_by_name(name))
@@ -61,6 +76,9 @@ def main(options: RecordOptions) -> None:
         Path("docs/explorer.png").write_bytes(page.screenshot())
         browser.close()
     shown.stop()
+    # One palette, so that what stays the same costs nothing; of maximum coverage, so that it has the classes' colours.
+    palette = frames[-1].quantize(COLOURS, Image.Quantize.MAXCOVERAGE)
+    frames = [image.quantize(palette=palette, dither=Image.Dither.NONE) for image in frames]
     durations = [FRAME] * (len(frames) - 1) + [LAST_FRAME]
     animated = {"save_all": True, "append_images": frames[1:], "duration": durations, "loop": 0, "optimize": True}
     write_atomically(Path("docs/explorer.gif"), partial(frames[0].save, format="gif", **animated))
@@ -95,13 +113,10 @@ def at(page: Any, name: str, x: float, y: float) -> tuple[float, float]:
 
 
 def frame(page: Any) -> Any:
-    """The page now, as an image of few colours."""
-    from PIL import Image
-
+    """The page now, as a smaller image."""
     page.wait_for_timeout(60)
     image = Image.open(io.BytesIO(page.screenshot())).convert("RGB")
-    small = image.resize((round(image.width * SMALLER), round(image.height * SMALLER)), Image.Resampling.LANCZOS)
-    return small.quantize(COLOURS)
+    return image.resize((round(image.width * SMALLER), round(image.height * SMALLER)), Image.Resampling.LANCZOS)
 
 
 if __name__ == "__main__":
