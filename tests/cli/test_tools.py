@@ -21,7 +21,7 @@ from mnist_vae.utils.text import number
 from tests.conftest import ROOT, Done, command, composed, forked, least_seconds
 
 Tool = Callable[..., Done]
-TOOLS = ("evaluate", "generate", "encode", "figures", "export")
+TOOLS = ("evaluate", "generate", "encode", "figures", "export", "explore")
 
 
 @pytest.mark.parametrize("name", TOOLS)
@@ -53,6 +53,10 @@ MISTAKES = [
     ("encode", ["run={runs}/mlp", "split=all"], "split=all: Invalid value 'all', expected one of [train, val, test]."),
     ("evaluate", ["run={runs}/mlp", "checkpoint=worst"], "expected one of [best, last]"),
     ("export", ["run={runs}/mlp", "accelerator=cpu"], "accelerator: there is no such key"),
+    ("explore", ["run={runs}/nope"], "nope: there is no such folder."),
+    ("explore", ["run={runs}/mlp", "port=-1"], "port=-1: it must be from 0 to 65535."),
+    ("explore", ["run={runs}", "export=page.html"], "export=page.html: the page is of one run, and run="),
+    ("explore", ["run={runs}/mlp", "export=page.html", "runtime={runs}"], "it must be the folder of the npm package"),
 ]
 
 

@@ -69,3 +69,6 @@ def test_the_headline_has_what_distinguishes_runs() -> None:
 def test_the_title_of_a_runs_figures() -> None:
     cfg = composed("data=digits", "latent_dim=3", "beta=0.5", "conditional=true")
     assert hparams.title(cfg, {"model": "mlp"}) == "conditional mlp, 3 latent dimensions, beta 0.5, on digits"
+    choices = {"model": "mlp", "prior": "vamp", "objective": "iwae", "likelihood": "bernoulli"}
+    title = hparams.title(composed("data=digits", "conditional=false"), choices)
+    assert title == "mlp, 20 latent dimensions, beta 1, iwae objective, vamp prior, on digits"

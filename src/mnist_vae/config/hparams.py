@@ -9,6 +9,8 @@ from omegaconf import DictConfig, ListConfig, OmegaConf
 from mnist_vae.config.overrides import NOT_THE_EXPERIMENT
 
 Choices = Mapping[str, str]  # the choice made in each config group
+# Choices that a run's title does not mention.
+USUAL = {"objective": "elbo", "prior": "standard_normal", "posterior": "diagonal", "likelihood": "bernoulli"}
 
 
 def choices_made(hydra: Any) -> dict[str, str]:
@@ -68,4 +70,6 @@ def title(cfg: DictConfig, choices: Choices) -> str:
     """A run's title in its figures."""
     model = choice(cfg, choices, "model")
     model = f"conditional {model}" if cfg.conditional else model
-    return f"{model}, {cfg.latent_dim} latent dimensions, beta {beta_of(cfg):g}, on {cfg.data.name}"
+    unusual = [f"{choices[group]} {group}" for group, usual in USUAL.items() if choices.get(group, usual) != usual]
+    parts = [model, f"{cfg.latent_dim} latent dimensions", f"beta {beta_of(cfg):g}", *unusual, f"on {cfg.data.name}"]
+    return ", ".join(parts)

@@ -1,5 +1,6 @@
 """A run as the explorer shows it: its model, and codes of its images, computed once."""
 
+import copy
 from functools import cached_property
 
 import torch
@@ -38,7 +39,8 @@ class ExploredRun:
     """
 
     def __init__(self, run: OpenRun, name: str, root: str | None = None, show_progress: ShowProgress = iter) -> None:
-        self.vae: VAE = run.vae
+        # For single images a GPU would be no faster; the caller's model stays where it is.
+        self.vae: VAE = run.vae if run.vae.device.type == "cpu" else copy.deepcopy(run.vae).cpu()
         self.name, self.title = name, hparams.title(run.cfg, run.folder.read_choices())
         data = run.data(root)
         self.images, self.labels = data.test_split

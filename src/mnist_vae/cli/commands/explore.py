@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING
 from tqdm import tqdm
 
 from mnist_vae.cli.entry import start
-from mnist_vae.cli.options import option
-from mnist_vae.cli.tools import ImageOptions, open_chosen
+from mnist_vae.cli.options import group, option
+from mnist_vae.cli.tools import DataOptions, RunOptions, open_chosen
 from mnist_vae.explorer.requirement import require_bokeh
 from mnist_vae.runs.folder import find_runs
 from mnist_vae.runs.load import OpenRun
@@ -30,7 +30,8 @@ if TYPE_CHECKING:
 
 
 @dataclass
-class ExploreOptions(ImageOptions):
+class ExploreOptions(RunOptions):
+    data: DataOptions = group(DataOptions)
     host: str = option("127.0.0.1", meaning="the address that it listens on; 0.0.0.0 for other machines too")
     port: int = option(5006, meaning="the port that it listens on; 0 for any that is free")
     open: bool = option(True, meaning="open the page in a browser")
