@@ -64,7 +64,8 @@ def test_the_nll_is_below_the_negative_elbo_and_has_error_estimates(runs: Path) 
     assert "test/nll_monte_carlo_error" not in evaluate(open_run(runs / "mlp"), nll_samples=1)
 
 
-def test_the_script_prints_the_nll(tool: Callable[..., Done], runs: Path) -> None:
+def test_the_script_prints_the_nll(tool: Callable[..., Done], runs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "200")  # so that all columns of the table are in one block
     done = tool("evaluate", f"run={runs}/mlp", "nll.samples=20")
     assert done.returncode == 0 and done.stderr == ""
     values = json.loads((runs / "mlp" / "evaluation.json").read_text())

@@ -37,7 +37,7 @@ def test_draws_are_the_same_each_time() -> None:
 
 @torch.no_grad()
 def test_the_most_likely_label_is_that_of_the_largest_elbo() -> None:
-    model, x, noise = vae(classes=4), torch.rand(1, 28, 28), draws(3)
+    model, x, noise = vae("conditional=true", classes=4), torch.rand(1, 28, 28), draws(3)
     with torch.random.fork_rng():
         torch.manual_seed(1)
         torch.nn.init.normal_(model.label_image.weight)

@@ -55,7 +55,9 @@ MISTAKES = [
     ("export", ["run={runs}/mlp", "accelerator=cpu"], "accelerator: there is no such key"),
     ("explore", ["run={runs}/nope"], "nope: there is no such folder."),
     ("explore", ["run={runs}/mlp", "port=-1"], "port=-1: it must be from 0 to 65535."),
-    ("explore", ["run={runs}", "export=page.html"], "export=page.html: the page is of one run, and run="),
+    ("explore", ["run={runs}/mlp", "export={runs}"], "it is a folder; name a file, as explore.html."),
+    ("explore", ["run={runs}/mlp", "export={runs}/no/page.html"], "no."),
+    ("explore", ["run={runs}/mlp", "host="], "host: it is empty"),
     ("explore", ["run={runs}/mlp", "export=page.html", "runtime={runs}"], "it must be the folder of the npm package"),
 ]
 

@@ -93,6 +93,26 @@ def test_a_picture_is_framed_whatever_its_colours(content: bytes) -> None:
     assert centre_of_mass(image) == pytest.approx([14, 14], abs=0.7)
 
 
+def test_a_photograph_is_turned_as_its_camera_was_held() -> None:
+    upright = Image.open(io.BytesIO(picture("black", "white")))
+    exif = Image.Exif()
+    exif[0x0112] = 6  # to be turned clockwise
+    content = io.BytesIO()
+    upright.transpose(Image.Transpose.ROTATE_90).save(content, format="PNG", exif=exif)
+    assert torch.allclose(
+        frame_picture(content.getvalue(), SIZE), frame_picture(picture("black", "white"), SIZE), atol=0.01
+    )
+
+
+def test_sixteen_bits_of_grey_are_scaled() -> None:
+    levels = np.asarray(Image.open(io.BytesIO(picture("black", "white"))).convert("L"), dtype=np.uint16)
+    content = io.BytesIO()
+    Image.fromarray(5000 + levels * 98).save(content, format="PNG")
+    assert torch.allclose(
+        frame_picture(content.getvalue(), SIZE), frame_picture(picture("black", "white"), SIZE), atol=0.01
+    )
+
+
 BOMB = b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR\x00\x00\xff\xff\x00\x00\xff\xff\x08\x02\x00\x00\x00"
 
 

@@ -138,10 +138,23 @@ def test_a_drag_may_begin_with_a_pause(tab: Tab) -> None:
     assert tab.settled() == released  # the pointer is not followed any more
 
 
-def test_a_slider_that_is_moved_changes_the_image(tab: Tab) -> None:
+def test_a_slider_that_is_moved_changes_the_image_and_loses_no_step(tab: Tab) -> None:
+    tab.changed(lambda: tab.page.get_by_text("prior mean").click())
     handle = tab.page.locator(".noUi-handle").first
     handle.focus()
-    tab.changed(lambda: [tab.page.keyboard.press("ArrowRight") for _ in range(10)])
+    at = lambda: float(handle.get_attribute("aria-valuenow"))  # noqa: E731
+    before = at()
+
+    def press(key: str, times: int) -> None:
+        for _ in range(times):
+            tab.page.keyboard.press(key)
+            tab.page.wait_for_timeout(30)
+
+    tab.changed(lambda: press("ArrowRight", 20))
+    moved = at() - before
+    press("ArrowLeft", 20)
+    tab.settled()
+    assert moved > 0.95 and at() == pytest.approx(before, abs=0.15)  # a key is not quite a step
 
 
 def test_buttons_choose_codes(tab: Tab) -> None:
@@ -157,6 +170,17 @@ def test_a_stroke_is_reconstructed_with_its_nats(tab: Tab) -> None:
         assert tab.page.get_by_text(text).first.is_visible(), text
 
 
+def test_a_stroke_may_end_beside_the_canvas(tab: Tab) -> None:
+    tab.page.get_by_text("Draw", exact=True).click()
+    tab.page.mouse.move(*tab.at("canvas", 0.3, 0.2))
+    tab.page.mouse.down()
+    for point in ((0.6, 0.25), (0.8, 0.5), (1.2, 0.6)):
+        tab.page.mouse.move(*tab.at("canvas", *point), steps=6)
+    tab.changed(tab.page.mouse.up)
+    tab.page.get_by_text("clear", exact=True).click()
+    tab.page.get_by_text("log p(z)").wait_for(timeout=PATIENCE)
+
+
 def test_a_picture_is_uploaded(tab: Tab) -> None:
     tab.page.get_by_text("Draw", exact=True).click()
     image, content = Image.new("L", (90, 90), 255), io.BytesIO()
@@ -164,14 +188,18 @@ def test_a_picture_is_uploaded(tab: Tab) -> None:
     image.save(content, format="PNG")
     file = {"name": "seven.png", "mimeType": "image/png", "buffer": content.getvalue()}
     tab.changed(lambda: tab.page.locator("input[type=file]").set_input_files(file), "input")
+    tab.changed(lambda: tab.page.get_by_text("Code", exact=True).click() or tab.page.get_by_text("prior mean").click())
+    tab.page.get_by_text("Draw", exact=True).click()
+    tab.changed(lambda: tab.page.locator("input[type=file]").set_input_files(file))  # the same one again
     broken = {"name": "seven.png", "mimeType": "image/png", "buffer": b"no picture"}
     tab.page.locator("input[type=file]").set_input_files(broken)
-    tab.page.get_by_text("the picture cannot be read").wait_for(timeout=PATIENCE)
+    tab.page.get_by_text("the picture cannot be read: it is none of").wait_for(timeout=PATIENCE)
 
 
 def test_samples_and_interpolations(tab: Tab) -> None:
     tab.page.get_by_text("Sample", exact=True).click()
     tab.changed(lambda: tab.page.get_by_text("other samples").click(), "samples0")
+    tab.changed(lambda: tab.page.mouse.click(*tab.at("samples0 picture", 0.55, 0.55)))
     tab.page.get_by_text("Interpolate", exact=True).click()
     tab.changed(lambda: tab.page.get_by_text("two random test images").click(), "strip0")
 

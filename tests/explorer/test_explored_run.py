@@ -1,3 +1,4 @@
+import shutil
 from pathlib import Path
 
 import pytest
@@ -29,8 +30,17 @@ def test_limits_hold_the_codes_of_images_and_of_samples(explored: Explored) -> N
         assert (codes >= low).all() and (codes <= high).all()
 
 
-def test_the_mean_of_a_standard_normal_prior_is_zero(explored: Explored) -> None:
+def test_the_mean_of_the_prior_is_that_of_its_samples_and_zero_for_a_standard_normal(explored: Explored) -> None:
     assert not explored["mlp"].prior_mean.any()
+    vamp = explored["vamp"]
+    exact = vamp.vae.prior.components.mean.mean(dim=0)
+    assert torch.allclose(vamp.prior_mean, exact.detach(), atol=5 * float(vamp.prior_codes.std()) / 20_000**0.5)
+
+
+def test_an_unfinished_run_says_so(run_folders: dict[str, Path], tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(run_folders["plane"], tmp_path / "plane"))
+    (folder / "metrics.json").unlink()
+    assert ExploredRun(open_run(folder), "plane").title.endswith(", not complete: epoch 2")
 
 
 def test_neighbours_vote_as_the_classifier_does(explored: Explored) -> None:

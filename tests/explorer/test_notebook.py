@@ -31,6 +31,8 @@ def test_several_runs_opened_or_not_can_be_chosen_from(run_folders: Folders) -> 
 
 
 def test_mistakes_are_raised_where_it_is_called(run_folders: Folders, tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="there is no run to explore"):
+        mnist_vae.explore([])
     with pytest.raises(RunFolderError, match="there is no such folder"):
         mnist_vae.explore(tmp_path / "nowhere")
     first = mnist_vae.explore(run_folders["plane"])

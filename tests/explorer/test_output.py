@@ -7,12 +7,13 @@ from mnist_vae.explorer.explored_run import ExploredRun
 from mnist_vae.explorer.output import Output
 from mnist_vae.explorer.pictures import packed, to_bytes
 from mnist_vae.explorer.subject import Subject
+from mnist_vae.utils.text import MINUS
 
 Explored = dict[str, ExploredRun]
 
 
 def numbers(output: Output) -> list[float]:
-    return [float(text) for text in re.findall(r"<td>(-?[\d.]+)</td>", output.numbers.text)]
+    return [float(text.replace(MINUS, "-")) for text in re.findall(rf"<td>({MINUS}?[\d.]+)</td>", output.numbers.text)]
 
 
 def test_an_image_is_shown_with_its_reconstruction_and_nats(explored: Explored) -> None:
@@ -70,3 +71,14 @@ def test_a_label_can_be_chosen_for_a_conditional_run_only(explored: Explored) ->
     subject.show_label(5)
     output.update()
     assert output.label.value == "5" and chosen == [4]
+
+
+def test_the_guess_of_a_conditional_run_is_not_the_label_that_it_was_given(explored: Explored) -> None:
+    run = explored["conditional"]
+    subject = Subject([run])
+    output = Output(subject)
+    guess = run.most_likely_label(run.pixels(0))
+    subject.show_image(run.pixels(0), (guess + 1) % 10)
+    output.update()
+    assert f"label of the largest ELBO: {guess}" in output.numbers.text
+    assert "class by nearest neighbours" in output.numbers.text

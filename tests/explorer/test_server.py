@@ -14,7 +14,7 @@ from tornado.websocket import websocket_connect
 
 from mnist_vae.explorer.explored_run import ExploredRun
 from mnist_vae.explorer.notebook import explore
-from mnist_vae.explorer.server import Explorer, start
+from mnist_vae.explorer.server import Explorer, names_of, start
 from mnist_vae.runs.load import open_run
 from mnist_vae.utils.errors import DataError, SettingsError
 
@@ -107,6 +107,40 @@ def test_a_port_in_use_is_one_sentence(run_folders: Folders, explored: Explored)
 
         with pytest.raises(SettingsError, match=rf"port={port}: .*in use\); choose another port, or port=0"):
             asyncio.run(serve())
+
+
+@pytest.mark.parametrize(
+    ("host", "first", "loopback"),
+    [
+        ("127.0.0.1", "127.0.0.1", True),
+        ("localhost", "localhost", True),
+        ("::1", "[::1]", False),
+        ("127.0.0.2", "127.0.0.2", False),
+    ],
+)
+def test_pages_have_the_hosts_name(host: str, first: str, loopback: bool) -> None:
+    names = names_of(host)
+    assert names[0] == first and len(names) == 1 + loopback
+
+
+def test_from_all_addresses_pages_have_the_machines_names_and_no_other() -> None:
+    names = names_of("0.0.0.0")
+    assert names[0] == socket.gethostname() and "127.0.0.1" in names and "*" not in names
+
+
+@pytest.mark.parametrize(
+    ("host", "port", "message"),
+    [
+        ("nonsense.invalid", 0, "host=nonsense.invalid: there is no such address"),
+        ("", 0, "host: it is empty"),
+        ("127.0.0.1", 70_000, "port=70000: it must be from 0 to 65535"),
+    ],
+)
+def test_a_wrong_address_is_one_sentence(
+    run_folders: Folders, explored: Explored, host: str, port: int, message: str
+) -> None:
+    with pytest.raises(SettingsError, match=message):
+        start(explorer_of(run_folders, explored, "mlp"), host, port)
 
 
 async def websocket_status(url: str, origin: str) -> int:

@@ -15,7 +15,7 @@ def test_the_most_informative_dimension_comes_first_with_its_nats(explored: Expl
 
 def test_without_a_kl_of_each_dimension_the_title_says_what_is_there(explored: Explored) -> None:
     [slider] = Sliders(explored["vamp"]).sliders.values()
-    assert slider.title.startswith("z1 (standard deviation of the means ")
+    assert slider.title.startswith("z1 (no KL of its own; its means' standard deviation: ")
 
 
 def test_a_slider_holds_every_code_of_a_test_image(explored: Explored) -> None:

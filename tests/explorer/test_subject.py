@@ -51,6 +51,16 @@ def test_without_a_label_a_conditional_run_guesses_one(explored: Explored) -> No
     assert subject.label == run.most_likely_label(run.pixels(5))
 
 
+def test_a_line_is_shown_until_something_else_is(explored: Explored) -> None:
+    subject = Subject([explored["plane"]])
+    line = torch.zeros(2, 2)
+    subject.show_codes([torch.zeros(2)], line)
+    subject.show_label(0)
+    assert subject.line is line
+    subject.show_code(torch.ones(2))
+    assert subject.line is None
+
+
 def test_codes_of_a_test_image(explored: Explored) -> None:
     run = explored["conditional"]
     [code] = Subject([run]).codes_of_test_image(6)

@@ -181,7 +181,9 @@ def small_run(prior: Prior, channels: int = 1, classes: int = 0, names: tuple[st
 
 
 LABELS = torch.arange(12) % 4
-TITLE = "conditional resnet, 20 latent dimensions, beta 0.001, iwae objective, full_covariance posterior, on fashion_mnist"
+TITLE = (
+    "conditional resnet, 20 latent dimensions, beta 0.001, iwae objective, full_covariance posterior, on fashion_mnist"
+)
 LONG = tuple(f"a class with the name {index}" for index in range(4))
 
 

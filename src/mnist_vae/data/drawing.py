@@ -6,6 +6,7 @@ proportions to a box of 20 of the 28 pixels, and placed with their centre of mas
 
 import io
 import warnings
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -13,6 +14,9 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from mnist_vae.utils.errors import UserError, first_line
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
 
 BOX = 20 / 28  # longer side of the drawing, as a share of the image's shorter side
 PEN = 1.3 / 28  # half the width of a stroke, as such a share: that of MNIST's ones
@@ -101,7 +105,7 @@ def _centred(small: Tensor, size: tuple[int, int]) -> Tensor:
 
 def _read_grey(content: bytes) -> np.ndarray:
     """Grey levels of a picture on white, (height, width) float32 in [0, 1]."""
-    from PIL import Image
+    from PIL import Image, ImageOps, UnidentifiedImageError
 
     try:
         with warnings.catch_warnings():
@@ -110,10 +114,22 @@ def _read_grey(content: bytes) -> np.ndarray:
             with Image.open(io.BytesIO(content), formats=FORMATS) as image:
                 if image.width * image.height > MAX_PIXELS:
                     raise ValueError(f"it has more than {MAX_PIXELS:,} pixels")
-                picture = image.convert("RGBA")
+                picture = _on_white(ImageOps.exif_transpose(image))
+    except UnidentifiedImageError as error:
+        raise PictureError(f"the picture cannot be read: it is none of {', '.join(FORMATS)}.") from error
     except Exception as error:  # a damaged picture raises whatever its decoder stumbles on
         raise PictureError(
             f"the picture cannot be read ({first_line(error)}); use one of {', '.join(FORMATS)}."
         ) from error
-    white = Image.new("RGBA", picture.size, "white")
-    return np.asarray(Image.alpha_composite(white, picture).convert("L"), dtype=np.float32) / 255
+    return picture
+
+
+def _on_white(image: "Image") -> np.ndarray:
+    """Grey levels of an opened picture, (height, width) float32 in [0, 1], transparent pixels white."""
+    from PIL.Image import alpha_composite, new
+
+    if image.mode.startswith(("I", "F")):  # more levels than Pillow converts
+        levels = np.asarray(image, dtype=np.float32)
+        return levels / max(1, levels.max())
+    white = new("RGBA", image.size, "white")
+    return np.asarray(alpha_composite(white, image.convert("RGBA")).convert("L"), dtype=np.float32) / 255

@@ -3,9 +3,12 @@
 from collections.abc import Sequence
 
 import torch
-from bokeh.models import ColumnDataSource, FreehandDrawTool
+from bokeh.models import ColumnDataSource, CustomJS, FreehandDrawTool
 from bokeh.plotting import figure
 from torch import Tensor
+
+from mnist_vae.explorer.controls import NO_SCROLLING
+from mnist_vae.explorer.templates import read
 
 SIZE = 280  # CSS pixels
 PEN = 22  # width in CSS pixels
@@ -23,6 +26,7 @@ class Canvas:
         self.source = ColumnDataSource({"xs": [], "ys": []}, name="strokes")
         bare = {"toolbar_location": None, "min_border": 0, "tools": ""}
         self.plot = figure(width=SIZE, height=SIZE, x_range=(0, 1), y_range=(0, 1), name="canvas", **bare)
+        self.plot.styles = NO_SCROLLING
         self.plot.axis.visible = False
         self.plot.grid.visible = False
         self.plot.background_fill_color = "black"
@@ -31,6 +35,8 @@ class Canvas:
         tool = FreehandDrawTool(renderers=[strokes])
         self.plot.add_tools(tool)
         self.plot.toolbar.active_drag = tool
+        # The tool reports a stroke only if it ends on the canvas.
+        self.plot.js_on_event("panend", CustomJS(args={"strokes": self.source}, code=read("stroke_end.js")))
 
     def segments(self) -> Tensor | None:
         """The line segments drawn, (n, 4): x and y of both ends, y downwards; None if there is none."""

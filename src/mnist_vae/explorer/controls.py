@@ -6,6 +6,7 @@ from typing import Any
 from bokeh.model import Model
 from bokeh.models import Button
 
+NO_SCROLLING = {"touch-action": "none"}  # a finger draws, or drags, instead
 WRAP = {"flex-wrap": "wrap", "align-items": "end"}  # a row that has several lines on a narrow page
 
 

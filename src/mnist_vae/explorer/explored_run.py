@@ -11,6 +11,7 @@ from mnist_vae.analysis.encoding import ShowProgress, encode_images
 from mnist_vae.analysis.inspection import Inspection
 from mnist_vae.analysis.probes import NEIGHBOURS
 from mnist_vae.config import hparams
+from mnist_vae.explorer.pictures import data_uri, to_bytes
 from mnist_vae.models.vae import VAE
 from mnist_vae.runs.load import OpenRun
 from mnist_vae.utils.pixels import to_unit
@@ -18,6 +19,8 @@ from mnist_vae.utils.pixels import to_unit
 TRAINING_IMAGES = 10_000  # among which neighbours are looked for
 PRIOR_SAMPLES = 20_000
 PRIOR_SEED = 20140414
+SIGNIFICANT = 4  # standard errors
+SHOWN = 3000  # test images on the map; more would overlap
 
 
 class ExploredRun:
@@ -41,7 +44,8 @@ class ExploredRun:
     def __init__(self, run: OpenRun, name: str, root: str | None = None, show_progress: ShowProgress = iter) -> None:
         # For single images a GPU would be no faster; the caller's model stays where it is.
         self.vae: VAE = run.vae if run.vae.device.type == "cpu" else copy.deepcopy(run.vae).cpu()
-        self.name, self.title = name, hparams.title(run.cfg, run.folder.read_choices())
+        unfinished = "" if run.folder.complete else f", not complete: epoch {run.epochs}"
+        self.name, self.title = name, hparams.title(run.cfg, run.folder.read_choices()) + unfinished
         data = run.data(root)
         self.images, self.labels = data.test_split
         self.train_images, self.train_labels = (part[:TRAINING_IMAGES] for part in data.fixed("train"))
@@ -78,8 +82,15 @@ class ExploredRun:
 
     @cached_property
     def prior_mean(self) -> Tensor:
-        """Mean of the prior, (latent_dim,), estimated from samples and rounded to their error."""
-        return (self.prior_codes.mean(dim=0) * 20).round() / 20
+        """Mean of the prior, (latent_dim,), estimated from samples; 0 where it is not significantly different."""
+        error = self.prior_codes.std(dim=0) / len(self.prior_codes) ** 0.5
+        mean = self.prior_codes.mean(dim=0)
+        return mean.where(mean.abs() > SIGNIFICANT * error, 0.0)
+
+    @cached_property
+    def pictures(self) -> list[str]:
+        """The first SHOWN test images as data URIs."""
+        return [data_uri(to_bytes(self.pixels(index))) for index in range(min(SHOWN, len(self.images)))]
 
     def pixels(self, index: int) -> Tensor:
         """A test image, (channels, height, width) in [0, 1]."""

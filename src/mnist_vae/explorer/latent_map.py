@@ -8,13 +8,11 @@ from bokeh.plotting import figure
 from torch import Tensor
 
 from mnist_vae.analysis.plane import Axis, Plane, density, dimension, principal_components
-from mnist_vae.explorer.controls import on_change
-from mnist_vae.explorer.explored_run import ExploredRun
-from mnist_vae.explorer.pictures import data_uri, to_bytes
+from mnist_vae.explorer.controls import NO_SCROLLING, on_change
+from mnist_vae.explorer.explored_run import SHOWN, ExploredRun
 from mnist_vae.explorer.templates import read
 from mnist_vae.figures.colours import class_colours
 
-POINTS = 3000  # test images; more would overlap
 GRID = 80  # cells of the density, a side
 MARGIN = 0.05  # around the points, as a share of their range
 HEIGHT = 460  # CSS pixels
@@ -42,7 +40,7 @@ class LatentMap:
         self.marker = ColumnDataSource({"x": [0.0], "y": [0.0]}, name="marker")
         self.pointer = ColumnDataSource({"x": [], "y": []}, name="pointer")
         self.line = ColumnDataSource({"x": [], "y": []}, name="line")
-        self.points = {label: _points(run, label) for label in sorted(set(run.labels[:POINTS].tolist()))}
+        self.points = {label: _points(run, label) for label in sorted(set(run.labels[:SHOWN].tolist()))}
         names = [name for name in self.axes if name]
         self.across = Select(title="across", value=names[0], options=names, width=150)
         self.up = Select(title="up", value=[*names, ""][1], options=names, width=150, visible=len(names) > 1)
@@ -58,9 +56,9 @@ class LatentMap:
         """Show the plane that the selections name."""
         self.plane = Plane.of(self.axes[self.across.value], self.axes[self.up.value])
         self.plot.xaxis.axis_label, self.plot.yaxis.axis_label = self.across.value, self.up.value
-        positions = self._positions(self.run.posterior.mean[:POINTS])
+        positions = self._positions(self.run.posterior.mean[:SHOWN])
         for label, source in self.points.items():
-            x, y = positions[self.run.labels[:POINTS] == label].numpy().T
+            x, y = positions[self.run.labels[:SHOWN] == label].numpy().T
             source.data["x"], source.data["y"] = x, y
         self._set_ranges(positions, self._positions(self.run.prior_codes))
 
@@ -94,7 +92,7 @@ class LatentMap:
         shade = density(prior, x, y)
         numbers = [*low.tolist(), *(high - low).tolist()]
         self.density.data = {
-            "image": [(shade / shade.max()).numpy()],
+            "image": [(shade / shade.max().clamp(min=1e-30)).numpy()],  # 0 where codes lie far apart
             **{name: [number] for name, number in zip(("x", "y", "width", "height"), numbers, strict=True)},
         }
 
@@ -107,6 +105,7 @@ class LatentMap:
             tools="wheel_zoom,reset",
             toolbar_location="above",
             name="map",
+            styles=NO_SCROLLING,
         )
         plot.toolbar.logo = None
         mapper = LinearColorMapper(palette=SHADES, low=0, high=1)
@@ -140,7 +139,7 @@ def _axes(run: ExploredRun) -> dict[str, Axis]:
 
 def _points(run: ExploredRun, label: int) -> ColumnDataSource:
     """What the map says of the test images with a label."""
-    indices = (run.labels[:POINTS] == label).nonzero()[:, 0].tolist()
-    pictures = [data_uri(to_bytes(run.pixels(index))) for index in indices]
+    indices = (run.labels[:SHOWN] == label).nonzero()[:, 0].tolist()
+    pictures = [run.pictures[index] for index in indices]
     name = run.class_name(label)
     return ColumnDataSource({"picture": pictures, "class": [name] * len(indices), "number": indices})

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from mnist_vae.explorer.requirement import require_bokeh
 from mnist_vae.runs.load import OpenRun, open_run
+from mnist_vae.utils.errors import SettingsError
 
 if TYPE_CHECKING:
     from mnist_vae.explorer.server import Explorer
@@ -80,6 +81,8 @@ def explore(
     from mnist_vae.explorer.server import Explorer
 
     given = [run] if isinstance(run, str | Path | OpenRun) else list(run)
+    if not given:
+        raise SettingsError("explore: there is no run to explore.")
     opened = [one if isinstance(one, OpenRun) else open_run(one) for one in given]
     several = len(opened) > 1
     names = {f"{i}: {one.folder.path.name}" if several else one.folder.path.name: one for i, one in enumerate(opened)}

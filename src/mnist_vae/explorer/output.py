@@ -12,6 +12,7 @@ from torch import Tensor
 from mnist_vae.explorer.controls import on_change
 from mnist_vae.explorer.pictures import Gallery, Picture, to_bytes
 from mnist_vae.explorer.subject import Subject
+from mnist_vae.utils.text import number
 
 WIDTH = 168  # of a picture, in CSS pixels: six for each pixel of MNIST
 
@@ -31,7 +32,7 @@ class Output:
         self.decoded = [Picture(f"output{i}", black, WIDTH) for i in range(len(subject.runs))]
         self.input_column = column(self.input.plot, Div(text="image"))
         captioned = zip(self.decoded, self._captions(), strict=True)
-        columns = [self.input_column, *(column(picture.plot, Div(text=text)) for picture, text in captioned)]
+        columns = [self.input_column, *(column(p.plot, Div(text=text, width=WIDTH)) for p, text in captioned)]
         self.numbers = Div(name="numbers", sizing_mode="stretch_width")
         pixels, _ = subject.runs[0].neighbours(subject.codes[0])
         self.neighbours = Gallery("neighbours", pixels, len(pixels), min(56 * len(pixels), 280))
@@ -58,7 +59,7 @@ class Output:
             return
         pixels, labels = subject.runs[0].neighbours(subject.codes[0])
         self.neighbours.show(pixels)
-        self.numbers.text = self._image_numbers() + self._classes(labels)
+        self.numbers.text = self.image_numbers() + self._classes(labels)
 
     def _captions(self) -> list[str]:
         if len(self.subject.runs) == 1:
@@ -81,7 +82,8 @@ class Output:
 
         on_change(self.label, "value", chosen)
 
-    def _image_numbers(self) -> str:
+    def image_numbers(self) -> str:
+        """The ELBO of the image and its terms, for each run."""
         rows = []
         for run, (_, _, nats) in zip(self.subject.runs, self.subject.inspections, strict=True):
             reconstruction, kl = nats[0].tolist()
@@ -93,19 +95,23 @@ class Output:
         return _table(("nats", "log p(z)"), [(run.name, float(run.vae.prior.log_prob(z[None])[0])) for run, z in pairs])
 
     def _classes(self, labels: list[int]) -> str:
-        run = self.subject.runs[0]
+        """The class by the neighbours' labels, and the guess of each conditional run."""
+        first = self.subject.runs[0]
         label, votes = Counter(labels).most_common(1)[0]
-        text = f"class by nearest neighbours: {run.class_name(label)} ({votes} of {len(labels)})"
-        if run.vae.classes:
-            text = f"label of the largest ELBO: {run.class_name(self.subject.label)}"
-        return f"<p>{escape(text)}</p>"
+        lines = [f"class by nearest neighbours: {first.class_name(label)} ({votes} of {len(labels)})"]
+        for run in self.subject.runs:
+            guess = None if self.subject.x is None else run.most_likely_label(self.subject.x)
+            if guess is not None:
+                of_run = f" of {run.name}" if len(self.subject.runs) > 1 else ""
+                lines.append(f"label of the largest ELBO{of_run}: {run.class_name(guess)}")
+        return "".join(f"<p>{escape(line)}</p>" for line in lines)
 
 
 def _table(heads: tuple[str, ...], rows: list[tuple]) -> str:
     """An HTML table of names and numbers in nats."""
     head = "".join(f"<th>{name}</th>" for name in heads)
     body = "".join(
-        f"<tr><td>{escape(name)}</td>{''.join(f'<td>{number:.2f}</td>' for number in numbers)}</tr>"
-        for name, *numbers in rows
+        f"<tr><td>{escape(name)}</td>{''.join(f'<td>{number(value)}</td>' for value in values)}</tr>"
+        for name, *values in rows
     )
     return f"<table><tr>{head}</tr>{body}</table>"

@@ -37,14 +37,14 @@ class Page:
         self.output = Output(self.subject)
         self.code = CodePanel(self.subject)
         self.draw = DrawPanel(self.subject)
-        self.interpolation = InterpolationPanel(self.subject, self.map.mark)
+        self.interpolation = InterpolationPanel(self.subject)
         self.sample = SamplePanel(self.subject)
         self.subject.changed.append(self._update)
         self.output.on_label(self.subject.show_label)
         self.map.on_move(self._moved)
         for select in (self.map.across, self.map.up):
             on_change(select, "value", lambda _: self._set_plane())
-        self.code.show_test_image(0)
+        self.code.number.value = 0
         self._lay_out()
 
     def _lay_out(self) -> None:
@@ -63,13 +63,14 @@ class Page:
     def _set_plane(self) -> None:
         with held(self.document):
             self.map.set_plane()
-            self.map.mark(self.subject.codes[0])
+            self.map.mark(self.subject.codes[0], self.subject.line)
 
     def _update(self) -> None:
         with held(self.document):
             self.output.update()
-            self.map.mark(self.subject.codes[0])
+            self.map.mark(self.subject.codes[0], self.subject.line)
             self.code.update()
+            self.interpolation.update()
 
 
 def style(document: Document, heading: str) -> None:
@@ -80,7 +81,13 @@ def style(document: Document, heading: str) -> None:
     widgets = read("widgets.css")
     legend = {"background_fill_alpha": 0, "label_text_color": "#7d8590"}  # seen on white and on black
     clear = {"background_fill_color": None, "border_fill_color": None}
-    attributes = {"UIElement": {"stylesheets": [widgets]}, "Plot": clear, "Legend": legend}
+    attributes = {
+        "UIElement": {"stylesheets": [widgets]},
+        "Plot": clear,
+        "Legend": legend,
+        "Axis": {"axis_label_text_font_size": "13px", "major_label_text_font_size": "12px"},
+        "Div": {"disable_math": True},  # a run's folder may be named $$
+    }
     document.theme = Theme(json={"attrs": attributes})
 
 

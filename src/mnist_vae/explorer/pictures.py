@@ -49,7 +49,7 @@ class Picture:
         self.source = ColumnDataSource({"image": [packed(pixels)]}, name=name)
         height = round(width * pixels.shape[0] / pixels.shape[1])
         bare: dict[str, Any] = {"toolbar_location": None, "min_border": 0, "outline_line_color": None, "tools": ""}
-        self.plot = figure(width=width, height=height, x_range=(0, 1), y_range=(0, 1), **bare)
+        self.plot = figure(width=width, height=height, x_range=(0, 1), y_range=(0, 1), name=f"{name} picture", **bare)
         self.plot.axis.visible = False
         self.plot.grid.visible = False
         self.plot.image_rgba("image", 0, 0, 1, 1, source=self.source)

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import socket
 import sys
 import webbrowser
 from collections.abc import Callable, Mapping
@@ -27,6 +28,8 @@ from mnist_vae.utils.errors import SettingsError, UserError, first_line
 log = logging.getLogger(__name__)
 
 LOOPBACK = ("127.0.0.1", "localhost")
+ANY = ("0.0.0.0", "::")  # all addresses of the machine
+LARGEST = 100_000_000  # bytes of a message: an uploaded picture
 
 
 class Explorer:
@@ -101,22 +104,49 @@ def start(explorer: Explorer, host: str, port: int) -> Served:
     Raises:
         SettingsError: it cannot listen there.
     """
+    if not 0 <= port <= 65535:
+        raise SettingsError(f"port={port}: it must be from 0 to 65535.")
+    if not host:
+        raise SettingsError("host: it is empty; 127.0.0.1 is this machine, 0.0.0.0 lets others reach it too.")
     try:
         sockets, port = bind_sockets(host, port)
+    except socket.gaierror as error:
+        raise SettingsError(f"host={host}: there is no such address ({error.strerror}).") from error
     except OSError as error:
         reason = error.strerror or first_line(error)
         raise SettingsError(
             f"port={port}: the explorer cannot listen there on {host} ({reason}); choose another port, or port=0 for "
             "any that is free."
         ) from error
-    # Only pages that it served itself may talk to it, unless it is to be reached by names that it does not know.
-    origins = [f"{name}:{port}" for name in LOOPBACK] if host in LOOPBACK else ["*"]
-    tornado = BokehTornado({"/": Application(FunctionHandler(explorer.fill))}, extra_websocket_origins=origins)
+    # Only pages that it served itself may talk to it.
+    names = names_of(host)
+    origins = [f"{name}:{port}" for name in names]
+    tornado = BokehTornado(
+        {"/": Application(FunctionHandler(explorer.fill))},
+        extra_websocket_origins=origins,
+        websocket_max_message_size_bytes=LARGEST,
+    )
     http = HTTPServer(tornado)
     http.add_sockets(sockets)
+    logging.getLogger("bokeh.server.views.ws").setLevel(logging.ERROR)  # it warns whenever a tab is closed
     server = BaseServer(IOLoop.current(), tornado, http)
     server.start()
-    return Served(server, f"http://{host}:{port}/")
+    return Served(server, f"http://{names[0]}:{port}/")
+
+
+def names_of(host: str) -> list[str]:
+    """The names in the addresses of pages that are served from a host, the best first."""
+    address = f"[{host}]" if ":" in host else host
+    if host in LOOPBACK:
+        return [address, *(name for name in LOOPBACK if name != address)]
+    if host not in ANY:
+        return [address]
+    name = socket.gethostname()
+    try:
+        addresses = sorted({str(info[4][0]) for info in socket.getaddrinfo(name, None)})
+    except socket.gaierror:  # a machine that does not know its own name
+        addresses = []
+    return [name, socket.getfqdn(), *(f"[{a}]" if ":" in a else a for a in addresses), *LOOPBACK]
 
 
 def serve(explorer: Explorer, host: str, port: int, open_browser: bool) -> None:

@@ -1,18 +1,20 @@
 """A slider for each latent dimension, the most informative first; inactive ones are folded away."""
 
+import math
 from collections.abc import Callable
 from functools import partial
 
-import torch
 from bokeh.layouts import column
-from bokeh.models import Slider, Toggle
+from bokeh.models import Div, Slider, Toggle
 from torch import Tensor
 
 from mnist_vae.explorer.controls import on_change
 from mnist_vae.explorer.explored_run import ExploredRun
 
-MOST = 64  # sliders
+MOST = 128  # sliders
 STEP = 0.05
+DIGITS = 5  # of a value, behind the point
+STEPS = 400  # of a slider, at most
 
 
 class Sliders:
@@ -28,11 +30,12 @@ class Sliders:
         self.sliders: dict[int, Slider] = {}
         self.shown = dict.fromkeys(run.dimensions[:MOST], 0.0)
         for j in run.dimensions[:MOST]:
-            start, end = _rounded_out(float(low[j]), float(high[j]))
+            step = max(STEP, 10.0 ** math.ceil(math.log10(max(float(high[j] - low[j]), STEP) / STEPS)))
+            start, end = _rounded_out(float(low[j]), float(high[j]), step)
             self.sliders[j] = Slider(
                 start=start,
                 end=end,
-                step=STEP,
+                step=step,
                 value=0.0,
                 title=_title(run, j),
                 sizing_mode="stretch_width",
@@ -46,11 +49,14 @@ class Sliders:
             toggle = Toggle(label=_count(len(folded)), active=not shown, name="inactive")
             toggle.js_link("active", hidden, "visible")
             self.layout.children += [toggle, hidden]
+        if len(run.dimensions) > MOST:
+            self.layout.children.append(Div(text=f"{len(run.dimensions) - MOST} less informative ones have no slider"))
 
     def set(self, z: Tensor) -> None:
         """Move the sliders to a code (latent_dim,), without calling the function of `on_change`."""
         for (j, slider), value in zip(self.sliders.items(), z[list(self.sliders)].tolist(), strict=True):
-            self.shown[j] = slider.value = min(max(value, slider.start), slider.end)
+            # Rounded to what a hand gives it: a slider that is being moved must not be moved back by float32's error.
+            self.shown[j] = slider.value = min(max(round(value, DIGITS), slider.start), slider.end)
 
     def on_change(self, callback: Callable[[int, float], None]) -> None:
         """Call a function with the dimension and the value of a slider that was moved."""
@@ -66,14 +72,13 @@ class Sliders:
 def _title(run: ExploredRun, j: int) -> str:
     if run.kl is not None:
         return f"z{j + 1} ({run.kl[j]:.2f} nats)"
-    return f"z{j + 1} (standard deviation of the means {run.posterior.mean[:, j].std():.2f})"
+    return f"z{j + 1} (no KL of its own; its means' standard deviation: {run.posterior.mean[:, j].std():.2f})"
 
 
 def _count(inactive: int) -> str:
     return f"{inactive} inactive dimension{'s' if inactive > 1 else ''}"
 
 
-def _rounded_out(low: float, high: float) -> tuple[float, float]:
+def _rounded_out(low: float, high: float, step: float) -> tuple[float, float]:
     """Ends of a slider that holds both values."""
-    ends = torch.tensor([low / STEP]).floor() * STEP, torch.tensor([high / STEP]).ceil() * STEP
-    return round(float(ends[0]), 6), round(float(ends[1]), 6)
+    return round(math.floor(low / step) * step, DIGITS), round(math.ceil(high / step) * step, DIGITS)

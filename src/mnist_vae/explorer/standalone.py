@@ -3,6 +3,7 @@
 import base64
 import copy
 import gzip
+from html import escape
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -10,7 +11,7 @@ import torch
 from bokeh.document import Document
 from bokeh.embed import file_html
 from bokeh.layouts import column, row
-from bokeh.models import Button, CustomJS, TabPanel, Tabs
+from bokeh.models import Button, CustomJS, Div, TabPanel, Tabs
 from bokeh.resources import INLINE
 from torch import Tensor, nn
 
@@ -69,7 +70,7 @@ def export_page(run: ExploredRun, path: Path, runtime: Path) -> None:
         SettingsError: the folder is not that package.
         ExportError: a package is missing, or the model has no counterpart in ONNX.
     """
-    scripts = {name: _runtime_file(runtime, file) for name, file in RUNTIME.items()}
+    scripts = runtime_files(runtime)
     models = onnx_models(run.vae)
     document = Document()
     _fill(document, run)
@@ -97,13 +98,18 @@ def onnx_models(vae: VAE) -> dict[str, bytes]:
         return {name: file.path.read_bytes() for name, file in files.items()}
 
 
-def _runtime_file(runtime: Path, name: str) -> bytes:
+def runtime_files(runtime: Path) -> dict[str, bytes]:
+    """The files of the npm package onnxruntime-web that the page needs, by the names that it gives them.
+
+    Raises:
+        SettingsError: the folder is not that package.
+    """
     try:
-        return (runtime / "dist" / name).read_bytes()
+        return {name: (runtime / "dist" / file).read_bytes() for name, file in RUNTIME.items()}
     except OSError as error:
         raise SettingsError(
-            f"runtime={runtime}: there is no dist/{name} in it; it must be the folder of the npm package "
-            "onnxruntime-web, as `npm install onnxruntime-web` makes it in node_modules."
+            f"runtime={runtime}: there is no dist/{Path(error.filename).name} in it; it must be the folder of the npm "
+            "package onnxruntime-web, as `npm install onnxruntime-web` makes it in node_modules."
         ) from error
 
 
@@ -114,12 +120,14 @@ def _fill(document: Document, run: ExploredRun) -> None:
     subject.show_image(run.pixels(0), int(run.labels[0]))
     [start] = subject.codes
     output.update()
-    output.nearest.visible = False  # the page has no training images
+    output.nearest.visible = False  # the page has no training images, whose labels vote
+    output.numbers.text = output.image_numbers()
     sliders.set(start)
     latent_map.mark(start)
     buttons = {name: Button(label=name.replace("_", " "), name=name) for name in ("prior_mean", "random_code", "clear")}
     code = column(row(buttons["prior_mean"], buttons["random_code"], styles=WRAP), sliders.layout)
-    draw = column(canvas.plot, buttons["clear"])
+    note = Div(text="Draw here. As MNIST's digits were, a drawing is scaled and centred.")
+    draw = column(note, canvas.plot, buttons["clear"])
     for layout in (code, draw):
         layout.sizing_mode = "stretch_width"
     tabs = Tabs(tabs=[TabPanel(child=code, title="Code"), TabPanel(child=draw, title="Draw")], name="tabs")
@@ -142,6 +150,8 @@ def _fill(document: Document, run: ExploredRun) -> None:
             "dimensions": list(sliders.sliders),
             "start": start.tolist(),
             "start_label": subject.label,
+            "name": escape(run.name),
+            "classes": [escape(run.class_name(label)) for label in range(run.vae.classes)],
             "prior_mean": run.prior_mean.tolist(),
             "prior": run.prior_codes[:RANDOM_CODES].tolist(),
             **{f"{name}_button": button for name, button in buttons.items()},

@@ -19,6 +19,7 @@ class Subject:
         codes: of each run, (latent_dim,).
         inspections: what each run makes of the image; empty for a code.
         label: given to conditional runs.
+        line: codes of the first run between which a line is shown, (2, latent_dim); or None.
         changed: called after each change.
     """
 
@@ -28,6 +29,7 @@ class Subject:
         self.inspections: list[Inspection] = []
         self.codes = [run.prior_mean for run in runs]
         self.label = 0
+        self.line: Tensor | None = None
         self.changed: list[Callable[[], None]] = []
 
     def show_image(self, x: Tensor, label: int | None = None) -> None:
@@ -39,7 +41,7 @@ class Subject:
         """
         guesses = [run.most_likely_label(x) for run in self.runs if run.vae.classes] if label is None else [label]
         self.label = next((guess for guess in guesses if guess is not None), self.label)
-        self.x = x
+        self.x, self.line = x, None
         self.inspections = [run.inspect(x, self.label) for run in self.runs]
         self.codes = [inspection.mean[0] for inspection in self.inspections]
         self._notify()
@@ -50,15 +52,15 @@ class Subject:
         """
         self.show_codes([z, *(z if self.shares_codes(run) else self._encoded(run, z) for run in self.runs[1:])])
 
-    def show_codes(self, codes: Sequence[Tensor]) -> None:
-        """Show a code of each run."""
-        self.x, self.inspections, self.codes = None, [], list(codes)
+    def show_codes(self, codes: Sequence[Tensor], line: Tensor | None = None) -> None:
+        """Show a code of each run, and perhaps a line between two codes of the first."""
+        self.x, self.inspections, self.codes, self.line = None, [], list(codes), line
         self._notify()
 
     def show_label(self, label: int) -> None:
         """Decode the same codes with another label."""
         self.label = label
-        self.show_codes(self.codes)
+        self.show_codes(self.codes, self.line)
 
     def shares_codes(self, run: ExploredRun) -> bool:
         """Whether the codes of the first run are codes of this one."""

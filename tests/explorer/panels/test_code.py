@@ -31,6 +31,19 @@ def test_a_test_image_is_chosen_by_its_number(explored: Explored) -> None:
     assert panel.number.high == len(run.images) - 1
 
 
+def test_the_number_is_empty_unless_its_image_is_shown(explored: Explored) -> None:
+    run = explored["mlp"]
+    subject = Subject([run])
+    panel = CodePanel(subject)
+    subject.changed.append(panel.update)
+    panel.number.value = 7
+    assert panel.number.value == 7
+    panel.show_random_code()
+    assert panel.number.value is None
+    panel.number.value = 7  # so it can be chosen again
+    assert subject.x is not None and torch.equal(subject.x, run.pixels(7))
+
+
 @pytest.mark.parametrize("name", ["plane", "vamp"])
 def test_random_codes_are_the_priors(explored: Explored, name: str) -> None:
     subject = Subject([explored[name]])

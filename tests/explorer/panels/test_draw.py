@@ -25,11 +25,12 @@ def test_a_stroke_becomes_the_image(panel: DrawPanel) -> None:
     assert panel.subject.label == panel.subject.runs[0].most_likely_label(panel.subject.x)
 
 
-def test_clearing_keeps_what_is_shown(panel: DrawPanel) -> None:
+def test_clearing_leaves_the_code_alone(panel: DrawPanel) -> None:
     panel.canvas.source.data = {"xs": [[0.3, 0.7]], "ys": [[0.8, 0.8]]}
-    before = panel.subject.x
-    panel.canvas.clear()
-    assert panel.subject.x is before
+    before = panel.subject.codes[0]
+    panel.clear()
+    assert panel.canvas.segments() is None
+    assert panel.subject.x is None and torch.equal(panel.subject.codes[0], before)
 
 
 def test_a_picture_can_be_uploaded(panel: DrawPanel) -> None:
@@ -42,4 +43,4 @@ def test_a_picture_can_be_uploaded(panel: DrawPanel) -> None:
 
 def test_a_file_that_is_no_picture_is_refused_in_a_sentence(panel: DrawPanel) -> None:
     panel.show_picture(b"no picture")
-    assert panel.message.text.startswith("the picture cannot be read (") and panel.subject.x is None
+    assert panel.message.text.startswith("the picture cannot be read: it is none of PNG") and panel.subject.x is None

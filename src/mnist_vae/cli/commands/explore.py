@@ -51,12 +51,25 @@ def main(options: ExploreOptions) -> None:
 
     bar = partial(tqdm, desc="encoding", unit="batch", leave=False, disable=None)
     with hardware.pinned_threads():
-        runs = opened(options)
         if options.export:
-            export(options, runs, bar)
+            check_export(options)
+            export(options, opened(options), bar)
             return
+        runs = opened(options)
         explorer = Explorer(runs, lambda run, name: ExploredRun(run, name, options.data.root, bar))
         serve(explorer, options.host, options.port, options.open)
+
+
+def check_export(options: ExploreOptions) -> None:
+    """Raise SettingsError if the page cannot be written there, or not with this runtime."""
+    from mnist_vae.explorer.standalone import runtime_files
+
+    path = Path(options.export).expanduser()
+    if path.is_dir():
+        raise SettingsError(f"export={options.export}: it is a folder; name a file, as explore.html.")
+    if not path.absolute().parent.is_dir():
+        raise SettingsError(f"export={options.export}: there is no folder {shown(path.absolute().parent)}.")
+    runtime_files(Path(options.runtime).expanduser())
 
 
 def export(options: ExploreOptions, runs: dict[str, OpenRun], bar: "ShowProgress") -> None:

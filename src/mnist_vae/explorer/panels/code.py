@@ -21,7 +21,7 @@ class CodePanel:
         self.generator.seed()
         self.sliders = Sliders(run)
         self.sliders.on_change(self._moved)
-        self.number = Spinner(title="test image", low=0, high=len(run.images) - 1, step=1, value=0, width=110)
+        self.number = Spinner(title="test image", mode="int", low=0, high=len(run.images) - 1, value=None, width=110)
         on_change(self.number, "value", self._number_chosen)
         buttons = [
             button("prior mean", "prior_mean", lambda: subject.show_code(run.prior_mean)),
@@ -35,8 +35,11 @@ class CodePanel:
         )
 
     def update(self) -> None:
-        """Move the sliders to the subject's code."""
+        """Move the sliders to the subject's code; leave the field empty unless that test image is shown."""
         self.sliders.set(self.subject.codes[0])
+        run, number = self.subject.runs[0], self.number.value
+        if number is not None and (self.subject.x is None or not torch.equal(self.subject.x, run.pixels(number))):
+            self.number.value = None
 
     def show_test_image(self, index: int) -> None:
         """Show a test image."""

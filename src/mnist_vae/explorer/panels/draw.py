@@ -25,9 +25,9 @@ class DrawPanel:
         on_change(self.canvas.source, "data", lambda _: self.show_strokes())
         self.message = Div(name="message")
         self.file = FileInput(accept="image/*", name="upload", width=260)
-        on_change(self.file, "value", lambda value: self.show_picture(base64.b64decode(value)))
+        on_change(self.file, "value", self._uploaded)
         note = Div(text="Draw here. As MNIST's digits were, a drawing is scaled and centred.")
-        controls = row(button("clear", "clear", self.canvas.clear), self.file, styles=WRAP)
+        controls = row(button("clear", "clear", self.clear), self.file, styles=WRAP)
         self.layout = column(note, self.canvas.plot, controls, self.message, sizing_mode="stretch_width")
 
     def show_strokes(self) -> None:
@@ -39,6 +39,17 @@ class DrawPanel:
     def show_picture(self, content: bytes) -> None:
         """Show the picture of a file; say what is wrong with it if it cannot be read."""
         self._show(partial(frame_picture, content))
+
+    def clear(self) -> None:
+        """Take the drawing away, and show its code alone."""
+        self.canvas.clear()
+        self.subject.show_codes(self.subject.codes)
+
+    def _uploaded(self, value: str) -> None:
+        if value:  # empty if the chooser was cancelled
+            self.canvas.clear()
+            self.show_picture(base64.b64decode(value))
+            self.file.clear()  # or the same file could not be chosen again
 
     def _show(self, draw: Callable[[tuple[int, int]], Tensor]) -> None:
         channels, height, width = self.subject.runs[0].vae.image_shape

@@ -1,6 +1,5 @@
 """The panel of an interpolation: the straight line between two codes."""
 
-from collections.abc import Callable
 from functools import partial
 
 import torch
@@ -19,21 +18,22 @@ TILE = 36  # width of an image of the strip, in CSS pixels
 class InterpolationPanel:
     """The line between two codes of each run, with a slider along it.
 
-    Args:
-        subject: what the page shows.
-        mark: marks a line on the map, see LatentMap.mark.
+    Attributes:
+        ends: of each end, a code of each run.
     """
 
     title = "Interpolate"
 
-    def __init__(self, subject: Subject, mark: Callable[[Tensor, Tensor], None]) -> None:
-        self.subject, self.mark = subject, mark
+    def __init__(self, subject: Subject) -> None:
+        self.subject, self.label = subject, subject.label
+        self.generator = torch.Generator()
+        self.generator.seed()
         self.ends = [subject.codes_of_test_image(index) for index in (0, 1)]
-        self.slider = Slider(start=0, end=1, step=0.01, value=0, title="from 0 to 1", name="fraction")
+        self.slider = Slider(start=0, end=1, step=0.01, value=0, title="from start to end", name="fraction")
         self.slider.sizing_mode = "stretch_width"
         on_change(self.slider, "value", lambda _: self._walk())
         self.strips = [Gallery(f"strip{i}", strip, STEPS, TILE * STEPS) for i, strip in enumerate(self._images())]
-        chosen = [("0: the code shown", "from"), ("1: the code shown", "to")]
+        chosen = [("start at the code shown", "from"), ("end at the code shown", "to")]
         buttons = [button(label, name, partial(self.set_end, i)) for i, (label, name) in enumerate(chosen)]
         buttons.append(button("two random test images", "random_pair", self.set_random_ends))
         for strip in self.strips:
@@ -41,19 +41,32 @@ class InterpolationPanel:
         plots = [strip.picture.plot for strip in self.strips]
         self.layout = column(row(*buttons, styles=WRAP), self.slider, *plots, sizing_mode="stretch_width")
 
+    def update(self) -> None:
+        """Decode the line with the label that is given now."""
+        if self.label != self.subject.label:
+            self._show_strips()
+
     def set_end(self, end: int) -> None:
-        """Make the codes shown the first end, 0, or the last, 1."""
+        """Make the codes shown the start, 0, or the end, 1."""
         self.ends[end] = self.subject.codes
-        self._show_strips()
+        self._begin(end)
 
     def set_random_ends(self) -> None:
         """Make the codes of two test images the ends."""
-        pair = torch.randint(len(self.subject.runs[0].images), (2,)).tolist()
+        pair = torch.randperm(len(self.subject.runs[0].images), generator=self.generator)[:2].tolist()
         self.ends = [self.subject.codes_of_test_image(index) for index in pair]
+        self._begin(0)
+
+    def _begin(self, position: float) -> None:
+        """Show the line, and its code at a position from 0 to 1."""
         self._show_strips()
-        self._walk()
+        if self.slider.value == position:
+            self._walk()
+        else:
+            self.slider.value = position
 
     def _show_strips(self) -> None:
+        self.label = self.subject.label
         for strip, images in zip(self.strips, self._images(), strict=True):
             strip.show(images)
 
@@ -66,5 +79,5 @@ class InterpolationPanel:
 
     def _walk(self) -> None:
         first, last = self.ends
-        self.subject.show_codes([torch.lerp(a, b, self.slider.value) for a, b in zip(first, last, strict=True)])
-        self.mark(self.subject.codes[0], torch.stack([first[0], last[0]]))
+        codes = [torch.lerp(a, b, self.slider.value) for a, b in zip(first, last, strict=True)]
+        self.subject.show_codes(codes, torch.stack([first[0], last[0]]))

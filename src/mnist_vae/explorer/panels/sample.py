@@ -1,6 +1,7 @@
 """The panel of samples from the prior."""
 
 from functools import partial
+from html import escape
 
 import torch
 from bokeh.layouts import column, row
@@ -34,8 +35,7 @@ class SamplePanel:
             gallery = Gallery(f"samples{i}", self.drawn[i][1], columns, TILE * columns)
             gallery.on_click(partial(self.choose, i))
             self.galleries.append(gallery)
-            heading = "one code a row, one label a column" if run.vae.classes else ""
-            layouts += [Div(text=heading, visible=bool(heading)), gallery.picture.plot]
+            layouts += [Div(text=self._heading(i), name="heading"), gallery.picture.plot]
         controls = row(self.temperature, button("other samples", "resample", self.resample), styles=WRAP)
         self.layout = column(controls, *layouts, sizing_mode="stretch_width")
 
@@ -61,10 +61,18 @@ class SamplePanel:
         self._show()
 
     def choose(self, index: int, sample: int) -> None:
-        """Show the code of a sample, and its label."""
-        run = self.subject.runs[index]
+        """Show the code of a sample of a run, and its label."""
+        run, z = self.subject.runs[index], self.drawn[index][0][sample]
         if run.vae.classes:
             self.subject.label = sample % run.vae.classes
-        codes = list(self.subject.codes)
-        codes[index] = self.drawn[index][0][sample]
-        self.subject.show_code(codes[0]) if index == 0 else self.subject.show_codes(codes)
+        if index == 0:
+            self.subject.show_code(z)
+        else:
+            self.subject.show_codes([*self.subject.codes[:index], z, *self.subject.codes[index + 1 :]])
+
+    def _heading(self, index: int) -> str:
+        """What the samples of a run are."""
+        run = self.subject.runs[index]
+        parts = [escape(run.name)] if len(self.subject.runs) > 1 else []
+        parts += ["one code a row, one label a column"] if run.vae.classes else []
+        return ": ".join(parts) or "click one to show it"

@@ -34,3 +34,6 @@ async function load() {
 }
 
 window.vae = load()
+window.vae.catch(error => {
+  document.querySelector("header").append(`The model cannot be run in this browser: ${error.message}`)
+})

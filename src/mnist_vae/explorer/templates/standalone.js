@@ -2,10 +2,15 @@
 
 let z = null
 let label = null
+let turn = 0  // counts what was asked for, so that a late answer to an earlier question is dropped
 let shown = []  // the values that the page itself gave the sliders
 
-function toCode(position, {directions, inverse, offset}) {
-  const at = [0, 1].map(axis => z.reduce((sum, value, j) => sum + value * directions[j][axis], -offset[axis]))
+function project({directions, offset}) {
+  return [0, 1].map(axis => z.reduce((sum, value, j) => sum + value * directions[j][axis], -offset[axis]))
+}
+
+function toCode(position, plane) {
+  const at = project(plane), inverse = plane.inverse
   return z.map((value, j) => value + inverse[j][0] * (position[0] - at[0]) + inverse[j][1] * (position[1] - at[1]))
 }
 
@@ -22,20 +27,23 @@ function show(source, values) {
   source.change.emit()
 }
 
-function table(head, values) {
+function table(name, head, values) {
   const cells = values.map(value => `<td>${value.toFixed(2)}</td>`).join("")
-  return `<table><tr><th>nats</th>${head.map(name => `<th>${name}</th>`).join("")}</tr><tr><td></td>${cells}</tr></table>`
+  return `<table><tr><th>nats</th>${head.map(name => `<th>${name}</th>`).join("")}</tr><tr><td>${name}</td>${cells}</tr></table>`
 }
 
 function place({sliders, dimensions, marker, plane}) {
   shown = sliders.map((slider, i) => Math.min(Math.max(z[dimensions[i]], slider.start), slider.end))
   sliders.forEach((slider, i) => { slider.value = shown[i] })
-  const at = [0, 1].map(axis => z.reduce((sum, value, j) => sum + value * plane.directions[j][axis], -plane.offset[axis]))
-  marker.data = {x: [at[0]], y: [at[1]]}
+  const [x, y] = project(plane)
+  marker.data = {x: [x], y: [y]}
 }
 
 async function showCode(args, model) {
-  show(args.output, await model.decode(z, label))
+  const mine = ++turn
+  const image = await model.decode(z, label)
+  if (mine !== turn) return
+  show(args.output, image)
   args.input_column.visible = false
   args.numbers.text = ""
   place(args)
@@ -51,14 +59,17 @@ async function showStrokes(args, model) {
     }
   })
   if (segments.length === 0) return
+  const mine = ++turn
   const {drawn, code, decoded, nats, likeliest} = await model.describe(segments)
+  if (mine !== turn) return
   z = Array.from(code)
   label = Number(likeliest[0])
   args.label.value = String(label)
   show(args.input, drawn)
   show(args.output, decoded)
   args.input_column.visible = true
-  args.numbers.text = table(["ELBO", "reconstruction", "KL"], [-nats[0] - nats[1], nats[0], nats[1]])
+  const guess = args.label.visible ? `<p>label of the largest ELBO: ${args.classes[label]}</p>` : ""
+  args.numbers.text = table(args.name, ["ELBO", "reconstruction", "KL"], [-nats[0] - nats[1], nats[0], nats[1]]) + guess
   place(args)
 }
 
@@ -81,7 +92,6 @@ export default async (args, changed) => {
   else if (changed.origin === args.prior_mean_button) z = args.prior_mean
   else {
     args.strokes.data = {xs: [], ys: []}
-    return
   }
   return showCode(args, model)
 }
