@@ -154,7 +154,7 @@ def test_a_slider_that_is_moved_changes_the_image_and_loses_no_step(tab: Tab) ->
     moved = at() - before
     press("ArrowLeft", 20)
     tab.settled()
-    assert moved > 0.95 and at() == pytest.approx(before, abs=0.15)  # a key is not quite a step
+    assert moved == pytest.approx(20 * 0.05) and at() == pytest.approx(before)
 
 
 def test_buttons_choose_codes(tab: Tab) -> None:

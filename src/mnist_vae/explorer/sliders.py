@@ -14,7 +14,8 @@ from mnist_vae.explorer.explored_run import ExploredRun
 MOST = 128  # sliders
 STEP = 0.05
 DIGITS = 5  # of a value, behind the point
-STEPS = 400  # of a slider, at most
+ERROR = 1e-5
+STEPS = 1000  # of a slider, at most
 
 
 class Sliders:
@@ -55,8 +56,11 @@ class Sliders:
     def set(self, z: Tensor) -> None:
         """Move the sliders to a code (latent_dim,), without calling the function of `on_change`."""
         for (j, slider), value in zip(self.sliders.items(), z[list(self.sliders)].tolist(), strict=True):
-            # Rounded to what a hand gives it: a slider that is being moved must not be moved back by float32's error.
-            self.shown[j] = slider.value = min(max(round(value, DIGITS), slider.start), slider.end)
+            # Only if it differs by more than float32's error: an answer to a slider that is being moved comes late, and
+            # would move it back.
+            differs = abs(slider.value - value) > ERROR
+            self.shown[j] = min(max(round(value, DIGITS), slider.start), slider.end) if differs else slider.value
+            slider.value = self.shown[j]
 
     def on_change(self, callback: Callable[[int, float], None]) -> None:
         """Call a function with the dimension and the value of a slider that was moved."""
