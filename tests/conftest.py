@@ -21,6 +21,29 @@ from tests.forks import ROOT, Fork
 schema.register()
 
 
+# The files that take longest, first: one of them at the end would keep a single worker busy.
+LONGEST = (
+    "test_multirun.py",
+    "test_notebooks.py",
+    "test_launchers.py",
+    "test_resume.py",
+    "test_own_package.py",
+    "test_distributed.py",
+    "test_browser.py",
+    "test_search.py",
+    "test_bad_commands.py",
+    "test_benchmark.py",
+    "test_fidelity.py",
+    "test_wheel.py",
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the files that take longest first; the others keep their order."""
+    places = {name: place for place, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: places.get(item.path.name, len(places)))
+
+
 def composed(*overrides: str) -> DictConfig:
     """The config that `python train.py <overrides>` would run."""
     with initialize_config_dir(str(ROOT / "configs"), version_base="1.3"):
