@@ -5,7 +5,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from benchmarks.results import Comparison, Measured, Results
-from mnist_vae.figures.palette import BLUE, RED
+from mnist_vae.figures.colours import BLUE, RED
 from mnist_vae.figures.style import DPI, FONT, TITLE_COLOUR, style_axes
 
 OURS, OTHERS, AIM = BLUE, "0.72", RED

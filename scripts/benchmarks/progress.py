@@ -6,7 +6,7 @@ from matplotlib.figure import Figure
 
 from benchmarks.quality import RUNS
 from benchmarks.results import Results
-from mnist_vae.figures.palette import GREY, INK, NAMES
+from mnist_vae.figures.colours import GREY, INK, NAMES
 from mnist_vae.figures.style import DPI, FONT, TITLE_COLOUR, style_axes
 from mnist_vae.utils.text import MINUS
 

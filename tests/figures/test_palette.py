@@ -7,7 +7,8 @@ import pytest
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
-from mnist_vae.figures.palette import GREY, NAMES, colouring, draw_key, sequential
+from mnist_vae.figures.colours import GREY, NAMES
+from mnist_vae.figures.palette import colouring, draw_key, sequential
 
 # Viénot, Brettel and Mollon (1999): linear RGB as seen without the cones for red, and without those for green.
 PROTANOPIA = np.array([[0.1124, 0.8876, 0], [0.1124, 0.8876, 0], [0.0040, -0.0040, 1]])

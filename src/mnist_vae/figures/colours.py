@@ -1,4 +1,4 @@
-"""Colours with a fixed meaning, the same in every figure, page and log: of the classes, and of the splits."""
+"""Colours, the same in every figure, page and log: of the classes, of the splits, and of names without an order."""
 
 import numpy as np
 
@@ -16,8 +16,11 @@ CLASSES = (
     "#3d4ff0",
     "#92dadd",
 )
-# Of Okabe and Ito (2008), as those of figures.palette.
-SPLITS = {"train": "#0072b2", "val": "#d55e00", "test": "#1a1a1a"}
+# Okabe and Ito (2008), Color Universal Design, with a darker light blue, without their yellow, which is faint on white,
+# and with their orange, the faintest of the others, as the last one.
+NAMES = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#1a1a1a", "#3a9bd5", "#e69f00")
+BLUE, RED, INK, GREY = NAMES[0], NAMES[1], NAMES[4], "#8c8c8c"
+SPLITS = {"train": BLUE, "val": RED, "test": INK}
 
 
 def class_colours(classes: int) -> list[str]:

@@ -5,16 +5,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from mnist_vae.figures.colours import BLUE, GREY, NAMES
 from mnist_vae.figures.style import FONT
 from mnist_vae.figures.sweeps import FEW, MAX_NAME, Value, abbreviate, escape, is_numeric, is_wide, short
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-# Okabe and Ito (2008), Color Universal Design, with a darker light blue, without their yellow, which is faint on white,
-# and with their orange, the faintest of the others, as the last one.
-NAMES = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#1a1a1a", "#3a9bd5", "#e69f00")
-BLUE, RED, INK, GREY = NAMES[0], NAMES[1], NAMES[4], "#8c8c8c"
 COLORMAP, DARKEST_PART = "plasma", 0.65  # of lightness that rises evenly; the rest is yellow
 
 

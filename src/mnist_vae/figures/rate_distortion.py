@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mnist_vae.figures.palette import INK, colouring, draw_key
+from mnist_vae.figures.colours import INK
+from mnist_vae.figures.palette import colouring, draw_key
 from mnist_vae.figures.style import DPI, FONT, style_axes
 from mnist_vae.figures.sweeps import Value, abbreviate, drawable, escape
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mnist_vae.figures.palette import BLUE, GREY, INK
+from mnist_vae.figures.colours import BLUE, GREY, INK
 from mnist_vae.figures.style import DPI, FONT, style_axes
 from mnist_vae.figures.sweeps import MAX_NAME, WIDTH, abbreviate, drawable
 

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mnist_vae.figures.colours import BLUE, INK
 from mnist_vae.figures.style import DPI, FONT, TITLE_COLOUR, style_axes
 
 if TYPE_CHECKING:
@@ -117,7 +118,6 @@ def is_wide(values: Sequence[Value]) -> bool:
 
 def _panel(axis: "Axes", values: Sequence[Value], numbers: np.ndarray, scattered: bool) -> None:
     """Draw the runs and their means; `scattered`: take means over neighbouring values."""
-    from mnist_vae.figures.palette import BLUE, INK  # not above, since it imports this module
 
     distinct = list(dict.fromkeys(values))
     numeric = is_numeric(values)

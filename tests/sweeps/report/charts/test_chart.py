@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from mnist_vae.figures.palette import NAMES, sequential
+from mnist_vae.figures.colours import NAMES
+from mnist_vae.figures.palette import sequential
 from mnist_vae.sweeps.report.charts.chart import coloured, legend_of, log_ticks, numbers, text, values, varying
 from mnist_vae.sweeps.results import read_sweep
 from tests.synthetic import make_run

@@ -12,7 +12,8 @@ from typing import Any, Literal
 
 import numpy as np
 
-from mnist_vae.figures.palette import INK, Colouring, colouring, sequential
+from mnist_vae.figures.colours import INK
+from mnist_vae.figures.palette import Colouring, colouring, sequential
 from mnist_vae.figures.sweeps import Value, drawable
 from mnist_vae.sweeps.job_results import Job
 from mnist_vae.sweeps.report.pictures import Picture

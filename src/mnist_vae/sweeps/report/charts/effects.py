@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from mnist_vae import figures
-from mnist_vae.figures.palette import BLUE, INK
+from mnist_vae.figures.colours import BLUE, INK
 from mnist_vae.figures.sweeps import Value, drawable, is_numeric, is_wide, mean_line, scattered_settings, short
 from mnist_vae.sweeps.ranking import Group
 from mnist_vae.sweeps.report.charts.chart import (

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from mnist_vae import figures
-from mnist_vae.figures.palette import INK
+from mnist_vae.figures.colours import INK
 from mnist_vae.figures.rate_distortion import iso_elbo, label_sides, padded
 from mnist_vae.figures.sweeps import Value, drawable, short
 from mnist_vae.sweeps.job_results import Job

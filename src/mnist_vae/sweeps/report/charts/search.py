@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mnist_vae import figures
-from mnist_vae.figures.palette import BLUE, GREY, INK
+from mnist_vae.figures.colours import BLUE, GREY, INK
 from mnist_vae.figures.search import best_so_far
 from mnist_vae.sweeps.job_results import Job
 from mnist_vae.sweeps.report.charts.chart import AXIS, LAYOUT, LEGEND, TITLE, Chart, Trace, numbers, roomy, text
