@@ -17,7 +17,6 @@ from mnist_vae.analysis import latent, metrics
 from mnist_vae.analysis.encoding import encode_images
 from mnist_vae.figures.png import read_png, write_figure
 from mnist_vae.figures.sample_images import SAMPLE_SEED, SampleImages
-from mnist_vae.figures.style import signed
 from mnist_vae.figures.sweeps import escape
 from mnist_vae.models.posteriors import Posterior, mapped
 from mnist_vae.models.priors import StandardNormal, VampPrior
@@ -25,6 +24,7 @@ from mnist_vae.models.vae import VAE
 from mnist_vae.utils.errors import first_line
 from mnist_vae.utils.io import write_atomically
 from mnist_vae.utils.pixels import to_unit
+from mnist_vae.utils.text import number
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -115,7 +115,7 @@ def results(run: RunSummary) -> "Figure":
     """Originals, reconstructions and samples."""
     images, given = run.sample_images, run.given_classes
     elbo = run.test.get("test/elbo")
-    score = "" if elbo is None else f": test ELBO {signed(f'{elbo:.2f}')} nats"
+    score = "" if elbo is None else f": test ELBO {number(elbo)} nats"
     first_samples = images.samples[: 2 * len(given or run.classes)].numpy()
     pairs = images.originals.numpy(), images.reconstructions.numpy()
     return figures.results(*pairs, first_samples, run.classes, run.title + score, given)
@@ -164,9 +164,8 @@ def kl_bars(vae: VAE, posterior: Posterior, title: str, numbered: bool = True) -
         return None
     kl = image_kl.mean(dim=0)
     active = metrics.active_dimensions(posterior.mean)
-    title = (
-        f"{title}\nKL of each latent dimension, {kl.sum():.1f} nats in all; {int(active.sum())} of {len(kl)} are active"
-    )
+    nats = number(float(kl.sum()), 1)
+    title = f"{title}\nKL of each latent dimension, {nats} nats in all; {int(active.sum())} of {len(kl)} are active"
     return figures.kl_per_dimension(kl.numpy(), active.numpy(), title, numbered)
 
 
@@ -187,7 +186,7 @@ def traversals(run: RunSummary) -> "Figure":
     if kl is not None:
         nats = kl.mean(dim=0).tolist()
         dimensions.sort(key=lambda j: -nats[j])
-        names = {j: f"{name}, {nats[j]:.2f} nats" for j, name in names.items()}
+        names = {j: f"{name}, {number(float(nats[j]))} nats" for j, name in names.items()}
     scale = latent.aggregate_std(run.posterior)
     images = latent.traversals(run.vae, run.posterior.mean[0], dimensions, scale, POSITIONS, run.labels[0])
     what = "one dimension at a time" + (", with its KL" if kl is not None else ", most active first")

@@ -19,6 +19,8 @@ def style_axes(axis: "Axes", title: str) -> None:
     axis.tick_params(labelsize=FONT)
     axis.xaxis.label.set_fontsize(FONT)
     axis.yaxis.label.set_fontsize(FONT)
+    for scale in (axis.xaxis, axis.yaxis):
+        scale.get_offset_text().set_fontsize(FONT)
     axis.set_title(title, loc="left", fontsize=FONT, color=TITLE_COLOUR)
 
 
