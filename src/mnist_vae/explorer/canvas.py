@@ -11,6 +11,7 @@ from mnist_vae.explorer.controls import NO_SCROLLING
 from mnist_vae.explorer.templates import read
 
 SIZE = 280  # CSS pixels
+NOTE = "Draw here. As MNIST's digits were, a drawing is scaled and centred."
 PEN = 22  # width in CSS pixels
 
 

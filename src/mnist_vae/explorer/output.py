@@ -1,13 +1,12 @@
 """The images that a page shows, and what each run makes of them."""
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from html import escape
 
 import numpy as np
 from bokeh.layouts import column, row
 from bokeh.models import Div, Select
-from torch import Tensor
 
 from mnist_vae.explorer.controls import on_change
 from mnist_vae.explorer.pictures import Gallery, Picture, to_bytes
@@ -41,22 +40,17 @@ class Output:
         pictures = row(*columns, styles={"flex-wrap": "wrap"})
         self.layout = column(pictures, self.label, self.numbers, self.nearest, sizing_mode="stretch_width")
 
-    def show(self, x: Tensor | None, images: Sequence[Tensor]) -> None:
-        """Show an image, if there is one, and those that the runs decode, (channels, height, width) in [0, 1]."""
-        self.input_column.visible = self.nearest.visible = x is not None
-        if x is not None:
-            self.input.show(to_bytes(x))
-        for picture, image in zip(self.decoded, images, strict=True):
-            picture.show(to_bytes(image))
-
     def update(self) -> None:
         """Show what the subject is now."""
         subject = self.subject
-        self.show(subject.x, subject.images())
+        for picture, image in zip(self.decoded, subject.images(), strict=True):
+            picture.show(to_bytes(image))
+        self.input_column.visible = self.nearest.visible = subject.x is not None
         self.label.value = str(subject.label)
         if subject.x is None:
             self.numbers.text = self._code_numbers()
             return
+        self.input.show(to_bytes(subject.x))
         pixels, labels = subject.runs[0].neighbours(subject.codes[0])
         self.neighbours.show(pixels)
         self.numbers.text = self.image_numbers() + self._classes(labels)
@@ -69,8 +63,7 @@ class Output:
 
     def _label_select(self) -> Select:
         run = next((run for run in self.subject.runs if run.vae.classes), None)
-        count = run.vae.classes if run else 0
-        options = [(str(label), run.class_name(label)) for label in range(count)] if run else []
+        options = [(str(label), run.class_name(label)) for label in range(run.vae.classes)] if run else []
         return Select(title="label", value="0", options=options, width=110, visible=run is not None, name="label")
 
     def on_label(self, callback: Callable[[int], None]) -> None:

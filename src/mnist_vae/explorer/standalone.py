@@ -19,7 +19,7 @@ from mnist_vae.analysis import inspection
 from mnist_vae.analysis.export import OnnxPart, export_onnx, named_errors, parts, require_packages
 from mnist_vae.analysis.plane import Plane
 from mnist_vae.data.drawing import render_strokes
-from mnist_vae.explorer.canvas import Canvas
+from mnist_vae.explorer.canvas import NOTE, Canvas
 from mnist_vae.explorer.controls import WRAP
 from mnist_vae.explorer.explored_run import ExploredRun
 from mnist_vae.explorer.latent_map import LatentMap
@@ -126,7 +126,7 @@ def _fill(document: Document, run: ExploredRun) -> None:
     latent_map.mark(start)
     buttons = {name: Button(label=name.replace("_", " "), name=name) for name in ("prior_mean", "random_code", "clear")}
     code = column(row(buttons["prior_mean"], buttons["random_code"], styles=WRAP), sliders.layout)
-    note = Div(text="Draw here. As MNIST's digits were, a drawing is scaled and centred.")
+    note = Div(text=NOTE)
     draw = column(note, canvas.plot, buttons["clear"])
     for layout in (code, draw):
         layout.sizing_mode = "stretch_width"

@@ -4,21 +4,21 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
+import torch
 
-from mnist_vae.figures.colours import class_colours, to_unit_rgb
+from mnist_vae.analysis.plane import density, principal_components
+from mnist_vae.figures.colours import BLUE, GREY, class_colours, to_unit_rgb
 from mnist_vae.figures.style import DPI, FONT, TITLE_COLOUR, style_axes
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-ACTIVE = "#0072b2"
-INACTIVE = "#8c8c8c"
+ACTIVE, INACTIVE = BLUE, GREY
 MAX_NUMBERED = 32  # bars
 RADII = np.array([1, 2, 3])  # of circles around the prior's mean, in standard deviations
 SHARES = 1 - np.exp(-(RADII**2) / 2)  # of a two-dimensional normal distribution within them
-BINS = 60  # per side of a histogram of the prior
-KERNEL = np.array([1, 4, 6, 4, 1]) / 16  # that smooths it
+GRID = 80  # points a side, at which the prior's density is estimated
 PRIOR_LINE: dict[str, Any] = {"color": "0.25", "linewidth": 0.8}
 
 
@@ -124,13 +124,11 @@ def _plane(means: np.ndarray) -> tuple[np.ndarray, np.ndarray, tuple[str, str]]:
     latent_dim = means.shape[1]
     if latent_dim <= 2 or len(means) < 2:
         return np.zeros(latent_dim), np.eye(latent_dim, 2), ("z₁", "class" if latent_dim == 1 else "z₂")
-    variances, directions = np.linalg.eigh(np.cov(means, rowvar=False))
-    fractions = variances[::-1][:2] / max(variances.sum(), 1e-12)
-    first = directions[:, ::-1][:, :2]
-    # The sign of a principal component is arbitrary; the largest loading is made positive, for reproducibility.
-    first = first * np.sign(first[np.abs(first).argmax(axis=0), [0, 1]])
+    components = principal_components(torch.from_numpy(means), 2)
+    directions = np.stack([component.direction.numpy() for component in components], axis=1)
+    fractions = (means @ directions).var(axis=0) / max(means.var(axis=0).sum(), 1e-12)
     names = [f"principal component {i + 1} ({fraction:.1%} of the variance)" for i, fraction in enumerate(fractions)]
-    return means.mean(axis=0), first, (names[0], names[1])
+    return means.mean(axis=0), directions, (names[0], names[1])
 
 
 def _draw_circles(axis: "Axes", centre: np.ndarray) -> None:
@@ -143,11 +141,9 @@ def _draw_contours(axis: "Axes", samples: np.ndarray) -> None:
     """Draw the lines of equal density around SHARES of the samples, (samples, 2)."""
     margin = 0.1 * np.ptp(samples, axis=0)  # so that the lines close
     limits = np.stack([samples.min(axis=0) - margin, samples.max(axis=0) + margin], axis=1)
-    density, *edges = np.histogram2d(samples[:, 0], samples[:, 1], bins=BINS, range=limits)
-    for direction in (0, 1):
-        density = np.apply_along_axis(np.convolve, direction, density, KERNEL, "same")
-    descending = np.sort(density, axis=None)[::-1]
+    x, y = (np.linspace(low, high, GRID) for low, high in limits)
+    estimate = density(*(torch.from_numpy(array).float() for array in (samples, x, y))).numpy()
+    descending = np.sort(estimate, axis=None)[::-1]
     mass = descending.cumsum() / descending.sum()
     levels = np.unique(descending[[int(np.argmax(mass >= share)) for share in SHARES]])
-    x, y = ((edge[1:] + edge[:-1]) / 2 for edge in edges)
-    axis.contour(x, y, density.T, levels, colors=PRIOR_LINE["color"], linewidths=PRIOR_LINE["linewidth"])
+    axis.contour(x, y, estimate, levels, colors=PRIOR_LINE["color"], linewidths=PRIOR_LINE["linewidth"])

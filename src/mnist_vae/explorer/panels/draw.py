@@ -9,7 +9,7 @@ from bokeh.models import Div, FileInput
 from torch import Tensor
 
 from mnist_vae.data.drawing import PictureError, frame_picture, render_strokes
-from mnist_vae.explorer.canvas import Canvas
+from mnist_vae.explorer.canvas import NOTE, Canvas
 from mnist_vae.explorer.controls import WRAP, button, on_change
 from mnist_vae.explorer.subject import Subject
 
@@ -26,7 +26,7 @@ class DrawPanel:
         self.message = Div(name="message")
         self.file = FileInput(accept="image/*", name="upload", width=260)
         on_change(self.file, "value", self._uploaded)
-        note = Div(text="Draw here. As MNIST's digits were, a drawing is scaled and centred.")
+        note = Div(text=NOTE)
         controls = row(button("clear", "clear", self.clear), self.file, styles=WRAP)
         self.layout = column(note, self.canvas.plot, controls, self.message, sizing_mode="stretch_width")
 

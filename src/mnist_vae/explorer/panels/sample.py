@@ -14,7 +14,7 @@ from mnist_vae.explorer.subject import Subject
 
 ROWS, COLUMNS = 8, 10
 TILE = 34  # width of an image, in CSS pixels
-HOTTEST = 2.0
+MAX_TEMPERATURE = 2.0
 
 
 class SamplePanel:
@@ -25,7 +25,9 @@ class SamplePanel:
     def __init__(self, subject: Subject) -> None:
         self.subject = subject
         self.seed = 0
-        self.temperature = Slider(start=0, end=HOTTEST, step=0.05, value=1, title="temperature", name="temperature")
+        self.temperature = Slider(
+            start=0, end=MAX_TEMPERATURE, step=0.05, value=1, title="temperature", name="temperature"
+        )
         on_change(self.temperature, "value", lambda _: self._show())
         self.drawn = [self._draw(i) for i in range(len(subject.runs))]
         layouts = []
