@@ -20,7 +20,7 @@ def test_results_have_labelled_originals_reconstructions_and_rows_of_samples(cha
         "originals",
         "reconstructions",
         *"0123456789",
-        "samples from the prior, of no class",
+        "samples from the prior",
     ]
     pairs, samples = figure.axes
     assert len(pairs.images) == len(samples.images) == 1
