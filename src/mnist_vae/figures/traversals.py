@@ -34,7 +34,7 @@ def results(
     rows = len(samples) // columns
     sample_rows = samples[: rows * columns].reshape(rows, columns, *samples.shape[1:])
     pairs = np.stack([originals, reconstructions])
-    heading = "samples from the prior, " + ("each column with its label" if sample_labels else "of no class")
+    heading = "samples from the prior" + (", each column with its label" if sample_labels else "")
     first = Block(pairs, ["originals", "reconstructions"], labels)
     return mosaic([first, Block(sample_rows, columns=sample_labels, heading=heading)], title)
 
