@@ -1,5 +1,6 @@
 """Shared by all tests: small configurations, the command line as a user runs it, and the real MNIST if it is here."""
 
+import importlib
 import os
 import runpy
 import shutil
@@ -36,6 +37,12 @@ LONGEST = (
     "test_fidelity.py",
     "test_wheel.py",
 )
+
+
+def pytest_configure() -> None:
+    """Let matplotlib list the fonts before any test: one that finds it slow would find a warning in what is printed."""
+    if "PYTEST_XDIST_WORKER" not in os.environ:
+        importlib.import_module("matplotlib.font_manager")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -58,6 +58,7 @@ def test_complete_jobs_are_not_launched_again_and_failed_ones_are(
 
     assert sweep(one_fails).launched == [["seed=0", "seed=1", "seed=2"]]
     assert states(tmp_path) == {"seed=0": "complete", "seed=1": "failed", "seed=2": "complete"}
+    assert SWEEP not in os.environ  # what this process does next is not of the sweep
     before = files(tmp_path / "seed=0")
     assert sweep(complete).launched == [["seed=1"]]
     assert set(states(tmp_path).values()) == {"complete"} and files(tmp_path / "seed=0") == before

@@ -4,9 +4,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-import torch
 
-from mnist_vae.analysis.plane import density, principal_components
 from mnist_vae.figures.colours import BLUE, GREY, class_colours, to_unit_rgb
 from mnist_vae.figures.style import DPI, FONT, TITLE_COLOUR, style_axes
 
@@ -124,6 +122,10 @@ def _plane(means: np.ndarray) -> tuple[np.ndarray, np.ndarray, tuple[str, str]]:
     latent_dim = means.shape[1]
     if latent_dim <= 2 or len(means) < 2:
         return np.zeros(latent_dim), np.eye(latent_dim, 2), ("z₁", "class" if latent_dim == 1 else "z₂")
+    import torch
+
+    from mnist_vae.analysis.plane import principal_components
+
     components = principal_components(torch.from_numpy(means), 2)
     directions = np.stack([component.direction.numpy() for component in components], axis=1)
     fractions = (means @ directions).var(axis=0) / max(means.var(axis=0).sum(), 1e-12)
@@ -139,6 +141,10 @@ def _draw_circles(axis: "Axes", centre: np.ndarray) -> None:
 
 def _draw_contours(axis: "Axes", samples: np.ndarray) -> None:
     """Draw the lines of equal density around SHARES of the samples, (samples, 2)."""
+    import torch
+
+    from mnist_vae.analysis.plane import density
+
     margin = 0.1 * np.ptp(samples, axis=0)  # so that the lines close
     limits = np.stack([samples.min(axis=0) - margin, samples.max(axis=0) + margin], axis=1)
     x, y = (np.linspace(low, high, GRID) for low, high in limits)

@@ -63,7 +63,10 @@ class Multirun:
             write_atomically(self.folder / "multirun.yaml", OmegaConf.to_yaml(self.config).encode())
             shutil.rmtree(self.folder / ".sweep" / "running", ignore_errors=True)  # left by a kill
             os.environ[SWEEP] = str(os.getpid())
-            yield
+            try:
+                yield
+            finally:
+                del os.environ[SWEEP]
         if self.lost:
             reasons = "; ".join(f"{name} ({reason})" for name, reason in self.lost.items())
             raise RunFolderError(f"{len(self.lost)} jobs could not be run: {reasons}; the others have ended.")
