@@ -258,7 +258,10 @@ TABLE = {
             "likelihood=gausian: there is no such choice; likelihood can be bernoulli, continuous_bernoulli,",
         ),
         ("prior=normal", "prior=normal: there is no such choice; prior can be flow, mixture, standard_normal, vamp."),
-        ("posterior=diag", "posterior=diag: there is no such choice; posterior can be diagonal, full_covariance."),
+        (
+            "posterior=diag",
+            "posterior=diag: there is no such choice; posterior can be coupling, diagonal, full_covariance, iaf.",
+        ),
         (
             "objective=elob",
             "objective=elob: there is no such choice; objective can be beta_tcvae, capacity, elbo, iwae, mmd.",

@@ -65,7 +65,8 @@ def straightforward(vae: VAE, x: Tensor) -> float:
     """As the formula stands: for each image codes, logits, and the sum of each pixel's cross-entropy."""
     total = 0.0
     for image in x:
-        mean, log_var = vae.encode(image[None])
+        posterior = vae.encode(image[None])
+        mean, log_var = posterior.mean, posterior.log_var
         log_w = []
         for _ in range(SAMPLES // PART):
             noise = torch.randn(PART, mean.shape[1])

@@ -146,18 +146,19 @@ def _log_sums(vae: VAE, prior: Prior, q: Posterior, x: Tensor, label: Tensor, k:
     generator = torch.Generator().manual_seed(seed)
     sums = torch.full((2,), -math.inf, dtype=torch.float64, device=x.device)
     for done in range(0, k, MAX_SAMPLES):
-        noise = torch.randn(min(MAX_SAMPLES, k - done), 1, vae.latent_dim, generator=generator).to(x.device)
-        log_w = _log_weights(vae, prior, q, x, label, q.rsample(noise), chunk)
+        noise = torch.randn(min(MAX_SAMPLES, k - done), 1, vae.latent_dim, generator=generator).to(x)
+        z, log_q = q.rsample_and_log_prob(noise)
+        log_w = _log_weights(vae, prior, x, label, z, log_q, chunk)
         sums = torch.logaddexp(sums, torch.stack([log_w, 2 * log_w]).logsumexp(dim=1))
     return sums.cpu()
 
 
-def _log_weights(vae: VAE, prior: Prior, q: Posterior, x: Tensor, label: Tensor, z: Tensor, chunk: int) -> Tensor:
+def _log_weights(vae: VAE, prior: Prior, x: Tensor, label: Tensor, z: Tensor, log_q: Tensor, chunk: int) -> Tensor:
     """log p(x|z) + log p(z) - log q(z|x) of codes z (samples, 1, latent_dim) of one image, (samples,) float64."""
     # Not for subclasses, which may override log_prob.
     log_prob = bernoulli_log_prob_ if type(vae.likelihood) is Bernoulli else vae.likelihood.log_prob
     log_likelihood = torch.cat([log_prob(vae.decode_parameters(part, label), x) for part in z.split(chunk)])
-    return (log_likelihood.double() + prior.log_prob(z).double() - q.log_prob(z).double()).flatten()
+    return (log_likelihood.double() + prior.log_prob(z).double() - log_q.double()).flatten()
 
 
 def bernoulli_log_prob_(logits: Tensor, x: Tensor) -> Tensor:

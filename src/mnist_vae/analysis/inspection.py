@@ -43,8 +43,8 @@ def inspect(vae: VAE, x: Tensor, noise: Tensor, labels: Tensor | None = None) ->
         noise: see `draws`; the terms are averaged over its samples.
         labels: for a conditional VAE, (images,).
     """
-    posterior, z, log_likelihood = vae.infer_from(x, noise.expand(-1, len(x), -1), labels)
-    kl = vae.prior.kl(posterior, z).reshape(-1, len(x)).mean(dim=0)
+    posterior, z, log_likelihood, log_q = vae.infer_from(x, noise.expand(-1, len(x), -1), labels)
+    kl = vae.prior.kl(posterior, z, log_q).reshape(-1, len(x)).mean(dim=0)
     nats = torch.stack([-log_likelihood.mean(dim=0), kl], dim=1)
     return Inspection(posterior.mean, vae.decode(posterior.mean, labels), nats)
 

@@ -6,10 +6,10 @@ from omegaconf import DictConfig
 
 from mnist_vae.config.hparams import Choices, choice
 from mnist_vae.data.binarize import Binarize
-from mnist_vae.models.posteriors import DiagonalGaussian
+from mnist_vae.models.posteriors import DiagonalGaussian, FullGaussian
 from mnist_vae.models.priors import StandardNormal, VampPrior
 from mnist_vae.models.vae import VAE
-from mnist_vae.objectives import MMD
+from mnist_vae.objectives import MMD, BetaTCVAE
 from mnist_vae.utils.errors import SettingsError
 
 
@@ -34,6 +34,11 @@ def check_combination(cfg: DictConfig, choices: Choices, vae: VAE, objective: An
             f"posterior={posterior}: free bits are given to each dimension, and the KL is a sum over dimensions only "
             "for prior=standard_normal with posterior=diagonal."
         )
+    if isinstance(objective, BetaTCVAE) and not issubclass(vae.to_posterior.family, DiagonalGaussian | FullGaussian):
+        raise SettingsError(
+            f"objective={objective_name} with posterior={posterior}: it needs the density of each dimension, which has "
+            "a closed form only for posterior=diagonal and posterior=full_covariance."
+        )
     if cfg.batch_size < getattr(objective, "min_batch_size", 1):
         raise SettingsError(
             f"batch_size={cfg.batch_size}: objective={objective_name} compares the images of a batch; take more."
@@ -42,6 +47,11 @@ def check_combination(cfg: DictConfig, choices: Choices, vae: VAE, objective: An
         raise SettingsError(
             f"objective.kl_weight=0 with prior={prior}: only the KL term trains a prior; set "
             "objective.kl_weight above 0, or choose prior=standard_normal."
+        )
+    if isinstance(vae.prior, VampPrior) and not vae.to_posterior.density_in_one_pass:
+        raise SettingsError(
+            f"prior={prior} with posterior={posterior}: the density of a code under each pseudo-input's posterior "
+            "would take latent_dim passes; use posterior=coupling, or another prior."
         )
     if vae.classes and isinstance(vae.prior, VampPrior):
         raise SettingsError(

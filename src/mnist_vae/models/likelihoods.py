@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from mnist_vae.models.posteriors import LOG_2PI
+from mnist_vae.models.posteriors.base import LOG_2PI, clamp
 
 MAX_LEVEL = 255  # grey levels are 0, ..., 255
 GAUSSIAN_MIN_LOG_SCALE = -6.0
@@ -173,9 +173,7 @@ class DiscretizedLogistic(Likelihood):
     @staticmethod
     def _mean_and_scale(parameters: Tensor) -> tuple[Tensor, Tensor]:
         mean, raw = parameters.chunk(2, dim=-3)
-        bounded = raw.clamp(*LOGISTIC_LOG_SCALES)
-        # Straight-through gradient, so that a log-scale out of range can return to it.
-        return mean, torch.exp(bounded.detach() + (raw - raw.detach()))
+        return mean, torch.exp(clamp(raw, *LOGISTIC_LOG_SCALES))
 
 
 def _log_bernoulli(logits: Tensor, x: Tensor) -> Tensor:

@@ -9,7 +9,7 @@ from torch.nn import functional as F
 
 from mnist_vae.models.likelihoods import Likelihood
 from mnist_vae.models.networks.base import Network
-from mnist_vae.models.posteriors import Diagonal, FullCovariance, Posterior
+from mnist_vae.models.posteriors import Diagonal, Posterior, PosteriorLayer
 from mnist_vae.models.priors import Prior
 from mnist_vae.utils.pixels import to_unit
 from mnist_vae.utils.seeding import Noise
@@ -22,11 +22,13 @@ class Inference(NamedTuple):
         posterior: q(z|x) of each image.
         z: samples of q(z|x), (..., images, latent_dim).
         log_likelihood: log p(x|z) in nats, (..., images).
+        log_q: log q(z|x) in nats, (..., images).
     """
 
     posterior: Posterior
     z: Tensor
     log_likelihood: Tensor
+    log_q: Tensor
 
 
 class VAE(nn.Module):
@@ -50,7 +52,7 @@ class VAE(nn.Module):
         network: Network,
         likelihood: Likelihood,
         prior: Prior,
-        posterior: Diagonal | FullCovariance | None = None,
+        posterior: PosteriorLayer | None = None,
         classes: int = 0,
     ) -> None:
         super().__init__()
@@ -145,8 +147,8 @@ class VAE(nn.Module):
     def infer_from(self, x: Tensor, draws: Tensor, labels: Tensor | None = None) -> Inference:
         """`infer` from standard normal draws (..., images, latent_dim); the part that `trainer.compile` compiles."""
         posterior = self.encode(x, labels)
-        z = posterior.rsample(draws)
-        return Inference(posterior, z, self.likelihood.log_prob(self.decode_parameters(z, labels), x))
+        z, log_q = posterior.rsample_and_log_prob(draws)
+        return Inference(posterior, z, self.likelihood.log_prob(self.decode_parameters(z, labels), x), log_q)
 
     def elbo_terms(self, x: Tensor, noise: Noise, labels: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Compute both terms of the ELBO in nats per image, each (images,), with one sample of z per image.
@@ -155,8 +157,8 @@ class VAE(nn.Module):
             reconstruction: -log p(x|z), z drawn from q(z|x): Kingma & Welling (2014), equation 7.
             kl: KL(q(z|x) || p(z)), in closed form where there is one, else estimated from the same z.
         """
-        posterior, z, log_likelihood = self.infer(x, noise, labels=labels)
-        return -log_likelihood, self.prior.kl(posterior, z)
+        posterior, z, log_likelihood, log_q = self.infer(x, noise, labels=labels)
+        return -log_likelihood, self.prior.kl(posterior, z, log_q)
 
     @property
     def device(self) -> torch.device:

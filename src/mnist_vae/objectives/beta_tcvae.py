@@ -37,12 +37,12 @@ class BetaTCVAE:
 
         Memory is proportional to images² * latent_dim.
         """
-        posterior, z, log_likelihood = vae.infer(x, noise, labels=labels)
-        log_q_given_x, log_p = posterior.log_prob(z), vae.prior.log_prob(z)
+        posterior, z, log_likelihood, log_q_given_x = vae.infer(x, noise, labels=labels)
+        log_p = vae.prior.log_prob(z)
         log_q, log_q_product = aggregate_log_probs(posterior, z, self.train_size)
         information, correlation = log_q_given_x - log_q, log_q - log_q_product
         weighted = self.alpha * information + self.beta * correlation + self.gamma * (log_q_product - log_p)
-        return Terms(weighted - log_likelihood, -log_likelihood, vae.prior.kl(posterior, z))
+        return Terms(weighted - log_likelihood, -log_likelihood, vae.prior.kl(posterior, z, log_q_given_x))
 
 
 def aggregate_log_probs(posterior: Posterior, z: Tensor, train_size: int) -> tuple[Tensor, Tensor]:

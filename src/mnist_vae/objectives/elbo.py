@@ -56,8 +56,8 @@ class ELBO:
 
     def __call__(self, vae: VAE, x: Tensor, labels: Tensor | None, epoch: float, noise: Noise) -> Terms:
         """Compute the terms of images x (images, channels, height, width) after `epoch` epochs of training."""
-        posterior, z, log_likelihood = vae.infer(x, noise, labels=labels)
-        reconstruction, kl = -log_likelihood, vae.prior.kl(posterior, z)
+        posterior, z, log_likelihood, log_q = vae.infer(x, noise, labels=labels)
+        reconstruction, kl = -log_likelihood, vae.prior.kl(posterior, z, log_q)
         rate = kl
         if self.free_bits:
             per_dimension = vae.prior.kl_per_dimension(posterior)

@@ -5,7 +5,7 @@ import math
 import torch
 from torch import Tensor
 
-from mnist_vae.models.posteriors import mapped
+from mnist_vae.models.posteriors import detached
 from mnist_vae.models.vae import VAE
 from mnist_vae.objectives.base import Terms
 from mnist_vae.utils.seeding import Noise
@@ -35,10 +35,11 @@ class IWAE:
 
     def __call__(self, vae: VAE, x: Tensor, labels: Tensor | None, epoch: float, noise: Noise) -> Terms:
         """Compute the terms of images x (images, channels, height, width). Memory is proportional to images * m * k."""
-        posterior, z, log_likelihood = vae.infer(x, noise, self.m, self.k, labels=labels)
+        posterior, z, log_likelihood, log_q = vae.infer(x, noise, self.m, self.k, labels=labels)
         doubly = self.doubly_reparameterized and torch.is_grad_enabled()
-        # Without the score function of q, whose expectation is 0 in this estimator, q's parameters act through z alone.
-        log_q = (mapped(posterior, Tensor.detach) if doubly else posterior).log_prob(z)
+        if doubly:
+            # Without the score function of q, whose expectation is 0 in this estimator: q's parameters act through z.
+            log_q = detached(posterior).log_prob(z)
         log_weight = log_likelihood + vae.prior.log_prob(z) - log_q
         if doubly:
             # The gradient at z already has the normalised weight w as a factor; the estimator has w² on this path.
@@ -46,5 +47,5 @@ class IWAE:
             z.register_hook(lambda gradient: gradient * weight)
         loss = math.log(self.k) - log_weight.logsumexp(dim=1).mean(dim=0)
         with torch.no_grad():
-            kl = vae.prior.kl(posterior, z).expand_as(log_weight).mean(dim=(0, 1))
+            kl = vae.prior.kl(posterior, z, log_q).expand_as(log_weight).mean(dim=(0, 1))
         return Terms(loss, -log_likelihood.detach().mean(dim=(0, 1)), kl)

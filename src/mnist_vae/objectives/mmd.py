@@ -35,8 +35,8 @@ class MMD:
 
     def __call__(self, vae: VAE, x: Tensor, labels: Tensor | None, epoch: float, noise: Noise) -> Terms:
         """Compute the terms of images x (images, channels, height, width)."""
-        posterior, z, log_likelihood = vae.infer(x, noise, labels=labels)
-        kl = vae.prior.kl(posterior, z)
+        posterior, z, log_likelihood, log_q = vae.infer(x, noise, labels=labels)
+        kl = vae.prior.kl(posterior, z, log_q)
         # From the generator of the batch's noise, so that they are reproducible.
         prior_z = vae.prior.sample(len(z), noise.generator).to(z)
         return Terms(self.kl_weight * kl + self.mmd_weight * mmd(z, prior_z) - log_likelihood, -log_likelihood, kl)

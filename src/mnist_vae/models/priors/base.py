@@ -45,7 +45,7 @@ class Prior(nn.Module):
         """Return this prior with everything that depends only on the weights precomputed; valid until they change."""
         return self
 
-    def kl(self, posterior: Posterior, z: Tensor) -> Tensor:
+    def kl(self, posterior: Posterior, z: Tensor, log_q: Tensor | None = None) -> Tensor:
         """Monte Carlo estimate log q(z|x) - log p(z) of KL(q(z|x) || p(z)) in nats per image, (..., images).
 
         Its mean over z is the KL: Kingma & Welling (2014), equation 6.
@@ -53,8 +53,9 @@ class Prior(nn.Module):
         Args:
             posterior: q(z|x).
             z: samples of it, (..., images, latent_dim).
+            log_q: log q(z|x) where it is known, (..., images).
         """
-        return posterior.log_prob(z) - self.log_prob(z)
+        return (posterior.log_prob(z) if log_q is None else log_q) - self.log_prob(z)
 
     def kl_per_dimension(self, posterior: Posterior) -> Tensor | None:
         """KL of each latent dimension in nats, (images, latent_dim); None if the KL is not a sum over dimensions."""

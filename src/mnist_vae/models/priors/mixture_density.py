@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from mnist_vae.models.posteriors import DiagonalGaussian, FullGaussian, Posterior
+from mnist_vae.models.posteriors import DiagonalGaussian, Posterior, mapped
 
 MAX_PAIRS = 1_000_000  # of codes and components at once: 8 MB in float64, which fit in a CPU cache
 WITHOUT_FLOAT64 = ("mps",)
@@ -13,7 +13,7 @@ def log_mixture(components: Posterior, log_weights: Tensor | float, z: Tensor) -
     """log sum_k w_k N_k(z) in nats, (...), of codes (..., latent_dim), in the dtype of z.
 
     Args:
-        components: K Gaussians.
+        components: K posteriors, such as Gaussians.
         log_weights: (K,), or one number for equal weights.
         z: codes.
     """
@@ -31,23 +31,23 @@ def sample_mixture(
     """Sample from sum_k w_k N_k, (count, latent_dim).
 
     Args:
-        components: K Gaussians.
+        components: K posteriors, such as Gaussians.
         weights: (K,), non-negative, not necessarily normalised.
         count: number of samples.
         generator: source of randomness; torch's global CPU generator if None.
-        temperature: scale of the standard deviations of the components.
+        temperature: scale of the standard deviations of the components, or of the bases of their flows.
     """
     device = generator.device if generator is not None else "cpu"
     choice = torch.multinomial(weights.to(device), count, replacement=True, generator=generator)
     noise = torch.randn(count, components.mean.shape[-1], generator=generator, device=device)
-    chosen = type(components)(*(tensor[choice.to(tensor.device)] for tensor in components))
+    chosen = mapped(components, lambda part: part[choice.to(part.device)])
     return chosen.rsample(temperature * noise.to(components.mean))
 
 
 def _pairwise(components: Posterior, z: Tensor) -> Tensor:
     """log N_k(z) of every code (codes, latent_dim) under every component, (codes, K)."""
-    if isinstance(components, FullGaussian):
-        return FullGaussian(*(tensor.to(z.dtype) for tensor in components)).log_prob_pairwise(z)
+    if not isinstance(components, DiagonalGaussian):
+        return mapped(components, lambda part: part.to(z.dtype)).log_prob_pairwise(z)
     if z.device.type in WITHOUT_FLOAT64:
         # Squares of differences are accurate in float32, but slower: they need a (codes, K, latent_dim) array.
         rows = max(1, MAX_PAIRS // components.mean.numel())

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from mnist_vae.models.posteriors import LOG_2PI, DiagonalGaussian, Posterior
+from mnist_vae.models.posteriors import LOG_2PI, DiagonalGaussian, FullGaussian, Posterior
 from mnist_vae.models.priors.base import Prior
 
 
@@ -16,12 +16,15 @@ class StandardNormal(Prior):
     def kl_per_dimension(self, posterior: Posterior) -> Tensor | None:
         """KL of each latent dimension in nats, (images, latent_dim): Kingma & Welling (2014), appendix B.
 
-        None for a full covariance, whose KL exceeds the sum over its marginals.
+        None for other posteriors, whose KL exceeds the sum over their marginals.
         """
         return _kl_of_marginals(posterior) if isinstance(posterior, DiagonalGaussian) else None
 
-    def kl(self, posterior: Posterior, z: Tensor | None = None) -> Tensor:
-        """KL(q(z|x) || p(z)) in nats, (images,), in closed form; z is not used."""
+    def kl(self, posterior: Posterior, z: Tensor | None = None, log_q: Tensor | None = None) -> Tensor:
+        """KL(q(z|x) || p(z)) in nats: of a Gaussian in closed form, (images,), without z; else see Prior.kl."""
+        if not isinstance(posterior, DiagonalGaussian | FullGaussian):
+            assert z is not None
+            return super().kl(posterior, z, log_q)
         marginals = _kl_of_marginals(posterior).sum(dim=-1)
         if isinstance(posterior, DiagonalGaussian):
             return marginals
@@ -37,7 +40,7 @@ class StandardNormal(Prior):
         return temperature * torch.randn(count, self.latent_dim, generator=generator, device=device)
 
 
-def _kl_of_marginals(posterior: Posterior) -> Tensor:
+def _kl_of_marginals(posterior: DiagonalGaussian | FullGaussian) -> Tensor:
     """KL(q(z_j|x) || N(0, 1)) in nats, (images, latent_dim)."""
     log_var = posterior.log_var
     return 0.5 * (posterior.mean.square() + log_var.exp() - 1 - log_var)

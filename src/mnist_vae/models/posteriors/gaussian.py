@@ -1,18 +1,15 @@
-"""Approximate posteriors q(z|x): distribution families, and the layers that compute their parameters from features.
-
-A family is a named tuple of tensors of shape (images, ...), so that `mapped` can move or index all of them.
-"""
+"""Gaussian posteriors, with diagonal and with full covariance."""
 
 import math
-from collections.abc import Callable
-from typing import NamedTuple, TypeAlias
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
+from mnist_vae.models.posteriors.base import LOG_2PI, clamp
+
 # exp(20) is 4.9e8: larger than any useful variance, and still finite after squaring and summing in float32.
 MAX_LOG_VAR = 20.0
-LOG_2PI = math.log(2 * math.pi)
 
 
 class DiagonalGaussian(NamedTuple):
@@ -28,7 +25,7 @@ class DiagonalGaussian(NamedTuple):
     def from_parameters(cls, parameters: Tensor) -> "DiagonalGaussian":
         """Split a network's output (images, 2 * latent_dim) into means and log-variances, the latter clamped to ±20."""
         mean, raw = parameters.chunk(2, dim=-1)
-        return cls(mean, _bounded(raw))
+        return cls(mean, clamp_log_var(raw))
 
     def rsample(self, noise: Tensor | None = None) -> Tensor:
         """Sample by the reparameterisation z = mean + std * noise, in the shape of `noise`.
@@ -40,6 +37,10 @@ class DiagonalGaussian(NamedTuple):
         if noise is None:
             noise = torch.randn_like(self.mean)
         return self.mean + torch.exp(0.5 * self.log_var) * noise
+
+    def rsample_and_log_prob(self, noise: Tensor) -> tuple[Tensor, Tensor]:
+        """Sample z, see rsample, and compute log q(z|x) in nats, (..., images), from the draws."""
+        return self.rsample(noise), -0.5 * (noise.square() + self.log_var + LOG_2PI).sum(dim=-1)
 
     def log_prob(self, z: Tensor) -> Tensor:
         """log q(z|x) in nats, (..., images), of codes (..., images, latent_dim) under the Gaussian of their image."""
@@ -93,6 +94,10 @@ class FullGaussian(NamedTuple):
         with torch.autocast(noise.device.type, enabled=False):  # z would be rounded to half precision
             return self.mean + (self.scale_tril @ noise.unsqueeze(-1)).squeeze(-1)
 
+    def rsample_and_log_prob(self, noise: Tensor) -> tuple[Tensor, Tensor]:
+        """Sample z, see rsample, and compute log q(z|x) in nats, (..., images), from the draws."""
+        return self.rsample(noise), -0.5 * (noise.square() + LOG_2PI).sum(dim=-1) - self.log_det
+
     def log_prob(self, z: Tensor) -> Tensor:
         """log q(z|x) in nats, (..., images), of codes (..., images, latent_dim) under the Gaussian of their image."""
         # One linear system per image with all its codes as right-hand sides; one per code would copy the factor.
@@ -114,14 +119,6 @@ class FullGaussian(NamedTuple):
         return -0.5 * (quadratic + z.shape[-1] * LOG_2PI) - self.log_det
 
 
-Posterior: TypeAlias = DiagonalGaussian | FullGaussian
-
-
-def mapped(posterior: Posterior, function: Callable[[Tensor], Tensor]) -> Posterior:
-    """Apply `function` to each tensor of a posterior, as in `mapped(q, Tensor.detach)`."""
-    return type(posterior)(*map(function, posterior))
-
-
 class Diagonal(nn.Linear):
     """Linear layer to a Gaussian with diagonal covariance: Kingma & Welling (2014), section 3 and appendix C.2.
 
@@ -131,6 +128,7 @@ class Diagonal(nn.Linear):
     """
 
     family = DiagonalGaussian
+    density_in_one_pass = True
 
     def __init__(self, features: int, latent_dim: int) -> None:
         super().__init__(features, 2 * latent_dim)
@@ -153,6 +151,7 @@ class FullCovariance(nn.Linear):
     """
 
     family = FullGaussian
+    density_in_one_pass = True
 
     def __init__(self, features: int, latent_dim: int) -> None:
         super().__init__(features, 2 * latent_dim + latent_dim * (latent_dim - 1) // 2)
@@ -161,13 +160,13 @@ class FullCovariance(nn.Linear):
     def posterior(self, features: Tensor, dtype: torch.dtype) -> FullGaussian:
         """Compute q(z|x) in `dtype` from features (images, features)."""
         mean, raw, below = self(features).to(dtype).tensor_split([self.latent_dim, 2 * self.latent_dim], dim=-1)
-        scale = torch.exp(0.5 * _bounded(raw))
+        scale = torch.exp(0.5 * clamp_log_var(raw))
         rows, columns = torch.tril_indices(self.latent_dim, self.latent_dim, offset=-1, device=below.device)
         unit = torch.eye(self.latent_dim, dtype=dtype, device=below.device).repeat(mean.shape[0], 1, 1)
         unit[:, rows, columns] = below
         return FullGaussian(mean, scale.unsqueeze(-1) * unit)
 
 
-def _bounded(raw: Tensor) -> Tensor:
-    """Clamp log-variances to ±20 with a straight-through gradient, so that one out of range can return to it."""
-    return raw + (raw.clamp(-MAX_LOG_VAR, MAX_LOG_VAR) - raw).detach()
+def clamp_log_var(raw: Tensor) -> Tensor:
+    """Clamp log-variances to ±MAX_LOG_VAR; see base.clamp."""
+    return clamp(raw, -MAX_LOG_VAR, MAX_LOG_VAR)

@@ -6,7 +6,8 @@ from torch import Tensor
 from torch.distributions import MultivariateNormal, Normal, kl_divergence
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from mnist_vae.models.posteriors import MAX_LOG_VAR, DiagonalGaussian, FullCovariance, Posterior, mapped
+from mnist_vae.models.posteriors import DiagonalGaussian, FullCovariance, Posterior, mapped
+from mnist_vae.models.posteriors.gaussian import MAX_LOG_VAR
 from mnist_vae.models.priors import StandardNormal
 from tests.models.helpers import full_gaussian
 
@@ -142,8 +143,12 @@ def test_full_gaussian_scale_is_clamped(raw: float) -> None:
     torch.testing.assert_close(diagonal.log().abs(), torch.full((1, 2), MAX_LOG_VAR / 2))
 
 
-@pytest.mark.parametrize("posterior", [DiagonalGaussian(torch.ones(2, 3), torch.zeros(2, 3)), full_gaussian(2)])
-def test_mapped_keeps_the_family(posterior: Posterior) -> None:
-    first = mapped(posterior, lambda part: part[:1])
-    assert type(first) is type(posterior)
-    assert torch.equal(first.mean, posterior.mean[:1]) and torch.equal(first.log_var, posterior.log_var[:1])
+@pytest.mark.parametrize(
+    "posterior", [DiagonalGaussian(torch.randn(5, 3).double(), torch.randn(5, 3).double()), full_gaussian()]
+)
+@pytest.mark.parametrize("leading", [(), (2, 6)])
+def test_the_density_of_samples_is_that_of_their_codes(posterior: Posterior, leading: tuple[int, ...]) -> None:
+    noise = torch.randn(*leading, 5, 3).double()
+    z, log_q = posterior.rsample_and_log_prob(noise)
+    assert torch.equal(z, posterior.rsample(noise))
+    torch.testing.assert_close(log_q, posterior.log_prob(z))
