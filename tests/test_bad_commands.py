@@ -257,10 +257,13 @@ TABLE = {
             "likelihood=gausian",
             "likelihood=gausian: there is no such choice; likelihood can be bernoulli, continuous_bernoulli,",
         ),
-        ("prior=normal", "prior=normal: there is no such choice; prior can be flow, mixture, standard_normal, vamp."),
+        (
+            "prior=normal",
+            "prior=normal: there is no such choice; prior can be flow, hierarchical, mixture, standard_normal, vamp.",
+        ),
         (
             "posterior=diag",
-            "posterior=diag: there is no such choice; posterior can be coupling, diagonal, full_covariance, iaf.",
+            "posterior=diag: there is no such choice; posterior can be coupling, diagonal, full_covariance, iaf, ladder.",
         ),
         (
             "objective=elob",

@@ -25,12 +25,18 @@ SMALL = {
         "iwae_mlp": {"hidden_dims": [24, 24]},
         "conv": {"channels": [4, 4], "hidden_dim": 16},
         "resnet": {"channels": [4, 8]},
+        "ladder": {"hidden_dims": [24]},
     },
-    "prior": {"mixture": {"components": 10}, "vamp": {"components": 10}, "flow": {"hidden_dim": 16}},
+    "prior": {
+        "mixture": {"components": 10},
+        "vamp": {"components": 10},
+        "flow": {"hidden_dim": 16},
+        "hierarchical": {"hidden_dim": 16},
+    },
     "posterior": {"iaf": {"hidden_dim": 8}, "coupling": {"hidden_dim": 8}},
     "objective": {"iwae": {"k": 3}, "mmd": {"kl_weight": 0.5}},
 }
-REFUSED = {("beta_tcvae", "iaf"), ("beta_tcvae", "coupling"), ("vamp", "iaf")}  # objective or prior, and posterior
+REFUSED = {("beta_tcvae", "iaf"), ("beta_tcvae", "coupling"), ("beta_tcvae", "ladder"), ("vamp", "iaf")}
 
 
 def choices(group: str) -> list[str]:
@@ -103,7 +109,9 @@ def matrix() -> list[tuple[str, str, str, str, bool]]:
         *map(enumerate, (objectives, priors, likelihoods))
     ):
         posterior, conditional = turns[(i + j + k) % len(turns)]
-        if {(objective, posterior), (prior, posterior)} & REFUSED:
+        if {(objective, posterior), (prior, posterior)} & REFUSED or (
+            posterior == "ladder" and prior != "hierarchical"
+        ):
             posterior = "full_covariance"
         rows.append((objective, prior, posterior, likelihood, conditional and prior != "vamp"))
     return rows
@@ -135,6 +143,8 @@ NONSENSE = [
     (("objective.free_bits=0.1", "posterior=iaf"), "and posterior=iaf"),
     (("objective=beta_tcvae", "posterior=coupling"), "objective=beta_tcvae with posterior=coupling"),
     (("prior=vamp", "posterior=iaf"), "prior=vamp with posterior=iaf"),
+    (("posterior=ladder",), "posterior: the prior has no groups of dimensions; choose prior=hierarchical"),
+    (("prior=hierarchical", "prior.layers=30"), "prior: layers is 30"),
     (("posterior=coupling", "latent_dim=1"), "posterior: latent_dim is 1"),
     (("objective=mmd", "prior=flow"), "objective.kl_weight=0 with prior=flow: only the KL term trains a prior"),
     (("objective=beta_tcvae", "batch_size=1"), "batch_size=1: objective=beta_tcvae compares"),

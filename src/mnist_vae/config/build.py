@@ -52,7 +52,7 @@ def build_vae(
         latent_dim=cfg.latent_dim + labels,  # the decoder sees a label beside each code
         parameters_per_value=likelihood.parameters_per_value,
     )
-    posterior = make("posterior", cfg.posterior, features=network.features, latent_dim=cfg.latent_dim)
+    posterior = make("posterior", cfg.posterior, features=network.features, latent_dim=cfg.latent_dim, prior=prior)
     return VAE(network, likelihood, prior, posterior, labels)
 
 

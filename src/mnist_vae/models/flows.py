@@ -17,7 +17,7 @@ class AffineFlow(nn.ModuleList):
         layers: AffineCoupling or AffineAutoregressive.
     """
 
-    def forward(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:  # type: ignore[override]
+    def forward(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Compute f(z), (..., latent_dim), and log|det df/dz|, (...).
 
         Args:
@@ -33,7 +33,8 @@ class AffineFlow(nn.ModuleList):
     def inverse(self, y: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Compute the z for which f(z) = y, and log|det df/dz| at that z; see forward."""
         log_det = y.new_zeros(y.shape[:-1])
-        for layer in reversed(self):
+        for layer in reversed(list(self)):
+            assert isinstance(layer, AffineCoupling | AffineAutoregressive)
             y, log_scale = layer.inverse(y, context)
             log_det = log_det + log_scale.sum(dim=-1)
         return y, log_det

@@ -82,7 +82,7 @@ class VAE(nn.Module):
         Raises:
             ValueError: the VAE is conditional and `labels` is None.
         """
-        x = to_unit(torch.as_tensor(x)).to(self.to_posterior.weight.dtype)
+        x = to_unit(torch.as_tensor(x)).to(self._weight.dtype)
         if self.classes:
             x = x + self.label_image(self._required(labels).to(x.device)).reshape(-1, *self.image_shape).to(x.dtype)
         # In the images' precision: under mixed precision the loss terms must not be summed in half precision.
@@ -163,7 +163,11 @@ class VAE(nn.Module):
     @property
     def device(self) -> torch.device:
         """Device of the weights."""
-        return self.to_posterior.weight.device
+        return self._weight.device
+
+    @property
+    def _weight(self) -> Tensor:
+        return next(self.to_posterior.parameters())
 
     def count_parameters(self) -> int:
         """Number of parameters."""

@@ -1,7 +1,7 @@
 """Approximate posteriors q(z|x): distribution families, and the layers that compute their parameters from features.
 
-A family is a named tuple of tensors of shape (images, ...), and of modules where a flow transforms the samples, so that
-`mapped` can move or index all of its tensors. It has
+A family is a named tuple of tensors of shape (images, ...), and of modules where a flow or a prior takes part in the
+sampling, so that `mapped` can move or index all of its tensors. It has
 
 - `mean` and `log_var`, (images, latent_dim);
 - `rsample(noise)` and `rsample_and_log_prob(noise)`, reparameterised samples of standard normal draws;
@@ -16,9 +16,10 @@ from typing import TypeAlias
 from mnist_vae.models.posteriors.base import LOG_2PI, concatenated, detached, mapped
 from mnist_vae.models.posteriors.flow import Coupling, FlowPosterior, InverseAutoregressive
 from mnist_vae.models.posteriors.gaussian import Diagonal, DiagonalGaussian, FullCovariance, FullGaussian
+from mnist_vae.models.posteriors.ladder import Ladder, LadderPosterior
 
-Posterior: TypeAlias = DiagonalGaussian | FullGaussian | FlowPosterior
-PosteriorLayer: TypeAlias = Diagonal | FullCovariance | Coupling | InverseAutoregressive
+Posterior: TypeAlias = DiagonalGaussian | FullGaussian | FlowPosterior | LadderPosterior
+PosteriorLayer: TypeAlias = Diagonal | FullCovariance | Coupling | InverseAutoregressive | Ladder
 
 __all__ = [
     "LOG_2PI",
@@ -29,6 +30,8 @@ __all__ = [
     "FullCovariance",
     "FullGaussian",
     "InverseAutoregressive",
+    "Ladder",
+    "LadderPosterior",
     "Posterior",
     "PosteriorLayer",
     "concatenated",

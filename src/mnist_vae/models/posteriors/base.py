@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 LOG_2PI = math.log(2 * math.pi)
+DRAWS, DRAWS_AT_ONCE, SEED = 64, 8, 20140414  # of estimated moments
 
 Family = TypeVar("Family", bound=tuple[Any, ...])
 
@@ -31,6 +32,22 @@ def concatenated(posteriors: Sequence[Family]) -> Family:
     """One posterior of the images of several, which one encoder computed."""
     parts = zip(*posteriors, strict=True)
     return type(posteriors[0])(*(torch.cat(part) if isinstance(part[0], Tensor) else part[0] for part in parts))
+
+
+def sampled_log_var(posterior: Any) -> Tensor:
+    """Logarithms of the marginal variances of q(z|x), (images, latent_dim), from DRAWS samples of each image.
+
+    Args:
+        posterior: of a family whose moments have no closed form; the draws are the same for every image.
+    """
+    centre: Tensor = posterior.mean
+    noise = torch.randn(DRAWS, 1, centre.shape[-1], generator=torch.Generator().manual_seed(SEED)).to(centre)
+    first, second = torch.zeros_like(centre), torch.zeros_like(centre)
+    for part in noise.split(DRAWS_AT_ONCE):
+        deviation = posterior.rsample(part.expand(-1, *centre.shape)) - centre
+        first, second = first + deviation.sum(dim=0), second + deviation.square().sum(dim=0)
+    variance = second / DRAWS - (first / DRAWS).square()
+    return variance.clamp(min=torch.finfo(variance.dtype).tiny).log()
 
 
 def clamp(raw: Tensor, low: float, high: float) -> Tensor:

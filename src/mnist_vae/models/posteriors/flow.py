@@ -7,11 +7,10 @@ from torch import Tensor, nn
 
 from mnist_vae.models.flows import AffineAutoregressive, AffineCoupling, AffineFlow, alternating_mask
 from mnist_vae.models.networks.base import check_sizes
+from mnist_vae.models.posteriors.base import sampled_log_var
 from mnist_vae.models.posteriors.gaussian import DiagonalGaussian, clamp_log_var
 
 MAX_PAIRS = 100_000  # of codes and images at once: 50 MB for each hidden layer of 128 units
-MOMENT_DRAWS, DRAWS_AT_ONCE = 64, 8
-MOMENT_SEED = 20140414
 
 
 class FlowPosterior(NamedTuple):
@@ -42,14 +41,8 @@ class FlowPosterior(NamedTuple):
 
     @property
     def log_var(self) -> Tensor:
-        """Logarithms of the marginal variances, (images, latent_dim), estimated from MOMENT_DRAWS samples."""
-        shape = (MOMENT_DRAWS, 1, self.base_mean.shape[-1])
-        noise = torch.randn(shape, generator=torch.Generator().manual_seed(MOMENT_SEED)).to(self.base_mean)
-        centre = self.mean
-        deviations = [self.rsample(part.expand(-1, *centre.shape)) - centre for part in noise.split(DRAWS_AT_ONCE)]
-        first = torch.stack([part.sum(dim=0) for part in deviations]).sum(dim=0) / MOMENT_DRAWS
-        second = torch.stack([part.square().sum(dim=0) for part in deviations]).sum(dim=0) / MOMENT_DRAWS
-        return (second - first.square()).clamp(min=torch.finfo(second.dtype).tiny).log()
+        """Logarithms of the marginal variances, (images, latent_dim), estimated; see base.sampled_log_var."""
+        return sampled_log_var(self)
 
     def rsample(self, noise: Tensor | None = None) -> Tensor:
         """Sample z by transforming reparameterised samples of the base, in the shape of `noise`.
