@@ -139,7 +139,7 @@ TABLE = {
             "x: there is no such key; there are latent_dim, conditional, beta, seed, max_epochs, batch_size, lr,",
         ),
         ("-m latent_dim=2,0", "latent_dim=0: it must be 1 or more, and at most 1,000,000."),
-        ("-m model=mlp,cnov", "model=cnov: there is no such choice; model can be conv, iwae_mlp, mlp, resnet."),
+        ("-m model=mlp,cnov", "model=cnov: there is no such choice; model can be conv, iwae_mlp, ladder, mlp, resnet."),
         (
             "-m model=mlp,conv model.channels=[4]",
             "model.channels: there is no such key; there are model._target_, model.hidden_dims, model.activation;",
@@ -239,17 +239,20 @@ TABLE = {
         ("~latent_dmi", "~latent_dmi: there is no such key to delete."),
         ("beta=-1", "beta=-1.0: it must be 0 or more, and at most 1e+30."),
         ("beta=nan", "beta=nan: it must be 0 or more, and at most 1e+30."),
-        ("model=cnov", "model=cnov: there is no such choice; model can be conv, iwae_mlp, mlp, resnet."),
+        ("model=cnov", "model=cnov: there is no such choice; model can be conv, iwae_mlp, ladder, mlp, resnet."),
         (
             "model=null",
             "model=null: a group is given the name of a choice, as in model=conv; --help lists the choices.",
         ),
-        ("model=", "model=: there is no such choice; model can be conv, iwae_mlp, mlp, resnet."),
+        ("model=", "model=: there is no such choice; model can be conv, iwae_mlp, ladder, mlp, resnet."),
         (
             "model='{a:1}'",
             "model.a: there is no such key; there are model._target_, model.hidden_dims, model.activation;",
         ),
-        ("model=/etc/passwd", "model=/etc/passwd: there is no such choice; model can be conv, iwae_mlp, mlp, resnet."),
+        (
+            "model=/etc/passwd",
+            "model=/etc/passwd: there is no such choice; model can be conv, iwae_mlp, ladder, mlp, resnet.",
+        ),
         ("model=3", "model=3: a group is given the name of a choice, as in model=conv; --help lists the choices."),
         ("model@x=conv", "model@x: there is no such key; did you mean model?"),
         ("data=mnits", "data=mnits: there is no such choice; data can be digits, fashion_mnist, kmnist, mnist."),
@@ -263,7 +266,7 @@ TABLE = {
         ),
         (
             "posterior=diag",
-            "posterior=diag: there is no such choice; posterior can be coupling, diagonal, full_covariance, iaf, ladder.",
+            "posterior=diag: there is no such choice; posterior can be coupling, diagonal, full_covariance, iaf,",
         ),
         (
             "objective=elob",
@@ -350,7 +353,7 @@ TABLE = {
         ("monitor_mode=up", "monitor_mode=up: it must be max or min."),
         ("model='{}'", "model={}: a mapping is merged into what is there, and this one is empty; choose one of conv,"),
         ("model=[mlp,conv]", "model=[mlp,conv]: it takes one choice, and several would be mixed into one."),
-        ("~model", "model: it has no value; choose one of conv, iwae_mlp, mlp, resnet."),
+        ("~model", "model: it has no value; choose one of conv, iwae_mlp, ladder, mlp, resnet."),
         ("modle=conv", "modle: there is no such key; did you mean model?"),
         ("model.hidden_dims=200", "model.hidden_dims=200: it must be a list, such as [200]."),
         (
