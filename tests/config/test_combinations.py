@@ -170,7 +170,16 @@ def test_objectives_of_whole_batches_are_refused_in_several_processes(overrides:
     "overrides",
     [
         ("prior=vamp", "prior.components=20", "objective=iwae", "posterior=full_covariance", "schedule=iwae"),
-        ("prior=flow", "model=resnet", "model.channels=[4,8]", "conditional=true", "schedule=cosine", "latent_dim=2"),
+        (
+            "prior=flow",
+            "model=resnet",
+            "model.channels=[4,8]",
+            "conditional=true",
+            "schedule=cosine",
+            "latent_dim=2",
+            "likelihood=autoregressive",
+            "data.binarize=dynamic",
+        ),
         ("prior=mixture", "likelihood=gaussian", "objective=beta_tcvae", "accelerator.precision=bf16-mixed"),
     ],
     ids=lambda overrides: overrides[0],
