@@ -102,6 +102,13 @@ def test_export_has_no_side_effects(tmp_path: Path, capfd: pytest.CaptureFixture
     assert capfd.readouterr() == ("", "")
 
 
+def test_images_made_one_pixel_after_the_other_are_refused(tmp_path: Path) -> None:
+    vae = untrained_vae(*MLP, "likelihood=autoregressive")
+    with pytest.raises(ExportError, match="the likelihood Autoregressive cannot be exported: its images are made one"):
+        export_vae(vae, tmp_path / "export", {})
+    assert not list(tmp_path.iterdir())
+
+
 class RandomOutput(nn.Module):
     """Layer with a different output at each call, which no file can reproduce."""
 

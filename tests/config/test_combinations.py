@@ -11,6 +11,7 @@ from torch import Tensor
 
 from mnist_vae.config.build import build_objective, build_vae
 from mnist_vae.config.combinations import check_combination, check_processes
+from mnist_vae.data.binarize import Binarize, binarize
 from mnist_vae.data.digits import DigitsSource
 from mnist_vae.training.train import train
 from mnist_vae.utils.errors import SettingsError
@@ -19,6 +20,7 @@ from mnist_vae.utils.seeding import Noise
 from tests.conftest import ROOT, composed, composed_with_hydra
 
 BATCH, IMAGES = 128, 1437  # of one epoch
+BINARY = ("autoregressive",)  # likelihoods of pixels in {0, 1} only
 SMALL = {
     "model": {
         "mlp": {"hidden_dims": [24]},
@@ -58,6 +60,8 @@ def config(**chosen: Any) -> DictConfig:
             part = OmegaConf.load(ROOT / "configs" / group / f"{name}.yaml")
             cfg[group] = part.get(group, part)  # a file with `@package _global_` holds the group under its name
             cfg[group].merge_with(SMALL.get(group, {}).get(name, {}))
+    if chosen.get("likelihood") in BINARY:
+        cfg.data.binarize = Binarize.threshold
     return cfg
 
 
@@ -70,6 +74,7 @@ def digits() -> tuple[Tensor, Tensor]:
 def train_one_epoch(cfg: DictConfig) -> None:
     """A bare epoch; the objective on the first images must fall, every weight move, and samples be images."""
     images, labels = digits()
+    images = binarize(images, cfg.data.binarize, Noise(len(images)))
     torch.manual_seed(0)
     vae = build_vae(cfg, (1, *images.shape[2:]), classes=10)
     objective = build_objective(cfg, train_size=len(images))
@@ -136,6 +141,7 @@ NONSENSE = [
     (("likelihood=gaussian", "data.binarize=dynamic"), "likelihood=gaussian with data.binarize=dynamic"),
     (("likelihood=continuous_bernoulli", "data.binarize=threshold"), "with data.binarize=threshold"),
     (("likelihood=discretized_logistic", "data.binarize=dynamic"), "use data.binarize=none"),
+    (("likelihood=autoregressive",), "likelihood=autoregressive with data.binarize=none: .* use data.binarize=dynamic"),
     (("objective=iwae", "beta=4"), "objective=iwae has no beta"),
     (("objective=mmd", "beta=0.5"), "objective=mmd has no beta"),
     (("objective.free_bits=0.1", "prior=mixture"), "objective.free_bits=0.1 with prior=mixture"),
@@ -153,6 +159,7 @@ NONSENSE = [
     (("objective=iwae", "objective.k=0"), "objective: k is 0"),
     (("prior=flow", "latent_dim=1"), "prior: latent_dim is 1"),
     (("likelihood=gaussian", "likelihood.scale=0"), "likelihood: scale is 0"),
+    (("likelihood=autoregressive", "likelihood.kernel_size=4"), "likelihood: kernel_size is 4; it must be odd"),
 ]
 
 
@@ -181,7 +188,16 @@ def test_objectives_of_whole_batches_are_refused_in_several_processes(overrides:
     "overrides",
     [
         ("prior=vamp", "prior.components=20", "objective=iwae", "posterior=full_covariance", "schedule=iwae"),
-        ("prior=flow", "model=resnet", "model.channels=[4,8]", "conditional=true", "schedule=cosine", "latent_dim=2"),
+        (
+            "prior=flow",
+            "model=resnet",
+            "model.channels=[4,8]",
+            "conditional=true",
+            "schedule=cosine",
+            "latent_dim=2",
+            "likelihood=autoregressive",
+            "data.binarize=dynamic",
+        ),
         ("prior=mixture", "likelihood=gaussian", "objective=beta_tcvae", "accelerator.precision=bf16-mixed"),
     ],
     ids=lambda overrides: overrides[0],

@@ -126,7 +126,16 @@ def export_vae(vae: VAE, folder: Path, metadata: Mapping[str, str]) -> list[Expo
 
 
 def parts(vae: VAE) -> dict[str, OnnxPart]:
-    """Encoder and decoder by name, with their inputs and outputs."""
+    """Encoder and decoder by name, with their inputs and outputs.
+
+    Raises:
+        ExportError: the likelihood's mean is computed one pixel after the other.
+    """
+    if vae.likelihood.sequential:
+        raise ExportError(
+            f"a decoder with the likelihood {type(vae.likelihood).__name__} cannot be exported: its images are made "
+            "one pixel after the other, and an ONNX file holds one pass through the network."
+        )
     given: dict[str, Callable[[int, torch.Generator], Tensor]] = {}
     if vae.classes:
         given["labels"] = lambda n, generator: torch.randint(vae.classes, (n,), generator=generator)

@@ -24,6 +24,11 @@ def check_combination(cfg: DictConfig, choices: Choices, vae: VAE, objective: An
             "levels, which pixels of 0 and 1 would drive to infinity; use data.binarize=none, or "
             "likelihood=bernoulli."
         )
+    if vae.likelihood.binary_only and cfg.data.binarize is Binarize.none:
+        raise SettingsError(
+            f"likelihood={likelihood} with data.binarize=none: it is a distribution of pixels of 0 and 1, not of grey "
+            "levels; use data.binarize=dynamic or threshold, or likelihood=bernoulli."
+        )
     if cfg.beta != 1 and "beta" not in cfg.objective:
         raise SettingsError(
             f"beta={cfg.beta}: objective={objective_name} has no beta; its own weights are under objective."

@@ -21,16 +21,20 @@ BISECTIONS = 30
 
 
 class Likelihood(nn.Module):
-    """Base class of likelihoods p(x|z) under which the values of an image are independent given z.
+    """Base class of likelihoods p(x|z); under those of this module the values of an image are independent given z.
 
     A subclass implements `log_prob` and `mean`, and sets:
 
     - `parameters_per_value`: decoder outputs per value of the image;
-    - `grey_only`: whether it is a distribution of grey levels, which does not apply to binarised pixels.
+    - `grey_only`: whether it is a distribution of grey levels, which does not apply to binarised pixels;
+    - `binary_only`: whether it is a distribution of binarised pixels, which does not apply to grey levels;
+    - `sequential`: whether `mean` computes one pixel after the other, which no exported file can hold.
     """
 
     parameters_per_value = 1
     grey_only = False
+    binary_only = False
+    sequential = False
 
     def log_prob(self, parameters: Tensor, x: Tensor) -> Tensor:
         """log p(x|z) in nats per image, summed over its values, (..., images).
