@@ -12,6 +12,7 @@ from mnist_vae.analysis.encoding import encode_images
 from mnist_vae.analysis.metrics import Estimate
 from mnist_vae.analysis.nll import finished_weights, likelihood_values, resumable_weights
 from mnist_vae.analysis.probes import CLASSIFIERS
+from mnist_vae.analysis.sample_quality import check_count, finished_sample_values, sample_values
 from mnist_vae.data.batches import EVALUATION_BATCH, EVALUATION_SEED
 from mnist_vae.models.posteriors import Posterior
 from mnist_vae.models.vae import VAE
@@ -24,7 +25,9 @@ STAGES = ("ELBO", "encoding", *CLASSIFIERS)
 TOTAL_CORRELATION_CODES = 1000  # its cost is proportional to codes * images * latent_dim
 
 
-def evaluate(run: OpenRun, root: str | None = None, nll_samples: int = 0) -> dict[str, float | str]:
+def evaluate(
+    run: OpenRun, root: str | None = None, nll_samples: int = 0, sample_count: int = 0
+) -> dict[str, float | str]:
     """Evaluate a run on its test images and write evaluation.json (evaluation_last.json for the checkpoint `last`).
 
     Args:
@@ -32,21 +35,25 @@ def evaluate(run: OpenRun, root: str | None = None, nll_samples: int = 0) -> dic
         root: folder of the data set, see OpenRun.data.
         nll_samples: importance samples per image for -log p(x), see nll.py; with 0, the result of an earlier call is
             included if there is one.
+        sample_count: samples whose quality is measured, see sample_quality.py; with 0 likewise.
 
     Returns:
         Flat: `test/elbo`, `test/reconstruction`, `test/kl`, `test/mutual_information`, `test/marginal_kl` and
         `test/total_correlation` in nats per image, `test/knn_accuracy` and `test/logistic_regression_accuracy` in
-        [0, 1], each with its `…_standard_error`; `test/active_units`; the values of nll.likelihood_values, if
-        estimated; and the data set, checkpoint and duration of the evaluation.
+        [0, 1], each with its `…_standard_error`; `test/active_units`; the values of nll.likelihood_values and of
+        sample_quality.sample_values, if estimated; and the data set, checkpoint and duration of the evaluation.
 
     Raises:
         DataError: the images are not available.
-        SettingsError: the data settings are not valid.
+        SettingsError: the data settings are not valid, or there are fewer test images than samples.
+        UnwritableError: the classifier in whose features samples are compared cannot be kept.
     """
     start = time.perf_counter()
     # The whole training set, without a validation split, so that the classifiers of all runs are comparable.
     data = run.data(root, val_size=0)
     images, labels = data.fixed("test")
+    if sample_count:
+        check_count(sample_count, data, run.cfg.data.name)
     with tqdm(total=len(STAGES), leave=False, disable=None, bar_format="{desc:<24}{bar}| {n}/{total}") as bar:
         bar.set_description("ELBO")
         estimates, posterior = _elbo_estimates(run.vae, images, labels)
@@ -67,6 +74,10 @@ def evaluate(run: OpenRun, root: str | None = None, nll_samples: int = 0) -> dic
         values |= likelihood_values(resumable_weights(run, images, labels, nll_samples))
     elif weights := finished_weights(run, images, labels):
         values |= likelihood_values(weights)
+    if sample_count:
+        values |= sample_values(run, data, sample_count)
+    else:
+        values |= finished_sample_values(results_file(run), run, data)
     values |= {
         "test/active_units": metrics.active_units(posterior.mean),
         "latent_dim": run.vae.latent_dim,

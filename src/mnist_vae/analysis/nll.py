@@ -1,6 +1,5 @@
 """Importance-sampled negative log-likelihood of a run, saved to disk at intervals so that it can be resumed."""
 
-import hashlib
 import math
 import re
 import sys
@@ -13,6 +12,7 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
+from mnist_vae.analysis.digest import digest
 from mnist_vae.analysis.importance_sampling import ImportanceWeights, iter_log_sums
 from mnist_vae.analysis.metrics import Estimate
 from mnist_vae.data.batches import EVALUATION_SEED
@@ -57,8 +57,8 @@ def resumable_weights(run: OpenRun, images: Tensor, labels: Tensor, samples: int
         samples: importance samples per image.
     """
     file = run.folder.path / f"nll_{samples}{run.suffix}.npz"
-    digest = _digest(run.vae, images, labels, samples)
-    done = _read(file, digest, len(images))
+    made_of = _digest(run.vae, images, labels, samples)
+    done = _read(file, made_of, len(images))
     remaining = iter_log_sums(run.vae, to_unit(images), labels, samples, EVALUATION_SEED, start=len(done))
     bar = tqdm(remaining, "NLL", len(images), initial=len(done), unit="image", leave=False, disable=None)
     saved = time.monotonic()
@@ -66,17 +66,17 @@ def resumable_weights(run: OpenRun, images: Tensor, labels: Tensor, samples: int
         for sums in bar:
             done.append(sums)
             if time.monotonic() - saved > SAVE_SECONDS:
-                _write(file, digest, done)
+                _write(file, made_of, done)
                 saved = time.monotonic()
     except KeyboardInterrupt:
         bar.close()
         if done:
-            _write(file, digest, done)
+            _write(file, made_of, done)
             _print_progress(ImportanceWeights.of(samples, done), len(images), file)
         raise
     finally:
         remaining.close()
-    _write(file, digest, done)
+    _write(file, made_of, done)
     return ImportanceWeights.of(samples, done)
 
 
@@ -94,13 +94,10 @@ def finished_weights(run: OpenRun, images: Tensor, labels: Tensor) -> Importance
 
 def _digest(vae: VAE, images: Tensor, labels: Tensor, samples: int) -> str:
     """SHA-256 of everything that an estimate depends on: model weights, images, labels, number of samples and seed."""
-    digest = hashlib.sha256(f"{samples} {EVALUATION_SEED}".encode())
-    for values in (*vae.state_dict().values(), images, labels):
-        digest.update(values.cpu().contiguous().numpy().tobytes())
-    return digest.hexdigest()
+    return digest(f"{samples} {EVALUATION_SEED}", (*vae.state_dict().values(), images, labels))
 
 
-def _read(file: Path, digest: str, count: int) -> list[Tensor]:
+def _read(file: Path, made_of: str, count: int) -> list[Tensor]:
     """Load the log-sums of the images that an earlier call with the same digest finished; else an empty list.
 
     A damaged file counts as absent.
@@ -112,7 +109,7 @@ def _read(file: Path, digest: str, count: int) -> list[Tensor]:
         if not file.is_file():  # a pipe would block
             return []
         with ZipFile(file) as stored:
-            if _array(stored, "made_of", f"<U{len(digest)}", ()).item() != digest:
+            if _array(stored, "made_of", f"<U{len(made_of)}", ()).item() != made_of:
                 return []
             return list(torch.from_numpy(_array(stored, "sums", "<f8", (count, 2))))
     except Exception:  # a damaged file can raise anything
@@ -141,8 +138,8 @@ def _array(stored: ZipFile, name: str, dtype: str, largest: tuple[int, ...]) -> 
     return np.frombuffer(bytearray(values), found).reshape(shape)
 
 
-def _write(file: Path, digest: str, done: list[Tensor]) -> None:
-    write_atomically(file, lambda opened: np.savez(opened, made_of=digest, sums=torch.stack(done).numpy()))
+def _write(file: Path, made_of: str, done: list[Tensor]) -> None:
+    write_atomically(file, lambda opened: np.savez(opened, made_of=made_of, sums=torch.stack(done).numpy()))
 
 
 def _print_progress(weights: ImportanceWeights, total: int, file: Path) -> None:

@@ -5,6 +5,7 @@ from mnist_vae.figures.latent import kl_per_dimension, latent_space
 from mnist_vae.figures.learning_curves import learning_curves
 from mnist_vae.figures.mosaics import Block, image_grid, mosaic
 from mnist_vae.figures.rate_distortion import rate_distortion
+from mnist_vae.figures.sample_quality import sample_quality
 from mnist_vae.figures.search import hyperparameter_importance, search_history
 from mnist_vae.figures.style import pixels
 from mnist_vae.figures.sweeps import by_setting
@@ -33,6 +34,7 @@ __all__ = [
     "pixels",
     "rate_distortion",
     "results",
+    "sample_quality",
     "samples",
     "search_history",
     "traversals",

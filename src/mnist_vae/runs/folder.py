@@ -43,6 +43,7 @@ class RunFolder:
         self.rows = self.path / "metrics.csv"
         self.environment = self.path / "environment.json"
         self.metrics = self.path / "metrics.json"
+        self.evaluation = self.path / "evaluation.json"
         self.failure = self.path / "failed.json"
         self.last = self.path / "checkpoints" / "last.ckpt"
         self.best = self.path / "checkpoints" / "best.ckpt"

@@ -15,6 +15,10 @@ from omegaconf import OmegaConf
 from mnist_vae.runs.folder import RunFolder, load_config, yaml_text
 from mnist_vae.sweeps.varied import experiment_of, settings_of
 from mnist_vae.utils.errors import RunFolderError, first_line
+from mnist_vae.utils.io import read_text
+
+SAME_ELBO = 0.01  # nats, within which two devices compute the same test ELBO
+COUNTS = ("nll_samples", "sample_count")  # of an evaluation, without which its other values cannot be compared
 
 
 class State(str, Enum):
@@ -63,7 +67,7 @@ class Job:
         settings: {key: value}, flat; a group such as `model` by the name of its choice. Of a job that has not begun,
             only what its overrides say.
         experiment: everything in its config but the seed, to be compared; None before it has begun.
-        metrics: metrics.json; empty unless complete.
+        metrics: metrics.json, and what evaluation.json has beyond it; empty unless complete.
         rows: metrics.csv, one per epoch so far.
         failure: why it failed, if it did.
     """
@@ -120,13 +124,15 @@ def _read_job(top: Path, name: str, planned: list[str] | None) -> Job:
     run = RunFolder(top / name)
     if Path(name).is_absolute() or ".." in Path(name).parts:
         raise RunFolderError("its name is no path within the sweep's folder, so it is not read.")
-    for file in (run.path, run.config, run.hydra, _overrides_file(run), run.rows, run.metrics, run.failure):
+    read = (run.path, run.config, run.hydra, _overrides_file(run), run.rows, run.metrics, run.evaluation, run.failure)
+    for file in read:
         if not file.resolve().is_relative_to(top.resolve()):
             raise RunFolderError(f"{file} is a link to something outside the sweep's folder, so it is not read.")
     if run.complete and not run.config.exists():
         raise RunFolderError(f"{run.config} is missing.")
     config: Any = OmegaConf.to_container(load_config(run.config)) if run.config.exists() else None
     metrics = _checked(run.read_metrics(), run.metrics) if run.complete else {}
+    metrics |= _read_evaluation(run, metrics)
     failure = run.read_failure()
     overrides = _read_overrides(run, failure) if planned is None else planned
     parts = ("error", "type", "traceback")
@@ -144,6 +150,25 @@ def _checked(metrics: dict[str, Any], file: Path) -> dict[str, Any]:
         if not isinstance(value, int | float | str | None) or (isinstance(value, int) and abs(value) >= 2**63):
             raise RunFolderError(f"{file} is damaged: {name} must be a number or a string.")
     return metrics
+
+
+def _read_evaluation(run: RunFolder, metrics: dict[str, Any]) -> dict[str, Any]:
+    """What evaluation.json has beyond the metrics; nothing if it is damaged or of other weights than they are, such as
+    those before the run was given more epochs."""
+    try:
+        values = json.loads(read_text(run.evaluation))
+        if not abs(values["test/elbo"] - metrics["test/elbo"]) < SAME_ELBO:
+            return {}
+        return {
+            name: value
+            for name, value in values.items()
+            if name not in metrics
+            and (name.startswith(("test/", "train/")) or name in COUNTS)
+            and type(value) in (int, float)
+            and (type(value) is float or abs(value) < 2**63)
+        }
+    except Exception:  # a damaged file can raise anything
+        return {}
 
 
 def _overrides_file(run: RunFolder) -> Path:

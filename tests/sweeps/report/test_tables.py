@@ -1,3 +1,4 @@
+import json
 from pathlib import Path
 
 import pytest
@@ -59,6 +60,18 @@ def test_the_metric_that_ranks_comes_first_and_absent_ones_are_left_out(tmp_path
         file.write_text(file.read_text().replace("val/elbo", "val/kl"))
     assert list(tables.metrics_of(group(tmp_path)))[:2] == ["val/kl", "test/elbo"]
     assert "val/elbo" not in tables.metrics_of(group(tmp_path))
+
+
+def test_what_evaluations_measured_has_columns_with_dashes_where_a_run_was_not_evaluated(tmp_path: Path) -> None:
+    for beta in (1, 2):
+        make_run(tmp_path / str(beta), -100.0 - beta, beta=beta)
+    assert tables.runs(group(tmp_path), tmp_path).headings[8:10] == ["epochs", "parameters"]
+    values = {"test/elbo": -101.0, "test/frechet_distance": 12.345, "test/precision": 0.5, "test/recall": 0.25}
+    (tmp_path / "1" / "evaluation.json").write_text(json.dumps(values))
+    table = tables.runs(group(tmp_path), tmp_path)
+    place = table.headings.index("Fréchet distance")
+    assert table.headings[place : place + 4] == ["Fréchet distance", "precision", "recall", "epochs"]
+    assert [row[place : place + 3] for row in texts(table)] == [["12.35", "0.50", "0.25"], [DASH, DASH, DASH]]
 
 
 def test_runs_set_apart_have_a_table_of_their_own(tmp_path: Path) -> None:

@@ -2,11 +2,14 @@
 
     python scripts/evaluate.py run=outputs/runs/…
     python scripts/evaluate.py run=outputs/runs/… nll.samples=5000
+    python scripts/evaluate.py run=outputs/runs/… samples.count=10000
 
 Metrics: ELBO, reconstruction and KL; the two parts of the KL, mutual information and marginal KL (Hoffman & Johnson
 2016), and the part of the latter that is the total correlation (Chen et al. 2018); active units (Burda et al. 2016);
 accuracy of k-NN and logistic regression on the posterior means, fitted on all training images. With nll.samples also
--log p(x) by importance sampling (Burda et al. 2016): after Ctrl-C, the same command resumes it.
+-log p(x) by importance sampling (Burda et al. 2016): after Ctrl-C, the same command resumes it. With samples.count
+the quality of samples in the features of a small classifier, which is trained once per data set: Fréchet distance to
+the test images (Heusel et al. 2017), precision and recall (Kynkäänniemi et al. 2019).
 """
 
 import math
@@ -32,6 +35,8 @@ NATS = {
 ACCURACIES = {"knn_accuracy": "k-NN accuracy", "logistic_regression_accuracy": "logistic regression"}
 COLUMNS = ["ELBO", "reconstruction", "KL", "I(x;z)", "marginal KL", "active", "k-NN", "logistic"]
 NLL_COLUMNS = ["NLL", "effective"]
+QUALITY = {"frechet_distance": "Fréchet distance", "precision": "precision", "recall": "recall"}
+QUALITY_COLUMNS = ["Fréchet", "precision", "recall"]
 FEW = 10  # effective samples, below which the estimate is unreliable
 SHORTEST = 24  # characters to which the name of a run is cut for the others to fit beside it
 
@@ -48,15 +53,21 @@ class NLLOptions:
 
 
 @dataclass
+class SampleOptions:
+    count: int = option(0, meaning="samples whose quality is measured, typically all that it can be: 10000; 0 for none")
+
+
+@dataclass
 class EvaluateOptions(ImageOptions):
     nll: NLLOptions = group(NLLOptions)
+    samples: SampleOptions = group(SampleOptions)
 
 
 def main(options: EvaluateOptions) -> None:
     def work(run: OpenRun) -> Evaluated:
         from mnist_vae.analysis.evaluation import evaluate, results_file
 
-        return results_file(run), evaluate(run, options.data.root, options.nll.samples)
+        return results_file(run), evaluate(run, options.data.root, options.nll.samples, options.samples.count)
 
     done: list[Evaluated] = []
     try:
@@ -80,19 +91,23 @@ def card(file: Path, values: dict[str, Any]) -> str:
     lines.append(f"{'active units':<24} {values['test/active_units']:>9} of {values['latent_dim']}")
     for name, heading in ACCURACIES.items():
         lines.append(f"{heading:<24} {_percent(values, name)} %")
+    if "sample_count" in values:
+        lines += [f"{QUALITY[name]:<24} {number(values[f'test/{name}'], 3):>9}" for name in QUALITY]
     return "\n".join([*lines, *_notes([values]), f"written to {shown(file)}"])
 
 
 def table(done: list[Evaluated]) -> str:
     """Format the results of several runs, a run per row; standard errors that are not shown are in the files."""
     with_nll = any("test/nll" in values for _, values in done)
-    rows = [["run", *COLUMNS, *(NLL_COLUMNS if with_nll else [])]]
+    with_quality = any("sample_count" in values for _, values in done)
+    rows = [["run", *COLUMNS, *(NLL_COLUMNS if with_nll else []), *(QUALITY_COLUMNS if with_quality else [])]]
     for file, values in done:
         terms = [number(values[f"test/{name}"], 3) for name in list(NATS)[1:5]]
         accuracies = [f"{values[f'test/{name}']:.2%}" for name in ACCURACIES]
         units = f"{values['test/active_units']} of {values['latent_dim']}"
         nll = _nll(values) if with_nll else []
-        rows.append([shown(file.parent), _nats(values, "elbo"), *terms, units, *accuracies, *nll])
+        quality = _quality(values) if with_quality else []
+        rows.append([shown(file.parent), _nats(values, "elbo"), *terms, units, *accuracies, *nll, *quality])
     width = terminal_width()
     numbers = sum(2 + max(map(len, column)) for column in zip(*(row[1:] for row in rows), strict=True))
     longest = max(SHORTEST, width - numbers)
@@ -112,6 +127,11 @@ def _nll(values: dict[str, Any]) -> list[str]:
     return [_nats(values, "nll"), f"{values['test/nll_effective_samples']:,.0f} of {values['nll_samples']:,}"]
 
 
+def _quality(values: dict[str, Any], split: str = "test") -> list[str]:
+    """The cells of QUALITY_COLUMNS of one run; dashes where they were not measured."""
+    return [number(values[f"{split}/{name}"], 3) if f"{split}/{name}" in values else DASH for name in QUALITY]
+
+
 def _nats(values: dict[str, Any], name: str) -> str:
     """Format a metric and its standard error."""
     return f"{number(values[f'test/{name}'], 3):>9} ± {number(values[f'test/{name}_standard_error'], 3)}"
@@ -123,7 +143,7 @@ def _percent(values: dict[str, Any], name: str) -> str:
 
 
 def _notes(results: list[dict[str, Any]]) -> list[str]:
-    """Notes below the results: limit of the mutual information, and samples and reliability of the NLL."""
+    """Notes below the results: limit of the mutual information, reliability of the NLL, and samples."""
     counts = sorted({values["test_images"] for values in results})
     limits = ", ".join(f"log {count:,} = {math.log(count):.2f}" for count in counts)
     lines = [f"± one standard error over test images; mutual information can be at most {limits} nats"]
@@ -141,7 +161,21 @@ def _notes(results: list[dict[str, Any]]) -> list[str]:
             lines.append(
                 f"     with fewer than {FEW} effective samples the NLL is overestimated by more; use more samples"
             )
-    return lines
+    return [*lines, *_quality_notes(results)]
+
+
+def _quality_notes(results: list[dict[str, Any]]) -> list[str]:
+    """How many samples were measured by which classifier, and what training images in their place would have."""
+    notes: dict[str, None] = {}  # each once, in the order of the runs
+    for values in results:
+        if "sample_count" in values:
+            accuracy = f"{values['feature_classifier_accuracy']:.2%}"
+            cells = zip(QUALITY.values(), _quality(values, "train"), strict=True)
+            notes[
+                f"samples: {values['sample_count']:,}, in features of a classifier of {values['dataset']} of accuracy "
+                f"{accuracy};\n         training images in their place have {', '.join(map(' '.join, cells))}"
+            ] = None
+    return list(notes)
 
 
 def command() -> None:

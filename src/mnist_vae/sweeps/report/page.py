@@ -19,6 +19,7 @@ from mnist_vae.sweeps.report.charts.chart import Chart
 from mnist_vae.sweeps.report.charts.effects import effects
 from mnist_vae.sweeps.report.charts.learning_curves import comparable, learning_curves
 from mnist_vae.sweeps.report.charts.plane import plane
+from mnist_vae.sweeps.report.charts.sample_quality import sample_quality
 from mnist_vae.sweeps.report.overview import tally
 from mnist_vae.sweeps.results import Sweep
 from mnist_vae.sweeps.varied import SEED
@@ -116,6 +117,7 @@ def _section(group: Group, sweep: Sweep, with_pictures: bool) -> dict[str, Any]:
         "plane": plane(group) if with_pictures else None,
         "effects": effects(group) if with_pictures else None,
         "samples": _extremes(group, sweep) if with_pictures else [],
+        "quality": sample_quality(group) if with_pictures else None,
     }
 
 

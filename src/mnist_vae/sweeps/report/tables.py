@@ -18,6 +18,10 @@ METRICS = {
     "test/reconstruction": "reconstruction",
     "test/kl": "KL",
     "test/active_units": "active units",
+    "test/nll": "NLL",
+    "test/frechet_distance": "Fréchet distance",
+    "test/precision": "precision",
+    "test/recall": "recall",
 }
 WHOLE = {"test/active_units", "epochs", "parameters"}  # metrics that are counts
 LONGEST_NAME = 200  # characters
@@ -66,10 +70,10 @@ class Table:
 
 
 def metrics_of(group: Group) -> dict[str, str]:
-    """The metrics in a group's tables, with their headings: first the one that ranks; of validation, what there is."""
+    """The metrics in a group's tables that a run of it has, with their headings: first the one that ranks."""
     first = {group.monitor: group.monitor} if group.monitor else {}
     known = {name for job in group.jobs for name in job.metrics}
-    return {name: text for name, text in (first | METRICS).items() if name.startswith("test/") or name in known}
+    return {name: text for name, text in (first | METRICS).items() if name in known}
 
 
 def how_ranked(group: Group) -> str:
