@@ -85,7 +85,10 @@ MISMATCHES = [
         r"decoder\.0\.weight is \(8, 4\) there and \(8, 3\) here; .* in latent_dim \(there 4, here 3\)\.$",
     ),
     ("model.hidden_dims=[9]", r"encoder\.1\.weight .* in model\.hidden_dims \(there \[9\], here \[8\]\)\.$"),
-    ("model.hidden_dims=[8,8]", r"encoder\.3\.weight is \(8, 8\) there and absent here; .* model\.hidden_dims \(there"),
+    (
+        "model.hidden_dims=[8,8]",
+        r"decoder\.2\.weight is \(8, 8\) there and \(784, 8\) here; .* in model\.hidden_dims \(",
+    ),
     ("posterior=full_covariance", r"to_posterior\.weight .* in posterior \(there FullCovariance, here Diagonal\)\.$"),
     ("conditional=true", r"decoder\.0\.weight .* in conditional \(there True, here False\)\.$"),
     (
