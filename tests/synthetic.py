@@ -4,7 +4,11 @@ import json
 from pathlib import Path
 from typing import Any
 
+import torch
 import yaml
+from omegaconf import DictConfig, OmegaConf
+
+from mnist_vae.config.build import build_vae
 
 MODELS: dict[str, dict[str, Any]] = {
     "mlp": {"_target_": "mnist_vae.models.networks.mlp.MLP", "hidden_dims": [400], "activation": "relu"},
@@ -91,6 +95,22 @@ def make_run(
         }
         metrics |= {"dataset": cfg["data"]["name"], "binarize": "none"}
         (folder / "metrics.json").write_text(json.dumps(metrics))
+    return folder
+
+
+def make_checkpoint(folder: Path, cfg: DictConfig, seed: int = 7, epoch: int = 4) -> Path:
+    """A run's folder with nothing but best.ckpt: initial weights of that seed, as if after that epoch. Images as the
+    digits are, 28x28 with ten labels."""
+    torch.manual_seed(seed)
+    vae = build_vae(cfg, (1, 28, 28), 10)
+    plain = OmegaConf.to_container(cfg, resolve=True, enum_to_str=True)
+    content = {
+        "state_dict": {f"vae.{name}": value for name, value in vae.state_dict().items()},
+        "hyper_parameters": {"config": plain, "image_shape": (1, 28, 28), "classes": 10},
+        "epoch": epoch - 1,
+    }
+    (folder / "checkpoints").mkdir(parents=True)
+    torch.save(content, folder / "checkpoints" / "best.ckpt")
     return folder
 
 

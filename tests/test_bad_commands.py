@@ -138,6 +138,7 @@ TABLE = {
             "-m +x=1,2",
             "x: there is no such key; there are latent_dim, conditional, beta, seed, max_epochs, batch_size, lr,",
         ),
+        ("-m init_from=null,nope", "init_from=nope: there is no such folder; it must be a run's, or the file of"),
         ("-m latent_dim=2,0", "latent_dim=0: it must be 1 or more, and at most 1,000,000."),
         ("-m model=mlp,cnov", "model=cnov: there is no such choice; model can be conv, iwae_mlp, ladder, mlp, resnet."),
         (
@@ -349,6 +350,13 @@ TABLE = {
         (
             "monitor=3",
             "monitor=3: it must be a metric of each epoch, such as val/elbo or train/loss, or null for the last",
+        ),
+        ("init_from=nope", "init_from=nope: there is no such folder; it must be a run's, or the file of a checkpoint."),
+        ("init_from=", "init_from=: it is empty; it must be a run's folder, or null for none."),
+        ("init_from=.", "init_from=.: it has no checkpoints/best.ckpt; it must be the folder of a run, which has that"),
+        (
+            "init_from=outputs/a hydra.run.dir=outputs/a",
+            "init_from=outputs/a: it is in the folder of this run itself; choose another one by hydra.run.dir=….",
         ),
         ("monitor_mode=up", "monitor_mode=up: it must be max or min."),
         ("model='{}'", "model={}: a mapping is merged into what is there, and this one is empty; choose one of conv,"),

@@ -39,6 +39,7 @@ MISTAKES = [
     ("hydra.run.dir=${oc.env:NOPE}", "hydra.run.dir=${oc.env:NOPE}: the reference can't be resolved (Environment"),
     ("hydra.output_subdir=.hydra", "hydra.output_subdir=.hydra: the run itself writes .hydra"),
     ("model={}", "model={}: a mapping is merged"),
+    ("init_from=nope", "init_from=nope: there is no such folder"),
     ("+nope=1", "nope: there is no such key"),
 ]
 

@@ -57,6 +57,7 @@ def test_the_defaults_are_the_notebooks_but_for_initial_weights_and_schedule(
         "lr=nan",
         "data.val_size=-1",
         "monitor=test/elbo",
+        "init_from=",
         "monitor_mode=up",
         "accelerator.devices=0",
         "accelerator.precision=8-bit",

@@ -36,7 +36,7 @@ def test_a_run_of_an_earlier_version_opens(runs: Path) -> None:
     before = open_run(runs / "mlp").vae.state_dict()
     text = config.read_text().replace("mnist_vae.models.", "mnist_vae.").replace("data.digits.", "sources.")
     stored = OmegaConf.create(text)
-    for key in ("conditional", "posterior", "schedule", "trainer", "monitor", "monitor_mode"):
+    for key in ("conditional", "posterior", "schedule", "trainer", "monitor", "monitor_mode", "init_from"):
         del stored[key]
     stored.accelerator.cuda_graph = False
     OmegaConf.save(stored, config)

@@ -64,6 +64,10 @@ def keys(jobs: Jobs) -> list[str]:
             ],
             [],
         ),
+        # A key that one of them lacks, as a run of an earlier version does.
+        ([({"trainer.new": None}, ["seed=0"]), ({"seed": 1}, ["seed=1"])], ["seed"]),
+        # A path, as it is.
+        ([({"trainer.of": "a/b=1,c"}, ["trainer.of=x"]), ({"trainer.of": "a/d"}, ["trainer.of=y"])], ["trainer.of"]),
         # Where the images lie, and how the jobs are run, is no part of an experiment.
         ([({}, ["data.root=/a", "hydra.job.num=1"]), ({}, ["data.root=/b", "launcher=joblib", "hydra.x=2"])], []),
     ],

@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from mnist_vae.training.distributed import run_on_processes
-from tests.conftest import command, forked
+from tests.conftest import command, composed, forked
+from tests.synthetic import make_checkpoint
 from tests.training.test_train import rows
 
 # 1,300 training and 297 test images: batches, and shares of batches, of uneven size.
@@ -51,9 +52,13 @@ def test_a_failing_rank_fails_the_run(rank: str) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("model", ["resnet"])  # the mlp: in test_launchers, by two machines
 def test_two_processes_give_the_statistics_of_one(model: str, tmp_path: Path) -> None:
+    there = make_checkpoint(tmp_path / "there", composed(*RUN, *MODELS[model]))
+    words = (*RUN, *MODELS[model], f"init_from={there}")
     for accelerator in ("cpu", "ddp_cpu"):
-        done = forked(*RUN, *MODELS[model], f"accelerator={accelerator}", f"hydra.run.dir={tmp_path}/{accelerator}")
+        done = forked(*words, f"accelerator={accelerator}", f"hydra.run.dir={tmp_path}/{accelerator}")
         assert done.returncode == 0 and done.stderr == "", done.stderr
+        assert done.stdout.count("starting from epoch 4 of") == 1
+        assert json.loads((tmp_path / accelerator / "init_from.json").read_text())["epoch"] == 4
     for name in ("cpu", "ddp_cpu"):  # one process alone writes
         assert len(list((tmp_path / name / "tensorboard").glob("events.*"))) == 1
     one, two = (rows(tmp_path / name) for name in ("cpu", "ddp_cpu"))
@@ -66,7 +71,7 @@ def test_two_processes_give_the_statistics_of_one(model: str, tmp_path: Path) ->
         assert scores[1][name] == pytest.approx(scores[0][name], rel=1e-4)
     for name in ("test/active_units", "parameters", "epochs"):
         assert scores[1][name] == scores[0][name]
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["cpu", "ddp_cpu"]
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["cpu", "ddp_cpu", "there"]
 
 
 @pytest.mark.slow

@@ -344,6 +344,32 @@ def test_damaged_metrics_are_reported_and_written_again(finished: Path, tmp_path
     assert train(cfg, folder)["test/elbo"] == metrics["test/elbo"]
 
 
+def test_a_run_starts_with_the_weights_of_another(
+    finished: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """At a learning rate of about 0 it keeps them, and so does the average of its weights."""
+    there, here = Path(shutil.copytree(finished, tmp_path / "there")), tmp_path / "here"
+    words = (*TINY_RUN, f"init_from='{there}'", "lr=1e-30", "callbacks=ema", "objective.warmup_epochs=0", "beta=3")
+    caplog.set_level(logging.INFO)
+    metrics = train(composed(*words, "max_epochs=1"), here)
+    assert caplog.text.count("best.ckpt: encoder, decoder, posterior loaded\n") == 1
+    source = json.loads((there / "metrics.json").read_text())
+    for name in ("test/elbo", "test/kl", "val/elbo"):
+        assert metrics[name] == pytest.approx(source[name], rel=1e-6)
+    assert len(rows(here)) == metrics["best_epoch"] == 1
+    record = json.loads((here / "init_from.json").read_text())
+    assert record["epoch"] == source["best_epoch"] and record["loaded"] == ["encoder", "decoder", "posterior"]
+    shutil.rmtree(there)  # from now on the run does not need it
+    assert open_run(here).epochs == 1
+    assert train(composed(*words, "max_epochs=1"), here) == metrics
+
+
+def test_weights_that_do_not_fit_are_refused_before_anything_is_written(finished: Path, tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match=r"latent_dim \(there 3, here 4\)"):
+        train(composed(*TINY_RUN, f"init_from='{finished}'", "latent_dim=4"), tmp_path / "here")
+    assert not (tmp_path / "here").exists()
+
+
 def test_a_complete_run_is_given_more_epochs(finished: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     folder, timing = Path(shutil.copytree(finished, tmp_path / "run")), {"train_seconds", "images_per_second"}
     cfg = composed(*TINY_RUN, "max_epochs=5")

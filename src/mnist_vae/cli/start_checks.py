@@ -14,6 +14,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from mnist_vae.config import checks
 from mnist_vae.config.error_messages import end, in_sentences
 from mnist_vae.runs.folder import RunFolder, missing_folders, remove_empty
+from mnist_vae.runs.warm_start import source_of
 from mnist_vae.utils.errors import SettingsError
 
 
@@ -49,11 +50,13 @@ def _check_run(config: DictConfig) -> None:
     config = _checked_copy(config, "run")
     if not config.hydra.run.dir:
         raise SettingsError("hydra.run.dir: it is empty; it must be a folder, such as hydra.run.dir=. for this one.")
-    RunFolder(config.hydra.run.dir).subfolder("train.log")  # Hydra opens it before the run begins
+    run = RunFolder(config.hydra.run.dir)
+    run.subfolder("train.log")  # Hydra opens it before the run begins
     hydra = config.hydra
     with open_dict(config):
         del config["hydra"]
     checks.check_composed(config, hydra)
+    source_of(config, run)
 
 
 def _check_multirun(config: DictConfig) -> None:

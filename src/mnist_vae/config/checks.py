@@ -134,6 +134,8 @@ def check(cfg: DictConfig) -> None:
             f"monitor={cfg.monitor}: it must be a metric of each epoch, such as val/elbo or train/loss, or null for "
             "the last epoch; the test images choose nothing."
         )
+    if cfg.init_from == "":
+        raise SettingsError("init_from=: it is empty; it must be a run's folder, or null for none.")
     for group in ("trainer", "callbacks", "logger"):
         if not isinstance(cfg[group], DictConfig):
             raise SettingsError(f"{group}={cfg[group]}: it must be a mapping; {group}.name=value changes one entry.")

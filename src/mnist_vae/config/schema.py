@@ -74,6 +74,7 @@ class Config:
     logger: Any = MISSING
     monitor: str | None = MISSING  # None: the last epoch is the one to keep
     monitor_mode: str = MISSING
+    init_from: str | None = None  # configs of earlier versions do not have it
 
 
 def register() -> None:

@@ -53,6 +53,12 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     return content
 
 
+def vae_weights(checkpoint: dict[str, Any]) -> dict[str, Any]:
+    """The weights of the VAE in a checkpoint, by the names that the VAE itself gives them."""
+    prefix = "vae."
+    return {name[len(prefix) :]: value for name, value in checkpoint["state_dict"].items() if name.startswith(prefix)}
+
+
 def _check(path: Path) -> None:
     """Raise ValueError if reading the file would take far more memory than its size, or any error if it is damaged."""
     if not path.is_file():  # a pipe would block

@@ -10,6 +10,7 @@ DEFAULTS = OmegaConf.create(
         "trainer": {"fast_dev_run": False},
         "monitor": "val/elbo",
         "monitor_mode": "max",
+        "init_from": None,
         "conditional": False,
         "posterior": {"_target_": "mnist_vae.models.posteriors.Diagonal"},
         "schedule": {},

@@ -42,6 +42,7 @@ class RunFolder:
         self.hydra = self.path / ".hydra" / "hydra.yaml"
         self.rows = self.path / "metrics.csv"
         self.environment = self.path / "environment.json"
+        self.warm_start = self.path / "init_from.json"
         self.metrics = self.path / "metrics.json"
         self.evaluation = self.path / "evaluation.json"
         self.failure = self.path / "failed.json"

@@ -141,7 +141,7 @@ def open_run(folder: str | Path, checkpoint: str = "best", trust: Sequence[str] 
     import torch
 
     from mnist_vae.config.build import build_vae
-    from mnist_vae.runs.checkpoints import read_checkpoint
+    from mnist_vae.runs.checkpoints import read_checkpoint, vae_weights
 
     trusted = (trust,) if isinstance(trust, str) else tuple(trust or ())
     run = RunFolder(Path(folder).expanduser().absolute())
@@ -159,8 +159,7 @@ def open_run(folder: str | Path, checkpoint: str = "best", trust: Sequence[str] 
         raise _older(run, "its checkpoint does not say how large its images are")
     try:
         image_shape = tuple(int(size) for size in about["image_shape"])
-        prefix = "vae."
-        weights = {k[len(prefix) :]: v for k, v in content["state_dict"].items() if k.startswith(prefix)}
+        weights = vae_weights(content)
         model = partial(build_vae, cfg, image_shape, int(about.get("classes", 0)), trusted)  # type: ignore[arg-type]
         with torch.device("meta"):  # where tensors take no memory, whatever sizes a stranger's config asks for
             needed = sum(value.nbytes for value in model().state_dict().values())

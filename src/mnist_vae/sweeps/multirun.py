@@ -21,6 +21,7 @@ from mnist_vae.config.checks import check_composed
 from mnist_vae.config.hparams import epochs_planned
 from mnist_vae.config.overrides import experiment_overrides, task_overrides
 from mnist_vae.runs.folder import RunFolder
+from mnist_vae.runs.warm_start import source_of
 from mnist_vae.sweeps.folder_name import RESOLVER, folder_name
 from mnist_vae.sweeps.job import Job
 from mnist_vae.sweeps.progress import Watch
@@ -124,6 +125,7 @@ class Multirun:
         run = RunFolder(self.folder / name, output_subdir)
         run.subfolder("train.log")  # what a launcher's process opens before anything else
         run.refuse_other_configuration(cfg, remedy="hydra.sweep.dir=…")
+        source_of(cfg, run)
         # Name and number are fixed here, so that they do not depend on which jobs are left to do.
         launched = [*(_numbered(text, number) for text in overrides), f"hydra.sweep.subdir={_quoted(name)}"]
         return Job(name, " ".join(varying) or name, task, launched, run, epochs_planned(cfg))

@@ -30,9 +30,12 @@ def settings_of(config: Config | None, overrides: Sequence[str], choices: Choice
 
 
 def experiment_of(config: Config) -> str:
-    """The config without the seed and the place of the images: equal for runs that differ in these alone."""
+    """The config without the seed and the place of the images: equal for runs that differ in these alone.
+
+    Keys of the value null are left out too, since the runs of an earlier version lack those that are new.
+    """
     left_out = (*NOT_THE_EXPERIMENT, SEED)
-    kept = {key: value for key, value in _experiment(config).items() if key not in left_out}
+    kept = {key: value for key, value in _experiment(config).items() if key not in left_out and value is not None}
     return json.dumps(kept, sort_keys=True, default=str)
 
 

@@ -21,6 +21,7 @@ from mnist_vae.data.datamodule import ImageDataModule
 from mnist_vae.figures.run_figures import RunSummary, draw_all
 from mnist_vae.runs.checkpoints import read_checkpoint
 from mnist_vae.runs.folder import RunFolder
+from mnist_vae.runs.warm_start import warm_start
 from mnist_vae.training import hardware, loggers
 from mnist_vae.training.callbacks.epoch_recorder import EpochRecorder
 from mnist_vae.training.callbacks.progress import Progress
@@ -99,6 +100,7 @@ def _finish(cfg: DictConfig, run: RunFolder, hydra: Any, wait: bool) -> None:
     named = choices, experiment_overrides(overrides)
     experiment = Experiment(cfg, *named)  # every other mistake in the config shows here, before the folder is touched
     check_processes(cfg, choices, experiment.module.objective, processes * num_nodes)
+    warm_start(experiment.module.vae, cfg, run)  # a first time, so that weights that do not fit show here too
     extended = run.is_extended_by(cfg)
     if extended and run.last.exists():
         check_extension(experiment)
@@ -155,6 +157,9 @@ def _run(experiment: Experiment, run: RunFolder, device: Device, processes: int)
     steps = _steps_done(run)
     if steps:
         log.info(f"continuing after step {steps}")
+    start = warm_start(module.vae, cfg, run)
+    if start:
+        log.info(start.sentence)
     recorder = EpochRecorder(run.path)
     checkpoint = RunCheckpoint(recorder, cfg.monitor, cfg.monitor_mode)
     callbacks = [*experiment.callbacks, *_own_callbacks(cfg, experiment.callbacks, recorder, checkpoint)]
@@ -163,6 +168,8 @@ def _run(experiment: Experiment, run: RunFolder, device: Device, processes: int)
 
         hardware.stop_searching_for_gpus()
         trainer = build_trainer(cfg, run, device, processes, callbacks, last_step=steps - 1)
+        if start and trainer.is_global_zero:
+            write_json(run.warm_start, start.record)
         finished = False
         try:
             for logger in trainer.loggers:  # the config itself is logged by Lightning, with the module
