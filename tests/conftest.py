@@ -109,7 +109,7 @@ def forked(
 
 def forked_sweep(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
     """What `command` does with the words of a sweep, of which the workers are forks too."""
-    return forked(*arguments, before=FORK_WORKERS, OMP_NUM_THREADS="1", **environment)
+    return forked(*arguments, before=FORK_WORKERS, **{"OMP_NUM_THREADS": "1", **environment})
 
 
 def least_seconds(call: Callable[[], Any], enough: float, times: int = 3) -> float:
