@@ -17,7 +17,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 
 from mnist_vae.cli import entry
 from mnist_vae.config import error_messages, schema
-from tests.forks import ROOT, Fork
+from tests.forks import FORK_WORKERS, ROOT, Fork
 
 schema.register()
 
@@ -107,6 +107,11 @@ def forked(
         return subprocess.CompletedProcess(arguments, code, stdout.read_text(), stderr.read_text())
 
 
+def forked_sweep(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """What `command` does with the words of a sweep, of which the workers are forks too."""
+    return forked(*arguments, before=FORK_WORKERS, **{"OMP_NUM_THREADS": "1", **environment})
+
+
 def least_seconds(call: Callable[[], Any], enough: float, times: int = 3) -> float:
     """The least processor time that the processes started by `call` took: other work on the machine hardly counts.
 
@@ -120,6 +125,12 @@ def least_seconds(call: Callable[[], Any], enough: float, times: int = 3) -> flo
         after = os.times()
         seconds.append(after.children_user + after.children_system - before.children_user - before.children_system)
     return min(seconds)
+
+
+@pytest.fixture
+def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Runs without the pictures at their end, most of a tiny run's time: for what is not about these."""
+    monkeypatch.setattr("mnist_vae.training.train.draw_all", lambda run, folder: [])
 
 
 class Done(NamedTuple):

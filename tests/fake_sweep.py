@@ -17,7 +17,7 @@ from mnist_vae.config.overrides import task_overrides
 from mnist_vae.runs.folder import RunFolder
 from mnist_vae.sweeps.job import running_mark
 from mnist_vae.sweeps.multirun import Multirun
-from tests.conftest import ROOT, command
+from tests.conftest import ROOT, forked_sweep
 
 FAILURE = {"error": "it failed.", "type": "RuntimeError", "traceback": "", "expected": True}
 
@@ -125,6 +125,6 @@ def processes_with(setting: str) -> list[str]:
 
 def swept(folder: Path, *words: str) -> Path:
     """The folder of a sweep that `python train.py -m <words>` ran there, one job after the other, one thread each."""
-    done = command("-m", *words, f"hydra.sweep.dir={folder}", OMP_NUM_THREADS="1")
+    done = forked_sweep("-m", *words, f"hydra.sweep.dir={folder}")
     assert done.returncode == 0 and done.stderr == "", done.stderr
     return folder

@@ -11,7 +11,11 @@ import signal
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
+from multiprocessing import reduction
+from multiprocessing.connection import Connection
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 ROOT = Path(__file__).parents[1]
 FORKS = multiprocessing.get_context("forkserver")
@@ -60,6 +64,74 @@ class Fork:
             self.process.kill()
             raise TimeoutError(f"{self.process.name} took more than {timeout} s: {self.stderr.read_text()}")
         return self.process.exitcode
+
+
+class Spare:
+    """A fork of this process that waits to become a sweep's worker, then with the methods of a Popen.
+
+    It is forked in advance: a sweep has threads, whose locks a fork would find held for ever.
+    """
+
+    def __init__(self) -> None:
+        self.returncode: int | None = None
+        self._connection, theirs = multiprocessing.Pipe()
+        self.pid = os.fork()
+        if self.pid == 0:
+            self._connection.close()
+            _become_worker(theirs)
+        theirs.close()
+
+    def start(self, words: Sequence[str], descriptor: int) -> "Spare":
+        """Run `python -u -m <words>`, of which the last but one is to be the descriptor of a connection."""
+        self._connection.send((words, dict(os.environ)))
+        reduction.send_handle(self._connection, descriptor, self.pid)
+        return self
+
+    def poll(self) -> int | None:
+        return self._ended(os.WNOHANG)
+
+    def wait(self) -> int | None:
+        return self._ended(0)
+
+    def _ended(self, options: int) -> int | None:
+        if self.returncode is None:
+            pid, status = os.waitpid(self.pid, options)
+            self.returncode = os.waitstatus_to_exitcode(status) if pid else None
+        return self.returncode
+
+
+FORK_WORKERS = "from tests.forks import fork_workers; fork_workers()"
+
+
+def fork_workers(count: int = 4) -> None:
+    """Let the first workers of this process's sweep be forks of it, for what is not about their start."""
+    from mnist_vae.sweeps import worker
+
+    spares = [Spare() for _ in range(count)]
+
+    def start(words: Sequence[str], pass_fds: Sequence[int], **more: Any) -> Any:
+        if not spares:
+            return subprocess.Popen(words, pass_fds=pass_fds, **more)
+        return spares.pop().start(words[words.index("-m") + 1 :], *pass_fds)
+
+    worker.subprocess = SimpleNamespace(Popen=start, DEVNULL=subprocess.DEVNULL)  # type: ignore[assignment]
+    # A Fork's parent is the server, not the process that multiprocessing takes for it and that this one would end with.
+    worker.multiprocessing = SimpleNamespace(Pipe=multiprocessing.Pipe, parent_process=lambda: None)  # type: ignore[assignment]
+
+
+def _become_worker(connection: "Connection[Any, Any]") -> None:
+    try:
+        (module, _, parent), environment = connection.recv()
+        sys.argv = [module, str(reduction.recv_handle(connection)), parent]
+        os.setsid()
+        os.environ.clear()
+        os.environ.update(environment)
+        for place in (1, 2):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), place)
+        sys.stdout, sys.stderr = (open(place, "w", buffering=1, closefd=False) for place in (1, 2))  # noqa: SIM115
+        runpy.run_module(module, run_name="__main__")
+    finally:  # with EOFError if the sweep needed no more
+        os._exit(1)
 
 
 def start_alone(

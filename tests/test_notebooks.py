@@ -86,8 +86,9 @@ def test_it_runs(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     anywhere.mkdir()
     notebook = read(name)
     replaced = 0
-    for cell in cells(notebook, "code"):  # fewer epochs: numbers and pictures are worse, the code is the same
+    for cell in cells(notebook, "code"):  # fewer epochs and jobs: numbers and pictures are worse, the code is the same
         cell.source, count = re.subn(r'("digits": |max_epochs=)\d+', r"\g<1>2", cell.source)
+        cell.source = cell.source.replace("latent_dim=2,4,8,16", "latent_dim=2,4")
         replaced += count
     assert replaced
     NotebookClient(

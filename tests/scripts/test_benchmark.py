@@ -162,6 +162,7 @@ def test_the_clock_stands_still_while_the_elbo_is_measured(monkeypatch: pytest.M
     assert clock.points == [(2.0, -100.0), (5.0, -100.0)]
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_the_curve_of_a_run_ends_with_its_test(tmp_path: Path) -> None:
     callback = "+callbacks.curve={_target_: benchmarks.curves.CurveCallback}"
     plain = train(composed(*TINY, "max_epochs=2"), tmp_path / "plain")

@@ -16,7 +16,7 @@ from mnist_vae.sweeps import worker
 from mnist_vae.sweeps.job import Job, run_job, running_mark
 from mnist_vae.utils.errors import SettingsError
 from mnist_vae.utils.text import MINUS, scores
-from tests.conftest import ROOT, TINY, command
+from tests.conftest import ROOT, TINY, forked_sweep
 
 METRICS = {"test/elbo": -100.0, "epochs": 2}
 
@@ -175,7 +175,7 @@ def test_a_job_has_ended_when_it_is_complete_or_has_failed(tmp_path: Path) -> No
 @pytest.mark.slow
 def test_hydras_own_sweeper_runs_each_job_in_a_folder_of_its_name(tmp_path: Path) -> None:
     sweep = ("-m", "hydra/sweeper=basic", *TINY, "callbacks=none", "max_epochs=1", f"hydra.sweep.dir={tmp_path}")
-    done = command(*sweep, "seed=0,1", OMP_NUM_THREADS="1")
+    done = forked_sweep(*sweep, "seed=0,1")
     assert done.returncode == 0 and done.stderr == "", done.stderr
     jobs = sorted(path.parent for path in tmp_path.glob("*/metrics.json"))
     assert ["seed=0" in job.name for job in jobs] == [True, False] and len(jobs) == 2
@@ -185,7 +185,7 @@ def test_hydras_own_sweeper_runs_each_job_in_a_folder_of_its_name(tmp_path: Path
     assert not os.listdir(tmp_path / ".sweep" / "running")
 
     broken = "+callbacks.broken._target_=tests.failing_callbacks.RaisingCallback"
-    done = command(*sweep, broken, "seed=2", OMP_NUM_THREADS="1")
+    done = forked_sweep(*sweep, broken, "seed=2")
     (failed,) = tmp_path.glob("*/failed.json")
     assert done.returncode == 1 and done.stderr == f"error: 1 of 3 jobs failed: {failed.parent.name}\n"
     assert "this one is broken" in failed.read_text()

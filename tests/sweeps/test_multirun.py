@@ -17,7 +17,7 @@ from mnist_vae.sweeps.results import read_sweep
 from mnist_vae.sweeps.worker import SWEEP
 from mnist_vae.utils.errors import RunFolderError, SettingsError
 from mnist_vae.utils.io import locked
-from tests.conftest import ROOT, TINY, command, composed
+from tests.conftest import ROOT, TINY, command, composed, forked, forked_sweep
 from tests.fake_sweep import FakeJob, FakeLauncher, Work, files, processes_with, swept, table, wait_until
 
 SEEDS = [["seed=0"], ["seed=1"], ["seed=2"]]
@@ -176,7 +176,7 @@ def test_a_folder_of_another_configuration_stops_the_sweep_before_it_starts(
 def test_a_second_sweep_in_the_same_folder_is_refused(tmp_path: Path) -> None:
     (tmp_path / ".sweep").mkdir()
     with locked(tmp_path / ".sweep" / "lock", tmp_path):
-        done = command("-m", *TINY, "seed=0,1", f"hydra.sweep.dir={tmp_path}")
+        done = forked("-m", *TINY, "seed=0,1", f"hydra.sweep.dir={tmp_path}")
     assert done.returncode != 0 and f"{tmp_path} is in use by another process" in done.stderr
     assert len(done.stderr.splitlines()) == 1 and [path.name for path in tmp_path.iterdir()] == [".sweep"]
 
@@ -211,7 +211,7 @@ def test_a_folder_that_cannot_be_used_stops_its_own_job_only(
 
 
 def test_values_that_make_no_config_stop_the_sweep_before_it_starts(tmp_path: Path) -> None:
-    done = command("-m", *TINY, "seed=0,abc", f"hydra.sweep.dir={tmp_path}")
+    done = forked("-m", *TINY, "seed=0,abc", f"hydra.sweep.dir={tmp_path}")
     assert done.returncode != 0 and "seed=abc" in done.stderr and len(done.stderr.splitlines()) == 1
     assert not list(tmp_path.iterdir())
 
@@ -225,7 +225,7 @@ def test_a_job_that_raises_lacks_memory_or_is_killed_does_not_stop_the_others(tm
         [*(f"tests.failing_callbacks.{name}" for name in BAD), "mnist_vae.training.callbacks.epoch_images.EpochImages"]
     )
     sweep = ("-m", *TINY, "callbacks=none", f"+callbacks.extra._target_={classes}", "model.hidden_dims=[16],[0]")
-    done = command(*sweep, f"hydra.sweep.dir={tmp_path}", OMP_NUM_THREADS="1")
+    done = forked_sweep(*sweep, f"hydra.sweep.dir={tmp_path}")
     assert done.returncode != 0 and "7 of 8 jobs failed: " in done.stderr and len(done.stderr.splitlines()) == 1
     found = states(tmp_path)
     assert sorted(found.values()) == ["complete"] + ["failed"] * 7
@@ -242,13 +242,13 @@ def test_a_job_that_raises_lacks_memory_or_is_killed_does_not_stop_the_others(tm
 @pytest.mark.slow
 def test_a_fast_dev_run_of_every_job_keeps_nothing(tmp_path: Path) -> None:
     sweep = ("-m", "debug=fast_dev_run", *TINY, "latent_dim=2,3", f"hydra.sweep.dir={tmp_path}")
-    done = command(*sweep, OMP_NUM_THREADS="1")
+    done = forked_sweep(*sweep)
     assert done.returncode == 0 and done.stderr == "", done.stderr
     assert "nothing was kept" in done.stdout and done.stdout.count("ran without an error") == 2
     names = {path.name for path in tmp_path.rglob("*") if path.is_file()}
     assert not names & {"config.yaml", "metrics.json", "metrics.csv", "report.html", "best.ckpt"}
 
-    done = command(*sweep, "+callbacks.broken._target_=tests.failing_callbacks.RaisingCallback", OMP_NUM_THREADS="1")
+    done = forked_sweep(*sweep, "+callbacks.broken._target_=tests.failing_callbacks.RaisingCallback")
     assert done.returncode == 1 and len(done.stderr.splitlines()) == 1
     failed = sorted(path.parent.name for path in tmp_path.glob("*/failed.json"))
     assert len(failed) == 2 and done.stderr == f"error: 2 of 4 jobs failed: {' · '.join(failed)}\n"
@@ -299,7 +299,8 @@ def test_a_sweep_killed_in_the_middle_ends_as_an_undisturbed_one(
     before = {folder: files(folder) for folder in finished}
     interrupted = {path.parents[1] for path in tmp_path.glob("*/checkpoints/last.ckpt")} - set(finished)
 
-    done = command("-m", *JOBS, f"launcher={launcher}", f"hydra.sweep.dir={tmp_path}", OMP_NUM_THREADS="1")
+    again = forked_sweep if launcher == "serial" else command  # at its end, a fork waits for joblib's idle processes
+    done = again("-m", *JOBS, f"launcher={launcher}", f"hydra.sweep.dir={tmp_path}", OMP_NUM_THREADS="1")
     assert done.returncode == 0, done.stderr
     assert f"{len(finished)} of 4 jobs are complete already" in done.stdout
     assert {folder: files(folder) for folder in finished} == before

@@ -16,6 +16,7 @@ from mnist_vae.utils.errors import SettingsError
 PRUNER = {"_target_": "optuna.pruners.MedianPruner", "n_startup_trials": 2, "n_warmup_steps": 1}
 
 
+@pytest.mark.usefixtures("undrawn")
 @pytest.mark.parametrize("better_by", [-1000.0, 1000.0])
 def test_a_pruned_trial_is_stopped_and_is_complete(
     better_by: float, tiny: Callable[..., DictConfig], tmp_path: Path

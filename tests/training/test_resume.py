@@ -32,6 +32,13 @@ STEPS = 26
 TIMING = {"train_seconds", "images_per_second"}
 
 
+DRAWN = "callbacks=ema"  # what has the pictures at its end, most of a tiny run's time
+UNDRAWN = """
+import mnist_vae.training.train as t
+t.draw_all = lambda run, folder: []
+"""
+
+
 class Run(Fork):
     """A run in a process of its own, with what it prints in a file.
 
@@ -41,7 +48,8 @@ class Run(Fork):
 
     def __init__(self, folder: Path, *overrides: str, killer: str = "") -> None:
         log = folder.with_name(f"{folder.name}.log")
-        super().__init__("train.py", [*RUN, *overrides, f"hydra.run.dir={folder}"], log, log, before=killer)
+        before = killer if DRAWN in overrides else UNDRAWN + killer
+        super().__init__("train.py", [*RUN, *overrides, f"hydra.run.dir={folder}"], log, log, before=before)
 
 
 # Each patches one function, to die at the given moment of the run.

@@ -33,6 +33,7 @@ from tests.conftest import composed
 
 Tiny = Callable[..., DictConfig]
 TERMS = ("loss", "elbo", "reconstruction", "kl")
+without_pictures = pytest.mark.usefixtures("undrawn")
 
 
 @pytest.fixture(scope="module")
@@ -209,6 +210,7 @@ def test_load_run_gives_the_trained_vae(finished: Path) -> None:
     assert all(torch.equal(value, best[f"vae.{name}"]) for name, value in vae.state_dict().items())
 
 
+@without_pictures
 def test_the_test_metrics_are_those_of_the_best_epoch(tiny: Tiny, tmp_path: Path) -> None:
     # A learning rate so high that the best epoch is not the last.
     stopping = ("callbacks=early_stopping", "callbacks.early_stopping.patience=3", "~callbacks.epoch_images")
@@ -234,6 +236,7 @@ def test_the_test_metrics_are_those_of_the_best_epoch(tiny: Tiny, tmp_path: Path
     assert again["epochs"] == len(table) and "extended_from" not in again
 
 
+@without_pictures
 def test_without_validation_the_last_epoch_is_the_one_reported(tiny: Tiny, tmp_path: Path) -> None:
     metrics = train(tiny("data.val_size=0"), tmp_path)
     assert metrics["best_epoch"] == 2 and not [name for name in metrics if name.startswith("val/")]
@@ -241,6 +244,7 @@ def test_without_validation_the_last_epoch_is_the_one_reported(tiny: Tiny, tmp_p
     assert torch.load(best, weights_only=True)["global_step"] == torch.load(last, weights_only=True)["global_step"]
 
 
+@without_pictures
 def test_the_seed_determines_the_metrics(tiny: Tiny, tmp_path: Path) -> None:
     def elbo(name: str, *overrides: str) -> float | str:
         return train(tiny("data.binarize=dynamic", *overrides), tmp_path / name)["test/elbo"]
@@ -311,6 +315,7 @@ def test_weights_that_diverge_in_the_last_step_are_reported(tiny: Tiny, tmp_path
     assert not (tmp_path / "metrics.json").exists()
 
 
+@without_pictures
 def test_a_folder_in_use_is_refused(tiny: Tiny, tmp_path: Path) -> None:
     with RunFolder(tmp_path).claimed(tiny()), pytest.raises(RunFolderError, match="in use by another process"):
         train(tiny(), tmp_path)
@@ -323,6 +328,7 @@ def test_a_folder_that_cannot_be_written_is_reported(tiny: Tiny, tmp_path: Path)
         train(tiny(), tmp_path / "file" / "run")
 
 
+@without_pictures
 def test_a_damaged_best_checkpoint_is_reported_before_training_goes_on(finished: Path, tmp_path: Path) -> None:
     cfg, folder = composed(*TINY_RUN), Path(shutil.copytree(finished, tmp_path / "run"))
     (folder / "metrics.json").unlink()
@@ -334,6 +340,7 @@ def test_a_damaged_best_checkpoint_is_reported_before_training_goes_on(finished:
     train(cfg, folder)
 
 
+@without_pictures
 def test_damaged_metrics_are_reported_and_written_again(finished: Path, tmp_path: Path) -> None:
     cfg, folder = composed(*TINY_RUN), Path(shutil.copytree(finished, tmp_path / "run"))
     metrics = RunFolder(folder).read_metrics()
@@ -370,6 +377,7 @@ def test_weights_that_do_not_fit_are_refused_before_anything_is_written(finished
     assert not (tmp_path / "here").exists()
 
 
+@without_pictures
 def test_a_complete_run_is_given_more_epochs(finished: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     folder, timing = Path(shutil.copytree(finished, tmp_path / "run")), {"train_seconds", "images_per_second"}
     cfg = composed(*TINY_RUN, "max_epochs=5")
@@ -388,6 +396,7 @@ def test_a_complete_run_is_given_more_epochs(finished: Path, tmp_path: Path, cap
         train(composed(*TINY_RUN), folder)
 
 
+@without_pictures
 @pytest.mark.parametrize(
     ("overrides", "dependent"),
     [
@@ -414,6 +423,7 @@ def test_what_depends_on_the_number_of_epochs_cannot_be_extended(
     assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
 
 
+@without_pictures
 def test_a_run_goes_on_with_the_threads_that_it_began_with(
     tiny: Tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -440,6 +450,7 @@ def half_beta(vae, x, labels, epoch, noise, weight: float = 0.5) -> Terms:
     return Terms(reconstruction + weight * kl, reconstruction, kl)
 
 
+@without_pictures
 def test_an_objective_can_be_a_function(tiny: Tiny, tmp_path: Path) -> None:
     cfg = tiny()
     cfg.objective = OmegaConf.create({"_target_": "tests.training.test_train.half_beta", "weight": 0.25})
@@ -470,6 +481,7 @@ def test_a_run_in_another_process_is_waited_for(tiny: Tiny, finished: Path, tmp_
     assert not (tmp_path / "checkpoints").exists()
 
 
+@without_pictures
 def test_a_failure_is_removed_when_the_run_is_started_again(tiny: Tiny, tmp_path: Path) -> None:
     failure = {"error": "it failed.", "type": "RuntimeError", "traceback": "", "expected": True}
     run = RunFolder(tmp_path)

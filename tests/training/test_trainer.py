@@ -21,6 +21,8 @@ from mnist_vae.training.trainer import check_trainer
 from mnist_vae.utils.errors import SettingsError
 from tests.conftest import composed
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
 Tiny = Callable[..., DictConfig]
 QUICK = ("callbacks=none", "logger=none", "trainer.enable_progress_bar=false")
 STEPS = 11  # of an epoch of the embedded digits

@@ -1,6 +1,7 @@
 """Mosaics of images, with each image pixel enlarged to a whole number of screen pixels."""
 
 from collections.abc import Sequence
+from functools import lru_cache
 from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -145,6 +146,7 @@ def _overlap(names: Sequence[str], tile: int) -> bool:
     return any((a + b) / 2 + GAP > (right - left) * tile for (left, a), (right, b) in pairwise(widths))
 
 
+@lru_cache(maxsize=1000)  # a sweep draws the same labels for every run
 def _text_width(text: str) -> int:
     """Width of lines of text in screen pixels."""
     from matplotlib.textpath import TextPath

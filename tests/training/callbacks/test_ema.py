@@ -35,6 +35,7 @@ def test_a_decay_out_of_range_is_refused(decay: float) -> None:
         ExponentialAverage(decay)
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_an_interrupted_average_ends_as_if_undisturbed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     learned = ("prior=vamp", "prior.components=5", "objective=iwae", "schedule=cosine", "schedule.warmup=0.3")
     cfg = composed(*TINY, *learned, "callbacks=ema", "logger=none", "max_epochs=3")
@@ -55,6 +56,7 @@ def test_an_interrupted_average_ends_as_if_undisturbed(tmp_path: Path, monkeypat
     assert all(torch.equal(one[name], other[name]) for name in one)
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_the_run_keeps_and_tests_the_average(tmp_path: Path) -> None:
     cfg = composed(*TINY, "callbacks=ema", "callbacks.weight_averaging.decay=0.9")
     metrics = train(cfg, tmp_path / "whole")

@@ -135,10 +135,16 @@ def test_a_failed_run_is_marked_and_a_deleted_one_is_begun_anew(store: Store, tm
 @pytest.mark.slow
 def test_jobs_at_the_same_time_share_a_store(tmp_path: Path) -> None:
     store = Store(tmp_path / "store")
-    sweep = ("seed=0,1,2,3", "launcher=joblib", f"hydra.sweep.dir={tmp_path / 'sweep'}", "callbacks=none")
+    sweep = (
+        "seed=0,1",
+        "launcher=joblib",
+        "hydra.launcher.n_jobs=2",
+        f"hydra.sweep.dir={tmp_path / 'sweep'}",
+        "callbacks=none",
+    )
     done = command("-m", *RUN, *store.words, *sweep, OMP_NUM_THREADS="1")
     assert done.returncode == 0, done.stderr
-    assert len(store.runs) == 4 and {run.info.status for run in store.runs} == {"FINISHED"}
+    assert len(store.runs) == 2 and {run.info.status for run in store.runs} == {"FINISHED"}
     assert all(len(store.history(run, "val/elbo")) == 2 for run in store.runs)
 
 
