@@ -72,4 +72,5 @@ def _panel(
             va=("top", "center", "bottom")[above + 1],
             gid="beta",
         )
-    axis.margins(0.1)
+    axis.margins(0.16, 0.12)  # room for the labels
+    axis.locator_params(axis="x", nbins=5)

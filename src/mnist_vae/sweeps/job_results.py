@@ -18,7 +18,7 @@ from mnist_vae.utils.errors import RunFolderError, first_line
 from mnist_vae.utils.io import read_text
 
 SAME_ELBO = 0.01  # nats, within which two devices compute the same test ELBO
-COUNTS = ("nll_samples", "sample_count")  # of an evaluation, without which its other values cannot be compared
+COMPARABLE_BY = ("nll_samples", "sample_count", "feature_classifier")  # what an evaluation was made with
 
 
 class State(str, Enum):
@@ -159,14 +159,12 @@ def _read_evaluation(run: RunFolder, metrics: dict[str, Any]) -> dict[str, Any]:
         values = json.loads(read_text(run.evaluation))
         if not abs(values["test/elbo"] - metrics["test/elbo"]) < SAME_ELBO:
             return {}
-        return {
+        measured = {
             name: value
             for name, value in values.items()
-            if name not in metrics
-            and (name.startswith(("test/", "train/")) or name in COUNTS)
-            and type(value) in (int, float)
-            and (type(value) is float or abs(value) < 2**63)
+            if name.startswith(("test/", "train/")) and name not in metrics and isinstance(value, int | float)
         }
+        return _checked(measured | {name: values[name] for name in COMPARABLE_BY if name in values}, run.evaluation)
     except Exception:  # a damaged file can raise anything
         return {}
 

@@ -12,14 +12,17 @@ METRICS = ("test/elbo", "test/frechet_distance", "test/precision", "test/recall"
 
 
 def sample_quality(group: Group) -> Picture | None:
-    """A point per configuration, by its means over seeds; None if fewer than two of them were evaluated, or not by the
-    same number of samples."""
+    """A point per configuration, by its means over seeds; None if fewer than two of them were evaluated, or not with
+    the same number of samples and the same classifier."""
     found = [configuration for configuration in group.configurations if METRICS[1] in configuration.jobs[0].metrics]
     evaluated = found[:MOST_POINTS]
-    if len(evaluated) < 2 or len({job.number("sample_count") for one in evaluated for job in one.jobs}) > 1:
+    jobs = [job for configuration in evaluated for job in configuration.jobs if METRICS[1] in job.metrics]
+    made_with = {tuple(job.metrics.get(name) for name in ("sample_count", "feature_classifier")) for job in jobs}
+    if len(evaluated) < 2 or len(made_with) > 1:
         return None
     firsts = [configuration.jobs[0] for configuration in evaluated]
     settings = {key: values(firsts, key) for key in columns(group) if key != SEED}
     curves, _ = along_beta(settings)
-    measured = [[configuration.mean(name) for configuration in evaluated] for name in METRICS]
-    return embedded(figures.sample_quality(*measured, curves=curves, betas=settings["beta"] if curves else ()))
+    elbo, distance, precision, recall = ([configuration.mean(name) for configuration in evaluated] for name in METRICS)
+    betas = settings["beta"] if curves else ()
+    return embedded(figures.sample_quality(elbo, distance, precision, recall, curves, betas))
