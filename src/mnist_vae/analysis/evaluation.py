@@ -25,19 +25,25 @@ TOTAL_CORRELATION_CODES = 1000  # its cost is proportional to codes * images * l
 
 
 def evaluate(run: OpenRun, root: str | None = None, nll_samples: int = 0) -> dict[str, float | str]:
-    """Evaluate a run on its test images and write evaluation.json (evaluation_last.json for the checkpoint `last`).
+    """Evaluate a run on its test images and write evaluation.json.
+
+    For the checkpoint `last` the file is evaluation_last.json; for pixels that are binarised in another way than the
+    run was trained with, evaluation_dynamic.json and the like.
 
     Args:
-        run: the run, with one of its checkpoints loaded.
+        run: the run, with one of its checkpoints loaded; see OpenRun.binarized for other pixels.
         root: folder of the data set, see OpenRun.data.
         nll_samples: importance samples per image for -log p(x), see nll.py; with 0, the result of an earlier call is
             included if there is one.
 
     Returns:
-        Flat: `test/elbo`, `test/reconstruction`, `test/kl`, `test/mutual_information`, `test/marginal_kl` and
-        `test/total_correlation` in nats per image, `test/knn_accuracy` and `test/logistic_regression_accuracy` in
-        [0, 1], each with its `…_standard_error`; `test/active_units`; the values of nll.likelihood_values, if
-        estimated; and the data set, checkpoint and duration of the evaluation.
+        Flat: `test/elbo`, `test/reconstruction`, `test/kl` and those of `information_estimates` in nats per image,
+        `test/knn_accuracy` and `test/logistic_regression_accuracy` in [0, 1], each with its `…_standard_error`;
+        `test/active_units`; the values of nll.likelihood_values, if estimated; and the data set, checkpoint and
+        duration of the evaluation. If `grey_levels_as_probabilities` is true, ELBO and NLL are of grey levels under a
+        likelihood of pixels in {0, 1}, whose logarithm is then the expected one of an image binarised with the grey
+        levels as probabilities. They bound the expected log p(x) of such images from below, by Jensen's inequality, and
+        are log p(x) of none.
 
     Raises:
         DataError: the images are not available.
@@ -49,9 +55,13 @@ def evaluate(run: OpenRun, root: str | None = None, nll_samples: int = 0) -> dic
     images, labels = data.fixed("test")
     with tqdm(total=len(STAGES), leave=False, disable=None, bar_format="{desc:<24}{bar}| {n}/{total}") as bar:
         bar.set_description("ELBO")
-        estimates, posterior = _elbo_estimates(run.vae, images, labels)
+        reconstruction, kl = image_terms(run.vae, images, labels)
+        terms = {"elbo": -(reconstruction + kl), "reconstruction": reconstruction, "kl": kl}
+        estimates = {name: Estimate.of(term) for name, term in terms.items()}
         bar.update()
         bar.set_description("encoding")
+        posterior = encode_images(run.vae, images, labels)
+        estimates |= information_estimates(posterior, kl)
         train_images, train_labels = data.fixed("train")
         train_means = encode_images(run.vae, train_images, train_labels).mean.numpy()
         bar.update()
@@ -72,6 +82,7 @@ def evaluate(run: OpenRun, root: str | None = None, nll_samples: int = 0) -> dic
         "latent_dim": run.vae.latent_dim,
         "dataset": run.cfg.data.name,
         "binarize": run.cfg.data.binarize.name,
+        "grey_levels_as_probabilities": not run.vae.likelihood.grey_only and _is_grey(images),
         "test_images": len(images),
         "classifier_images": len(train_images),
         "checkpoint": run.checkpoint,
@@ -81,6 +92,11 @@ def evaluate(run: OpenRun, root: str | None = None, nll_samples: int = 0) -> dic
     }
     write_json(results_file(run), values)
     return values
+
+
+def _is_grey(images: Tensor) -> bool:
+    """Whether uint8 images have pixels that are neither 0 nor 255."""
+    return bool(((images > 0) & (images < 255)).any())
 
 
 def results_file(run: OpenRun) -> Path:
@@ -108,19 +124,37 @@ def image_terms(vae: VAE, images: Tensor, labels: Tensor) -> tuple[Tensor, Tenso
     return torch.cat(reconstruction), torch.cat(kl)
 
 
-def _elbo_estimates(vae: VAE, images: Tensor, labels: Tensor) -> tuple[dict[str, Estimate], Posterior]:
-    """Estimate the ELBO, its terms and the parts of the KL term; return them with the images' posteriors."""
-    reconstruction, kl = image_terms(vae, images, labels)
-    posterior = encode_images(vae, images, labels)
+def information_estimates(posterior: Posterior, kl: Tensor) -> dict[str, Estimate]:
+    """Estimate the parts of the KL term in nats, each from both sides; none if the posterior has no pairwise densities.
+
+    The aggregate posterior q(z) = E q(z|x) has to be estimated from the posteriors of n images. With the posterior from
+    which a code was drawn among them, the mutual information is too low in expectation, and the two others are too
+    high; without it, the opposite. The truth is in between:
+
+    - from `mutual_information`, at most log n, to `mutual_information_upper`;
+    - from `marginal_kl_lower` to `marginal_kl`;
+    - from `total_correlation_lower` to `total_correlation`.
+
+    A KL is never negative, so a lower end that is not positive says nothing, nor does a `mutual_information_upper` that
+    is not below the KL term. This is so where posteriors hardly overlap.
+
+    Args:
+        posterior: q(z|x) of n images.
+        kl: KL(q(z|x) || p(z)) of each, (n,).
+    """
+    if not hasattr(posterior, "log_prob_pairwise"):
+        return {}
     noise = torch.randn(posterior.mean.shape, generator=torch.Generator().manual_seed(EVALUATION_SEED))
     z = posterior.rsample(noise)
     information = metrics.mutual_information(posterior, z)
+    marginal = metrics.marginal_kl(kl, information)
+    correlation = metrics.total_correlation(posterior, z[:TOTAL_CORRELATION_CODES])
     values = {
-        "elbo": -(reconstruction + kl),
-        "reconstruction": reconstruction,
-        "kl": kl,
-        "mutual_information": information,
-        "marginal_kl": kl - information,
-        "total_correlation": metrics.total_correlation(posterior, z[:TOTAL_CORRELATION_CODES]),
+        "mutual_information": information.lower,
+        "mutual_information_upper": information.upper,
+        "marginal_kl": marginal.upper,
+        "marginal_kl_lower": marginal.lower,
+        "total_correlation": correlation.upper,
+        "total_correlation_lower": correlation.lower,
     }
-    return {name: Estimate.of(value) for name, value in values.items()}, posterior
+    return {name: Estimate.of(value) for name, value in values.items()}

@@ -35,7 +35,7 @@ class ImportanceWeights(NamedTuple):
 
     Attributes:
         k: weights per image.
-        log_half_sums: log Σ w_i of the first k // 2 weights and of the others, (images, 2) float64; -inf for no weights.
+        log_half_sums: log Σ w_i of the first k // 2 weights and of the others, (images, 2) float64; -inf for none.
         log_sum_squares: log Σ w_i², (images,) float64.
     """
 
@@ -64,8 +64,8 @@ class ImportanceWeights(NamedTuple):
         """Estimate with half as many weights, L_{k/2}: the mean over both halves, (images,); NaN for k = 1.
 
         Both halves are used because their mean varies less than either. By Jensen's inequality it is at most
-        `log_likelihood`, up to rounding, for an even k. The difference estimates what doubling the weights gains, and so
-        the remaining bias of L_k where that falls as 1/k; it falls more slowly where few weights dominate the sum.
+        `log_likelihood`, up to rounding, for an even k. The difference estimates what doubling the weights gains, and
+        so the remaining bias of L_k where that falls as 1/k; it falls more slowly where few weights dominate the sum.
         """
         if self.k == 1:
             return torch.full_like(self.log_sum_squares, math.nan)
