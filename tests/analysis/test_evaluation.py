@@ -1,18 +1,29 @@
 import json
+import math
 import re
 from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pytest
 import torch
 from sklearn.neighbors import KNeighborsClassifier
 
-from mnist_vae.analysis.evaluation import evaluate, image_terms
+from mnist_vae.analysis import evaluation
+from mnist_vae.analysis.encoding import encode_images
+from mnist_vae.analysis.evaluation import evaluate, image_terms, results_file
+from mnist_vae.cli.commands.evaluate import PARTS as PARTS_OF_THE_KL
+from mnist_vae.cli.commands.evaluate import card, table
+from mnist_vae.data.binarize import Binarize
+from mnist_vae.models.likelihoods import Bernoulli
 from mnist_vae.runs.load import open_run
+from mnist_vae.utils.text import DASH
 from tests.conftest import Done
+from tests.models.helpers import SHAPE, small_vae
 
-NATS = ("elbo", "reconstruction", "kl", "mutual_information", "marginal_kl", "total_correlation")
+PARTS = ("mutual_information", "mutual_information_upper", "marginal_kl", "marginal_kl_lower", "total_correlation")
+NATS = ("elbo", "reconstruction", "kl", *PARTS, "total_correlation_lower")
 
 
 @pytest.mark.parametrize("name", ["mlp", "plane", "conv"])
@@ -25,8 +36,11 @@ def test_values_are_consistent_and_equal_the_metrics_of_the_run(runs: Path, name
     v = {key: float(values[f"test/{key}"]) for key in NATS}
     assert v["elbo"] == pytest.approx(-(v["reconstruction"] + v["kl"]))
     assert v["kl"] == pytest.approx(v["mutual_information"] + v["marginal_kl"])
-    assert 0 < v["mutual_information"] <= np.log(297)
-    for key in (*NATS, "knn_accuracy", "logistic_regression_accuracy"):
+    assert v["kl"] == pytest.approx(v["mutual_information_upper"] + v["marginal_kl_lower"])
+    assert 0 < v["mutual_information"] <= np.log(297) and v["mutual_information"] < v["mutual_information_upper"]
+    assert v["total_correlation_lower"] < v["total_correlation"]
+    assert values["grey_levels_as_probabilities"] is True and values["binarize"] == "none"
+    for key in ("elbo", "kl", "mutual_information", "marginal_kl", "knn_accuracy", "logistic_regression_accuracy"):
         assert 0 < float(values[f"test/{key}_standard_error"]) < 10
     assert values["test_images"] == 297 and values["classifier_images"] == 1500  # including the 200 validation images
     assert values["epochs"] == {"mlp": 3, "plane": 2, "conv": 1}[name] and values["dataset"] == "digits"
@@ -56,12 +70,66 @@ def test_the_nll_is_below_the_negative_elbo_and_has_error_estimates(runs: Path) 
     assert json.loads((runs / "mlp" / "evaluation.json").read_text()) == values
     v = {key: float(value) for key, value in values.items() if key.startswith("test/")}
     assert -v["test/elbo"] - 20 < v["test/nll"] < -v["test/elbo"]
+    assert v["test/nll"] < v["test/nll_half"] < v["test/nll"] + 1
     assert 0 < v["test/nll_monte_carlo_error"] < v["test/nll_standard_error"] < 10
     assert 1 < v["test/nll_effective_samples"] < 100 and values["nll_samples"] == 100
     assert evaluate(open_run(runs / "mlp"), nll_samples=100)["test/nll"] == v["test/nll"]
     assert evaluate(open_run(runs / "mlp"))["test/nll"] == v["test/nll"]  # the finished estimate is included
     assert not any("nll" in key for key in evaluate(open_run(runs / "mlp", "last")))
-    assert "test/nll_monte_carlo_error" not in evaluate(open_run(runs / "mlp"), nll_samples=1)
+    assert not {"test/nll_monte_carlo_error", "test/nll_half"} & evaluate(open_run(runs / "mlp"), nll_samples=1).keys()
+
+
+def test_other_pixels_are_scored_into_files_of_their_own(runs: Path) -> None:
+    run = open_run(runs / "mlp")
+    grey = evaluate(run, nll_samples=3)
+    before = {path: path.read_bytes() for path in (runs / "mlp").rglob("*") if path.is_file()}
+    bits = evaluate(run.binarized(Binarize.dynamic), nll_samples=3)
+    after = {path: path.read_bytes() for path in (runs / "mlp").rglob("*") if path.is_file()}
+    assert {path: after[path] for path in before} == before
+    assert {path.name for path in after.keys() - before.keys()} == {"evaluation_dynamic.json", "nll_3_dynamic.npz"}
+    assert json.loads((runs / "mlp" / "evaluation_dynamic.json").read_text()) == bits
+    assert bits["binarize"] == "dynamic" and bits["grey_levels_as_probabilities"] is False
+    assert evaluate(run)["test/nll"] == grey["test/nll"] != bits["test/nll"]
+    assert evaluate(run.binarized(Binarize.dynamic))["test/nll"] == bits["test/nll"]
+    assert results_file(run.binarized(Binarize.none)) == results_file(run) == runs / "mlp" / "evaluation.json"
+    last = open_run(runs / "mlp", "last").binarized(Binarize.threshold)
+    assert results_file(last).name == "evaluation_threshold_last.json"
+
+
+@torch.no_grad()
+def test_the_nll_of_grey_levels_bounds_that_of_binarised_images() -> None:
+    """The expectation over the binarised images by enumeration, p(x) being that of a prior of 40 codes."""
+    vae = small_vae()
+    z = torch.randn(40, 1, vae.latent_dim, generator=torch.Generator().manual_seed(0))
+    grey = torch.zeros(1, *SHAPE)
+    grey.view(-1)[:8] = torch.rand(8, generator=torch.Generator().manual_seed(1))  # the other pixels are black
+    logits = 5 * vae.decode_parameters(z)
+    bits = torch.zeros(2**8, *SHAPE)
+    bits.flatten(1)[:, :8] = torch.cartesian_prod(*[torch.tensor([0.0, 1.0])] * 8)
+    probability = (bits * grey + (1 - bits) * (1 - grey)).flatten(1).prod(dim=1)
+
+    def log_p(x: torch.Tensor) -> torch.Tensor:
+        return vae.likelihood.log_prob(logits.expand(-1, len(x), -1, -1, -1), x).logsumexp(dim=0) - math.log(len(z))
+
+    assert probability.sum().item() == pytest.approx(1)
+    assert log_p(grey).item() < (probability * log_p(bits)).sum().item() - 0.01
+
+
+def test_a_posterior_without_pairwise_densities_has_no_parts_of_the_kl(
+    runs: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    class Implicit(NamedTuple):
+        mean: torch.Tensor
+        log_var: torch.Tensor
+
+    encoded = encode_images
+    monkeypatch.setattr(evaluation, "encode_images", lambda *args: Implicit(*encoded(*args)))
+    values = evaluate(open_run(runs / "mlp"))
+    assert not any("mutual" in key or "marginal" in key or "correlation" in key for key in values)
+    file = runs / "mlp" / "evaluation.json"
+    assert "marginal" not in card(file, values) and "log 297" not in card(file, values)
+    header, row, *_ = (re.split(r"  +", line) for line in table([(file, values), (file, values)]).splitlines())
+    assert row[header.index("I(x;z)")] == row[header.index("marginal KL")] == DASH
 
 
 def test_the_script_prints_the_nll(tool: Callable[..., Done], runs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -69,8 +137,10 @@ def test_the_script_prints_the_nll(tool: Callable[..., Done], runs: Path, monkey
     done = tool("evaluate", f"run={runs}/mlp", "nll.samples=20")
     assert done.returncode == 0 and done.stderr == ""
     values = json.loads((runs / "mlp" / "evaluation.json").read_text())
-    line = next(line for line in done.stdout.splitlines() if line.startswith("NLL  "))
+    line, half = re.findall(r"^NLL of grey levels .*|^  of half the samples .*", done.stdout, re.M)
     assert f"{values['test/nll']:.3f} ± {values['test/nll_standard_error']:.3f} nats" in line
+    assert f" {values['test/nll_half']:.3f} nats" in half
+    assert f" {values['test/nll_half'] - values['test/nll']:.3f} nats more" in done.stdout
     assert re.search(r"^NLL: \d+ of 20 samples per image are effective .*; Monte Carlo error 0.", done.stdout, re.M)
     table = tool("evaluate", f"run={runs}", "nll.samples=1").stdout.splitlines()
     assert table[0].split()[-2:] == ["NLL", "effective"] and table[1].endswith("1 of 1")
@@ -82,3 +152,46 @@ def test_a_negative_number_of_samples_is_an_error(tool: Callable[..., Done], run
     done = tool("evaluate", f"run={runs}/mlp", "nll.samples=-1")
     assert done.returncode == 1 and done.stderr == "error: nll.samples=-1: it must be 0 or more.\n"
     assert "nll.samples" in tool("evaluate", "--help").stdout
+
+
+BRACKETS = [
+    ((9.1, 53.2), (-29.1, 14.8), "≥ 9.10", "≤ 14.80"),  # KL 24.1
+    ((8.9, 23.9), (0.13, 15.2), "8.90 to 23.90", "0.13 to 15.20"),
+    ((2.38, 24.1), (0.0, 0.04), "≥ 2.38", "≤ 0.04"),
+]
+
+
+@pytest.mark.parametrize(("information", "marginal", "first", "second"), BRACKETS)
+def test_parts_of_the_kl_are_shown_by_the_ends_that_say_something(
+    runs: Path, information: tuple[float, float], marginal: tuple[float, float], first: str, second: str
+) -> None:
+    values = evaluate(open_run(runs / "mlp")) | {"test/kl": 24.1}
+    for name, pair in (("mutual_information", information), ("marginal_kl", marginal)):
+        values |= {f"test/{end}": value for end, value in zip(PARTS_OF_THE_KL[name], pair, strict=True)}
+    file = runs / "mlp" / "evaluation.json"
+    header, row, *_ = (re.split(r"  +", line) for line in table([(file, values), (file, values)]).splitlines())
+    assert (row[header.index("I(x;z)")], row[header.index("marginal KL")]) == (first, second)
+    assert f"{first.replace(' to ', '0 to ')}0 ± " in card(file, values)
+    assert f"{second.replace(' to ', '0 to ')}0 ± " in card(file, values)
+
+
+def test_the_script_scores_other_pixels(tool: Callable[..., Done], runs: Path) -> None:
+    done = tool("evaluate", f"run={runs}/mlp", "data.binarize=dynamic", "nll.samples=2")
+    assert done.returncode == 0 and done.stderr == "" and "evaluation_dynamic.json" in done.stdout
+    assert re.search(r"^NLL  +[\d.]+ ± ", done.stdout, re.M) and "read as probabilities" not in done.stdout
+    assert not (runs / "mlp" / "evaluation.json").exists()
+    assert "read as probabilities: -ELBO and NLL bound" in tool("evaluate", f"run={runs}/mlp").stdout
+
+
+def test_binarised_pixels_are_refused_for_a_likelihood_of_grey_levels(
+    tool: Callable[..., Done], runs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Bernoulli, "grey_only", True)
+    done = tool("evaluate", f"run={runs}/mlp", "data.binarize=threshold")
+    assert done.returncode == 1 and len(done.stderr.splitlines()) == 1
+    assert done.stderr.startswith(
+        "error: data.binarize=threshold: likelihood=Bernoulli is a distribution of grey levels"
+    )
+    assert tool("evaluate", f"run={runs}/mlp", "data.binarize=none").returncode == 0
+    wrong = tool("evaluate", f"run={runs}/mlp", "data.binarize=static").stderr
+    assert "data.binarize=static: " in wrong and "expected one of [none, dynamic, threshold]" in wrong

@@ -1,6 +1,7 @@
 """Importance-sampled estimates against closed forms, a plain loop and pythae."""
 
 import itertools
+import math
 from pathlib import Path
 
 import pytest
@@ -65,6 +66,44 @@ def test_the_mean_estimate_increases_with_k_and_is_a_lower_bound() -> None:
     bounds.append((exact.mean(), torch.zeros(())))
     for (lower, error), (higher, other) in itertools.pairwise(bounds):
         assert lower + 2 * (error + other) < higher
+
+
+def test_half_the_weights_estimate_the_bias_that_remains() -> None:
+    """On a linear-Gaussian VAE, where log p(x) is known; each half is what a call for that many samples gives."""
+    vae, x, exact = loose_posterior()
+    k = 64
+    weights = importance_weights(vae, x.repeat(200, 1, 1, 1), torch.zeros(200 * len(x)), k, seed=3)
+    whole, halves = weights.log_likelihood, weights.log_likelihood_of_halves
+    assert (halves <= whole + 1e-12).all()
+    bias = exact.mean() - whole.mean()
+    assert (whole - halves).mean().item() == pytest.approx(bias.item(), rel=0.25) and bias > 0.001
+    first = importance_weights(vae, x, labels(x), k // 2, seed=3).log_sum
+    torch.testing.assert_close(importance_weights(vae, x, labels(x), k, seed=3).log_half_sums[:, 0], first)
+
+
+@pytest.mark.parametrize("k", [2, 7, 4500])
+def test_halves_of_the_weights(k: int) -> None:
+    """Of an odd number of samples, and of one where the second draw of MAX_SAMPLES belongs to both halves."""
+    vae, x = small_vae(), torch.rand(2, *SHAPE).round()
+    weights = importance_weights(vae, x, labels(x), k, seed=3)
+    mean, log_var = (part.detach() for part in vae.encode(x))
+    sizes = [min(importance_sampling.MAX_SAMPLES, k - done) for done in range(0, k, importance_sampling.MAX_SAMPLES)]
+    for i in range(len(x)):
+        generator = torch.Generator().manual_seed(derived_seed(3, i))
+        q = Normal(mean[i], (0.5 * log_var[i]).exp())
+        z = q.mean + q.stddev * torch.cat([torch.randn(size, 3, generator=generator) for size in sizes])
+        log_p = vae.likelihood.log_prob(vae.decode_parameters(z[:, None]).detach(), x[i : i + 1])[:, 0]
+        log_w = (log_p + Normal(0.0, 1.0).log_prob(z).sum(dim=1) - q.log_prob(z).sum(dim=1)).double()
+        halves = [part.logsumexp(dim=0) for part in (log_w[: k // 2], log_w[k // 2 :])]
+        torch.testing.assert_close(weights.log_half_sums[i], torch.stack(halves), atol=1e-4, rtol=0)
+        estimates = halves[0] - math.log(k // 2), halves[1] - math.log(k - k // 2)
+        assert weights.log_likelihood_of_halves[i].item() == pytest.approx(sum(estimates).item() / 2, abs=1e-4)
+
+
+def test_a_single_weight_has_no_halves() -> None:
+    vae, x, _ = loose_posterior()
+    weights = importance_weights(vae, x, labels(x), k=1, seed=3)
+    assert weights.log_likelihood.isfinite().all() and weights.log_likelihood_of_halves.isnan().all()
 
 
 def test_the_monte_carlo_error_is_the_standard_deviation_over_repetitions() -> None:

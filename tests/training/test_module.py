@@ -15,6 +15,7 @@ from pytorch_lightning.tuner import Tuner
 from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset, TensorDataset
 
+from mnist_vae.analysis.evaluation import image_terms
 from mnist_vae.data.binarize import Binarize
 from mnist_vae.models.likelihoods import Bernoulli
 from mnist_vae.models.vae import VAE
@@ -468,6 +469,16 @@ def test_bf16_trains_as_float32_nearly_does() -> None:
     fit(end32, max_epochs=2)
     fit(end16, max_epochs=2, precision="bf16-mixed")
     assert end16.metrics["val/elbo"] == pytest.approx(end32.metrics["val/elbo"], rel=0.02)
+
+
+@pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
+def test_the_test_elbo_is_that_of_the_weights_in_float32(precision: str) -> None:
+    trainer, net = fit(precision=precision)
+    data = numbered_data()
+    (tested,) = trainer.test(net, data, verbose=False)
+    reconstruction, kl = image_terms(net.vae, *data.test_split)
+    assert tested["test/reconstruction"] == pytest.approx(reconstruction.mean().item(), rel=1e-6)
+    assert tested["test/kl"] == pytest.approx(kl.mean().item(), rel=1e-6)
 
 
 @pytest.mark.slow

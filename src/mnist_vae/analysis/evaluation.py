@@ -14,7 +14,7 @@ from mnist_vae.analysis.nll import finished_weights, likelihood_values, resumabl
 from mnist_vae.analysis.probes import CLASSIFIERS
 from mnist_vae.analysis.sample_quality import check_count, finished_sample_values, sample_values
 from mnist_vae.data.batches import EVALUATION_BATCH, EVALUATION_SEED
-from mnist_vae.models.posteriors import Posterior
+from mnist_vae.models.posteriors import DiagonalGaussian, FullGaussian, Posterior
 from mnist_vae.models.vae import VAE
 from mnist_vae.runs.load import OpenRun
 from mnist_vae.utils.io import write_json
@@ -22,26 +22,32 @@ from mnist_vae.utils.pixels import to_unit
 from mnist_vae.utils.seeding import Noise
 
 STAGES = ("ELBO", "encoding", *CLASSIFIERS)
-TOTAL_CORRELATION_CODES = 1000  # its cost is proportional to codes * images * latent_dim
+FEW_CODES = 1000  # of estimates whose cost is proportional to codes * images * latent_dim
 
 
 def evaluate(
     run: OpenRun, root: str | None = None, nll_samples: int = 0, sample_count: int = 0
 ) -> dict[str, float | str]:
-    """Evaluate a run on its test images and write evaluation.json (evaluation_last.json for the checkpoint `last`).
+    """Evaluate a run on its test images and write evaluation.json.
+
+    For the checkpoint `last` the file is evaluation_last.json; for pixels that are binarised in another way than the
+    run was trained with, evaluation_dynamic.json and the like.
 
     Args:
-        run: the run, with one of its checkpoints loaded.
+        run: the run, with one of its checkpoints loaded; see OpenRun.binarized for other pixels.
         root: folder of the data set, see OpenRun.data.
         nll_samples: importance samples per image for -log p(x), see nll.py; with 0, the result of an earlier call is
             included if there is one.
         sample_count: samples whose quality is measured, see sample_quality.py; with 0 likewise.
 
     Returns:
-        Flat: `test/elbo`, `test/reconstruction`, `test/kl`, `test/mutual_information`, `test/marginal_kl` and
-        `test/total_correlation` in nats per image, `test/knn_accuracy` and `test/logistic_regression_accuracy` in
-        [0, 1], each with its `…_standard_error`; `test/active_units`; the values of nll.likelihood_values and of
-        sample_quality.sample_values, if estimated; and the data set, checkpoint and duration of the evaluation.
+        Flat: `test/elbo`, `test/reconstruction`, `test/kl` and those of `information_estimates` in nats per image,
+        `test/knn_accuracy` and `test/logistic_regression_accuracy` in [0, 1], each with its `…_standard_error`;
+        `test/active_units`; the values of nll.likelihood_values and of sample_quality.sample_values, if estimated; and
+        the data set, checkpoint and duration of the evaluation. If `grey_levels_as_probabilities` is true, ELBO and NLL
+        are of grey levels under a likelihood of pixels in {0, 1}, whose logarithm is then the expected one of an image
+        binarised with the grey levels as probabilities. They bound the expected log p(x) of such images from below, by
+        Jensen's inequality, and are log p(x) of none.
 
     Raises:
         DataError: the images are not available.
@@ -56,9 +62,14 @@ def evaluate(
         check_count(sample_count, data, run.cfg.data.name)
     with tqdm(total=len(STAGES), leave=False, disable=None, bar_format="{desc:<24}{bar}| {n}/{total}") as bar:
         bar.set_description("ELBO")
-        estimates, posterior = _elbo_estimates(run.vae, images, labels)
+        reconstruction, kl = image_terms(run.vae, images, labels)
+        terms = {"elbo": -(reconstruction + kl), "reconstruction": reconstruction, "kl": kl}
+        estimates = {name: Estimate.of(term) for name, term in terms.items()}
         bar.update()
         bar.set_description("encoding")
+        posterior = encode_images(run.vae, images, labels)
+        if run.vae.to_posterior.density_in_one_pass:
+            estimates |= information_estimates(posterior, kl)
         train_images, train_labels = data.fixed("train")
         train_means = encode_images(run.vae, train_images, train_labels).mean.numpy()
         bar.update()
@@ -83,6 +94,7 @@ def evaluate(
         "latent_dim": run.vae.latent_dim,
         "dataset": run.cfg.data.name,
         "binarize": run.cfg.data.binarize.name,
+        "grey_levels_as_probabilities": not run.vae.likelihood.grey_only and _is_grey(images),
         "test_images": len(images),
         "classifier_images": len(train_images),
         "checkpoint": run.checkpoint,
@@ -92,6 +104,11 @@ def evaluate(
     }
     write_json(results_file(run), values)
     return values
+
+
+def _is_grey(images: Tensor) -> bool:
+    """Whether uint8 images have pixels that are neither 0 nor 255."""
+    return bool(((images > 0) & (images < 255)).any())
 
 
 def results_file(run: OpenRun) -> Path:
@@ -119,19 +136,39 @@ def image_terms(vae: VAE, images: Tensor, labels: Tensor) -> tuple[Tensor, Tenso
     return torch.cat(reconstruction), torch.cat(kl)
 
 
-def _elbo_estimates(vae: VAE, images: Tensor, labels: Tensor) -> tuple[dict[str, Estimate], Posterior]:
-    """Estimate the ELBO, its terms and the parts of the KL term; return them with the images' posteriors."""
-    reconstruction, kl = image_terms(vae, images, labels)
-    posterior = encode_images(vae, images, labels)
+def information_estimates(posterior: Posterior, kl: Tensor) -> dict[str, Estimate]:
+    """Estimate the parts of the KL term in nats, each from both sides; of posteriors that are no Gaussians, whose
+    dimensions have no density in closed form, without the total correlation.
+
+    The aggregate posterior q(z) = E q(z|x) has to be estimated from the posteriors of n images. With the posterior from
+    which a code was drawn among them, the mutual information is too low in expectation, and the two others are too
+    high; without it, the opposite. The truth is in between:
+
+    - from `mutual_information`, at most log n, to `mutual_information_upper`;
+    - from `marginal_kl_lower` to `marginal_kl`;
+    - from `total_correlation_lower` to `total_correlation`.
+
+    A KL is never negative, so a lower end that is not positive says nothing, nor does a `mutual_information_upper` that
+    is not below the KL term. This is so where posteriors hardly overlap.
+
+    Args:
+        posterior: q(z|x) of n images.
+        kl: KL(q(z|x) || p(z)) of each, (n,).
+    """
     noise = torch.randn(posterior.mean.shape, generator=torch.Generator().manual_seed(EVALUATION_SEED))
     z = posterior.rsample(noise)
+    is_gaussian = isinstance(posterior, DiagonalGaussian | FullGaussian)
+    if not is_gaussian:  # whose densities under all posteriors are no matrix product
+        z, kl = z[:FEW_CODES], kl[:FEW_CODES]
     information = metrics.mutual_information(posterior, z)
+    marginal = metrics.marginal_kl(kl, information)
     values = {
-        "elbo": -(reconstruction + kl),
-        "reconstruction": reconstruction,
-        "kl": kl,
-        "mutual_information": information,
-        "marginal_kl": kl - information,
-        "total_correlation": metrics.total_correlation(posterior, z[:TOTAL_CORRELATION_CODES]),
+        "mutual_information": information.lower,
+        "mutual_information_upper": information.upper,
+        "marginal_kl": marginal.upper,
+        "marginal_kl_lower": marginal.lower,
     }
-    return {name: Estimate.of(value) for name, value in values.items()}, posterior
+    if is_gaussian:
+        correlation = metrics.total_correlation(posterior, z[:FEW_CODES])
+        values |= {"total_correlation": correlation.upper, "total_correlation_lower": correlation.lower}
+    return {name: Estimate.of(value) for name, value in values.items()}

@@ -13,7 +13,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from mnist_vae.analysis.digest import digest
-from mnist_vae.analysis.importance_sampling import ImportanceWeights, iter_log_sums
+from mnist_vae.analysis.importance_sampling import SUMS, ImportanceWeights, iter_log_sums
 from mnist_vae.analysis.metrics import Estimate
 from mnist_vae.data.batches import EVALUATION_SEED
 from mnist_vae.models.vae import VAE
@@ -28,11 +28,13 @@ def likelihood_values(weights: ImportanceWeights) -> dict[str, float]:
     """Summarise importance weights as metrics, in nats per image.
 
     Returns:
-        - `test/nll`: the mean of -log p(x) over images, and `test/nll_standard_error`;
-        - `nll_samples`: samples per image;
+        - `test/nll`: the mean of -L_k over images, and `test/nll_standard_error`;
+        - `test/nll_half`: the mean of -L_{k/2}, by the same samples in two halves. It is above `test/nll` by about the
+          bias that remains in that, see ImportanceWeights; absent for a single sample per image;
+        - `nll_samples`: k, samples per image;
         - `test/nll_effective_samples`: median over images. If it is low, the NLL is overestimated;
-        - `test/nll_monte_carlo_error`: standard deviation of the mean over repetitions with other samples; absent for a
-          single sample per image, from which it cannot be estimated.
+        - `test/nll_monte_carlo_error`: standard deviation of the mean over repetitions with other samples, which does
+          not include the bias; absent for a single sample per image, from which it cannot be estimated.
     """
     nll, k = Estimate.of(-weights.log_likelihood), weights.k
     values = {
@@ -41,8 +43,13 @@ def likelihood_values(weights: ImportanceWeights) -> dict[str, float]:
         "test/nll_effective_samples": weights.effective_samples.median().item(),
         "nll_samples": k,
     }
+    if k == 1:
+        return values
     errors = weights.monte_carlo_error  # independent between images, so variances add up
-    return values | ({"test/nll_monte_carlo_error": errors.norm().item() / len(errors)} if k > 1 else {})
+    return values | {
+        "test/nll_half": -weights.log_likelihood_of_halves.mean().item(),
+        "test/nll_monte_carlo_error": errors.norm().item() / len(errors),
+    }
 
 
 def resumable_weights(run: OpenRun, images: Tensor, labels: Tensor, samples: int) -> ImportanceWeights:
@@ -100,7 +107,7 @@ def _digest(vae: VAE, images: Tensor, labels: Tensor, samples: int) -> str:
 def _read(file: Path, made_of: str, count: int) -> list[Tensor]:
     """Load the log-sums of the images that an earlier call with the same digest finished; else an empty list.
 
-    A damaged file counts as absent.
+    A damaged file, or one of an earlier version, whose sums were others, counts as absent.
 
     Args:
         count: the images in all.
@@ -111,7 +118,7 @@ def _read(file: Path, made_of: str, count: int) -> list[Tensor]:
         with ZipFile(file) as stored:
             if _array(stored, "made_of", f"<U{len(made_of)}", ()).item() != made_of:
                 return []
-            return list(torch.from_numpy(_array(stored, "sums", "<f8", (count, 2))))
+            return list(torch.from_numpy(_array(stored, "sums", "<f8", (count, SUMS))))
     except Exception:  # a damaged file can raise anything
         return []
 

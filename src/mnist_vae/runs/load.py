@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,8 +11,9 @@ from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from mnist_vae.config.checks import check
-from mnist_vae.config.hparams import title
+from mnist_vae.config.hparams import choice, title
 from mnist_vae.config.schema import Config
+from mnist_vae.data.binarize import Binarize
 from mnist_vae.runs.earlier import translate
 from mnist_vae.runs.folder import RunFolder, load_config
 from mnist_vae.utils.errors import RunFolderError, SettingsError, UserError, first_line
@@ -39,6 +40,7 @@ class OpenRun:
         checkpoint: `best` or `last`: the checkpoint of these weights.
         epochs: epochs trained until that checkpoint.
         trust: packages beside this project whose code the run's config may name.
+        rebinarized: whether its images are binarised in another way than it was trained with, see `binarized`.
     """
 
     folder: RunFolder
@@ -47,6 +49,7 @@ class OpenRun:
     checkpoint: str
     epochs: int
     trust: tuple[str, ...] = ()
+    rebinarized: bool = False
 
     def __repr__(self) -> str:
         what = title(self.cfg, self.folder.read_choices())
@@ -90,8 +93,27 @@ class OpenRun:
 
     @property
     def suffix(self) -> str:
-        """Suffix of the names of files made from the last epoch's weights rather than the best one's."""
-        return "" if self.checkpoint == "best" else f"_{self.checkpoint}"
+        """Suffix of the names of files that were not made from the best epoch's weights and the run's own pixels."""
+        pixels = f"_{self.cfg.data.binarize.name}" if self.rebinarized else ""
+        return pixels + ("" if self.checkpoint == "best" else f"_{self.checkpoint}")
+
+    def binarized(self, how: Binarize) -> "OpenRun":
+        """The same run with images that are binarised in another way; files made from them have its name in theirs.
+
+        Raises:
+            SettingsError: the pixels are 0 and 1, and the likelihood is one of grey levels.
+        """
+        if how is self.cfg.data.binarize:
+            return self
+        if self.vae.likelihood.grey_only and how is not Binarize.none:
+            likelihood = choice(self.cfg, self.folder.read_choices(), "likelihood")
+            raise SettingsError(
+                f"data.binarize={how.name}: likelihood={likelihood} is a distribution of grey levels, which does not "
+                "apply to pixels of 0 and 1; leave data.binarize out."
+            )
+        cfg = self.cfg.copy()
+        cfg.data.binarize = how
+        return replace(self, cfg=cfg, rebinarized=True)
 
     def data(self, root: str | None = None, val_size: int | None = None) -> "ImageDataModule":
         """Load the images that it was trained and tested on.

@@ -195,12 +195,15 @@ class VAEModule(pl.LightningModule):
     def _evaluate(self, batch: Any, split: str) -> None:
         images, labels, total = self._unpack(batch)
         noise = self._noise(total, self._generator)
-        terms = self.objective(self.vae, images, labels, self._epochs_done(), noise)
+        # In mixed precision only the training is: an ELBO of rounded weights would be that of another model.
+        with torch.autocast(self.device.type, enabled=False):
+            terms = self.objective(self.vae, images, labels, self._epochs_done(), noise)
+            posterior = self.vae.encode(images, labels)
         # Lightning averages over processes: with this weight that is the mean over the images of all of them, however
         # many each has, and the size is the same in all, since Lightning rounds the mean of sizes down.
         means = torch.stack(terms).cpu().double().sum(dim=1) * (self.trainer.world_size / total)
         self._log({f"{split}/{name}": value for name, value in self._named(means).items()}, batch_size=total)
-        self._variance.add(self.vae.encode(images, labels).mean)
+        self._variance.add(posterior.mean)
 
     def _log_active_units(self, split: str) -> None:
         variance = self._variance.compute(self.trainer.strategy)

@@ -3,6 +3,7 @@
     python scripts/evaluate.py run=outputs/runs/…
     python scripts/evaluate.py run=outputs/runs/… nll.samples=5000
     python scripts/evaluate.py run=outputs/runs/… samples.count=10000
+    python scripts/evaluate.py run=outputs/runs/… nll.samples=5000 data.binarize=dynamic
 
 Metrics: ELBO, reconstruction and KL; the two parts of the KL, mutual information and marginal KL (Hoffman & Johnson
 2016), and the part of the latter that is the total correlation (Chen et al. 2018); active units (Burda et al. 2016);
@@ -10,6 +11,10 @@ accuracy of k-NN and logistic regression on the posterior means, fitted on all t
 -log p(x) by importance sampling (Burda et al. 2016): after Ctrl-C, the same command resumes it. With samples.count
 the quality of samples in the features of a small classifier, which is trained once per data set: Fréchet distance to
 the test images (Heusel et al. 2017), precision and recall (Kynkäänniemi et al. 2019).
+
+The parts of the KL are estimated from both sides, "0.13 to 0.88", or "≤ 0.88" where the lower estimate is not above 0.
+Of grey levels that are read as probabilities, ELBO and NLL are bounds, no log p(x) of an image; with data.binarize
+binarised test images are scored, as papers do, and the results are in evaluation_dynamic.json and the like.
 """
 
 import math
@@ -19,7 +24,8 @@ from typing import Any
 
 from mnist_vae.cli.entry import start
 from mnist_vae.cli.options import group, option
-from mnist_vae.cli.tools import ImageOptions, each_run
+from mnist_vae.cli.tools import DataOptions, ImageOptions, each_run
+from mnist_vae.data.binarize import Binarize
 from mnist_vae.runs.load import OpenRun
 from mnist_vae.utils.io import shown
 from mnist_vae.utils.text import DASH, aligned, number, terminal_width
@@ -33,6 +39,11 @@ NATS = {
     "total_correlation": "      total correlation",
 }
 ACCURACIES = {"knn_accuracy": "k-NN accuracy", "logistic_regression_accuracy": "logistic regression"}
+PARTS = {  # of the KL: the names of their lower and upper estimates
+    "mutual_information": ("mutual_information", "mutual_information_upper"),
+    "marginal_kl": ("marginal_kl_lower", "marginal_kl"),
+    "total_correlation": ("total_correlation_lower", "total_correlation"),
+}
 COLUMNS = ["ELBO", "reconstruction", "KL", "I(x;z)", "marginal KL", "active", "k-NN", "logistic"]
 NLL_COLUMNS = ["NLL", "effective"]
 QUALITY = {"frechet_distance": "Fréchet distance", "precision": "precision", "recall": "recall"}
@@ -58,7 +69,15 @@ class SampleOptions:
 
 
 @dataclass
+class PixelOptions(DataOptions):
+    binarize: Binarize | None = option(
+        None, meaning="none, dynamic or threshold: other pixels than the run was trained with"
+    )
+
+
+@dataclass
 class EvaluateOptions(ImageOptions):
+    data: PixelOptions = group(PixelOptions)
     nll: NLLOptions = group(NLLOptions)
     samples: SampleOptions = group(SampleOptions)
 
@@ -67,6 +86,8 @@ def main(options: EvaluateOptions) -> None:
     def work(run: OpenRun) -> Evaluated:
         from mnist_vae.analysis.evaluation import evaluate, results_file
 
+        if options.data.binarize is not None:
+            run = run.binarized(options.data.binarize)
         return results_file(run), evaluate(run, options.data.root, options.nll.samples, options.samples.count)
 
     done: list[Evaluated] = []
@@ -85,9 +106,13 @@ def card(file: Path, values: dict[str, Any]) -> str:
     measured = f"{values['test_images']:,} test images of {values['dataset']}, epoch {values['epochs']}"
     lines = [f"{shown(file.parent)}: {measured}"]
     for name, heading in NATS.items():
-        lines.append(f"{heading:<24} {_nats(values, name)} nats")
+        if f"test/{name}" in values:
+            lines.append(f"{heading:<24} {_nats(values, name)} nats")
     if "test/nll" in values:
-        lines.append(f"{'NLL':<24} {_nats(values, 'nll')} nats")
+        heading = "NLL of grey levels" if values["grey_levels_as_probabilities"] else "NLL"
+        lines.append(f"{heading:<24} {_nats(values, 'nll')} nats")
+    if "test/nll_half" in values:
+        lines.append(f"{'  of half the samples':<24} {number(values['test/nll_half'], 3):>9} nats")
     lines.append(f"{'active units':<24} {values['test/active_units']:>9} of {values['latent_dim']}")
     for name, heading in ACCURACIES.items():
         lines.append(f"{heading:<24} {_percent(values, name)} %")
@@ -100,19 +125,23 @@ def table(done: list[Evaluated]) -> str:
     """Format the results of several runs, a run per row; standard errors that are not shown are in the files."""
     with_nll = any("test/nll" in values for _, values in done)
     with_quality = any("sample_count" in values for _, values in done)
-    rows = [["run", *COLUMNS, *(NLL_COLUMNS if with_nll else []), *(QUALITY_COLUMNS if with_quality else [])]]
+    with_pixels = len({values["binarize"] for _, values in done}) > 1
+    headings = ["run", *(["binarize"] if with_pixels else []), *COLUMNS]
+    rows = [[*headings, *(NLL_COLUMNS if with_nll else []), *(QUALITY_COLUMNS if with_quality else [])]]
     for file, values in done:
-        terms = [number(values[f"test/{name}"], 3) for name in list(NATS)[1:5]]
+        pixels = [values["binarize"]] if with_pixels else []
+        terms = [number(values[f"test/{name}"], 3) for name in ("reconstruction", "kl")]
+        parts = [_part(values, name, 2) for name in ("mutual_information", "marginal_kl")]
         accuracies = [f"{values[f'test/{name}']:.2%}" for name in ACCURACIES]
         units = f"{values['test/active_units']} of {values['latent_dim']}"
-        nll = _nll(values) if with_nll else []
-        quality = _quality(values) if with_quality else []
-        rows.append([shown(file.parent), _nats(values, "elbo"), *terms, units, *accuracies, *nll, *quality])
+        last = [*(_nll(values) if with_nll else []), *(_quality(values) if with_quality else [])]
+        rows.append([shown(file.parent), *pixels, _nats(values, "elbo"), *terms, *parts, units, *accuracies, *last])
     width = terminal_width()
     numbers = sum(2 + max(map(len, column)) for column in zip(*(row[1:] for row in rows), strict=True))
     longest = max(SHORTEST, width - numbers)
     lines = aligned([[_end(row[0], longest), *row[1:]] for row in rows], width, left=[0])
-    return "\n".join([*lines, *_notes([values for _, values in done]), f"written to {done[0][0].name} in each folder"])
+    files = sorted({file.name for file, _ in done})
+    return "\n".join([*lines, *_notes([values for _, values in done]), f"written to {', '.join(files)} in each folder"])
 
 
 def _end(text: str, longest: int) -> str:
@@ -133,8 +162,31 @@ def _quality(values: dict[str, Any], split: str = "test") -> list[str]:
 
 
 def _nats(values: dict[str, Any], name: str) -> str:
-    """Format a metric and its standard error."""
-    return f"{number(values[f'test/{name}'], 3):>9} ± {number(values[f'test/{name}_standard_error'], 3)}"
+    """Format a metric and its standard error; of one with two ends, the larger of those that are shown."""
+    if name not in PARTS:
+        return f"{number(values[f'test/{name}'], 3):>9} ± {number(values[f'test/{name}_standard_error'], 3)}"
+    ends = PARTS[name] if _informative(values, name) else [name]
+    error = max(values[f"test/{end}_standard_error"] for end in ends)
+    return f"{_part(values, name, 3):>9} ± {number(error, 3)}"
+
+
+def _part(values: dict[str, Any], name: str, digits: int) -> str:
+    """Format a part of the KL as `lower to upper`, or by one end if the other says nothing; a dash if it is absent."""
+    if f"test/{name}" not in values:
+        return DASH
+    lower, upper = (number(values[f"test/{end}"], digits) for end in PARTS[name])
+    if _informative(values, name):
+        return f"{lower} to {upper}"
+    return f"≥ {lower}" if name == "mutual_information" else f"≤ {upper}"
+
+
+def _informative(values: dict[str, Any], name: str) -> bool:
+    """Whether both ends of a part of the KL say something.
+
+    The lower end of a KL does if it is above 0, and the upper end of the mutual information if it is below the KL term.
+    """
+    lower, upper = (values[f"test/{end}"] for end in PARTS[name])
+    return bool(upper < values["test/kl"] if name == "mutual_information" else lower > 0)
 
 
 def _percent(values: dict[str, Any], name: str) -> str:
@@ -143,25 +195,41 @@ def _percent(values: dict[str, Any], name: str) -> str:
 
 
 def _notes(results: list[dict[str, Any]]) -> list[str]:
-    """Notes below the results: limit of the mutual information, reliability of the NLL, and samples."""
-    counts = sorted({values["test_images"] for values in results})
-    limits = ", ".join(f"log {count:,} = {math.log(count):.2f}" for count in counts)
-    lines = [f"± one standard error over test images; mutual information can be at most {limits} nats"]
+    """Notes below the results: what the estimates are of, and how far they can be trusted."""
+    lines = ["± one standard error over test images"]
+    counts = sorted({values["test_images"] for values in results if "test/mutual_information" in values})
+    if counts:
+        limits = ", ".join(f"log {count:,} = {math.log(count):.2f}" for count in counts)
+        lines.append("a to b: estimates biased to either side of the truth; ≥ a, ≤ b: the other one says nothing,")
+        lines.append(f"     as where I(x;z) is near {limits} nats, which its lower estimate cannot exceed")
+    if any(values["grey_levels_as_probabilities"] for values in results):
+        lines.append(
+            "grey levels are read as probabilities: -ELBO and NLL bound, from above, the expected -log p(x) of"
+        )
+        lines.append(
+            "     images binarised with them, and are that of no image; data.binarize=dynamic scores such images"
+        )
     with_nll = [values for values in results if "test/nll" in values]
-    if with_nll:
-        single = f"{_nll(results[0])[1]} samples per image are effective (median image)"
-        what = single if len(results) == 1 else "effective samples per image, of all that were drawn (median image)"
-        errors = [values["test/nll_monte_carlo_error"] for values in with_nll if values["nll_samples"] > 1]
-        worst = ", at worst" if len(errors) > 1 else ""
-        error = f"; Monte Carlo error {max(errors):.3f} nats{worst}" if errors else ""
-        lines.append(f"NLL: {what}{error}")
-        if len(with_nll) < len(results):
-            lines.append(f"     {DASH} where it was not estimated; nll.samples=… does that")
-        if any(round(values["test/nll_effective_samples"]) < FEW for values in with_nll):
-            lines.append(
-                f"     with fewer than {FEW} effective samples the NLL is overestimated by more; use more samples"
-            )
-    return [*lines, *_quality_notes(results)]
+    lines += _nll_notes(with_nll, len(results)) if with_nll else []
+    return lines + _quality_notes(results)
+
+
+def _nll_notes(results: list[dict[str, Any]], total: int) -> list[str]:
+    """Notes on the NLL of the runs that have one, of `total` runs: samples, Monte Carlo error and bias."""
+    single = f"{_nll(results[0])[1]} samples per image are effective (median image)"
+    what = single if total == 1 else "effective samples per image, of all that were drawn (median image)"
+    several = [values for values in results if values["nll_samples"] > 1]
+    worst = ", at worst" if len(several) > 1 else ""
+    error = max((values["test/nll_monte_carlo_error"] for values in several), default=None)
+    lines = [f"NLL: {what}" + (f"; Monte Carlo error {error:.3f} nats{worst}" if several else "")]
+    if several:
+        bias = max(values["test/nll_half"] - values["test/nll"] for values in several)
+        lines.append(f"     half of the samples give {bias:.3f} nats more{worst}; about as much bias remains, or more")
+    if len(results) < total:
+        lines.append(f"     {DASH} where it was not estimated; nll.samples=… does that")
+    if any(round(values["test/nll_effective_samples"]) < FEW for values in results):
+        lines.append(f"     with fewer than {FEW} effective samples the NLL is overestimated by more; use more samples")
+    return lines
 
 
 def _quality_notes(results: list[dict[str, Any]]) -> list[str]:
