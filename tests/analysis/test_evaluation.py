@@ -3,20 +3,18 @@ import math
 import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import pytest
 import torch
 from sklearn.neighbors import KNeighborsClassifier
 
-from mnist_vae.analysis import evaluation
-from mnist_vae.analysis.encoding import encode_images
 from mnist_vae.analysis.evaluation import evaluate, image_terms, results_file
 from mnist_vae.cli.commands.evaluate import PARTS as PARTS_OF_THE_KL
 from mnist_vae.cli.commands.evaluate import card, table
 from mnist_vae.data.binarize import Binarize
 from mnist_vae.models.likelihoods import Bernoulli
+from mnist_vae.models.posteriors import Coupling, InverseAutoregressive, PosteriorLayer
 from mnist_vae.runs.load import open_run
 from mnist_vae.utils.text import DASH
 from tests.conftest import Done
@@ -115,21 +113,21 @@ def test_the_nll_of_grey_levels_bounds_that_of_binarised_images() -> None:
     assert log_p(grey).item() < (probability * log_p(bits)).sum().item() - 0.01
 
 
-def test_a_posterior_without_pairwise_densities_has_no_parts_of_the_kl(
-    runs: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize(
+    ("layer", "present"), [(InverseAutoregressive, set()), (Coupling, {"mutual_information", "marginal_kl"})]
+)
+def test_flow_posteriors_have_the_parts_of_the_kl_that_their_densities_give(
+    layer: type[PosteriorLayer], present: set[str], runs: Path
 ) -> None:
-    class Implicit(NamedTuple):
-        mean: torch.Tensor
-        log_var: torch.Tensor
-
-    encoded = encode_images
-    monkeypatch.setattr(evaluation, "encode_images", lambda *args: Implicit(*encoded(*args)))
-    values = evaluate(open_run(runs / "mlp"))
-    assert not any("mutual" in key or "marginal" in key or "correlation" in key for key in values)
+    run = open_run(runs / "mlp")
+    run.vae.to_posterior = layer(32, 5)
+    values = evaluate(run)
+    assert {part for part in PARTS_OF_THE_KL if f"test/{part}" in values} == present
     file = runs / "mlp" / "evaluation.json"
-    assert "marginal" not in card(file, values) and "log 297" not in card(file, values)
+    assert ("marginal KL" in card(file, values)) == ("marginal_kl" in present)
+    assert "total correlation" not in card(file, values)
     header, row, *_ = (re.split(r"  +", line) for line in table([(file, values), (file, values)]).splitlines())
-    assert row[header.index("I(x;z)")] == row[header.index("marginal KL")] == DASH
+    assert (row[header.index("I(x;z)")] == DASH) == (not present)
 
 
 def test_the_script_prints_the_nll(tool: Callable[..., Done], runs: Path, monkeypatch: pytest.MonkeyPatch) -> None:

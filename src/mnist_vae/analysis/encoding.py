@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from mnist_vae.models.posteriors import Posterior, concatenated, mapped
+from mnist_vae.models.posteriors import Posterior, concatenated, detached, mapped
 from mnist_vae.models.vae import VAE
 from mnist_vae.utils.pixels import to_unit
 
@@ -31,4 +31,4 @@ def encode_images(vae: VAE, images: Tensor, labels: Tensor, show_progress: ShowP
     for batch, given in show_progress(list(zip(images.split(BATCH_SIZE), labels.split(BATCH_SIZE), strict=True))):
         posteriors.append(vae.encode(to_unit(batch.to(vae.device)), given))
     vae.train(training)
-    return mapped(concatenated(posteriors), Tensor.cpu)
+    return mapped(detached(concatenated(posteriors)), Tensor.cpu)
