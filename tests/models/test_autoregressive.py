@@ -79,6 +79,7 @@ def test_an_untrained_likelihood_is_that_of_independent_pixels() -> None:
 def test_every_weight_but_the_masked_has_a_gradient() -> None:
     shape = 1, 6, 6
     made = likelihood(shape)
+    assert made.mixing.bias is not None
     nn.init.constant_(made.mixing.bias, 2.0)  # no unit is 0 everywhere
     made.log_prob(parameters_for(shape, 8), torch.rand(8, *shape, dtype=torch.float64)).sum().backward()
     for name, weight in made.named_parameters():

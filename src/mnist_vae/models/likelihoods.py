@@ -46,7 +46,7 @@ class Likelihood(nn.Module):
         raise NotImplementedError
 
     def mean(self, parameters: Tensor) -> Tensor:
-        """E[x|z] in [0, 1], (..., images, channels, height, width)."""
+        """E[x|z] in [0, 1], or an estimate if it has no closed form, (..., images, channels, height, width)."""
         raise NotImplementedError
 
     def parameters_of_mean(self, mean: Tensor) -> Tensor:
