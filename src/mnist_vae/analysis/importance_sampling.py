@@ -1,6 +1,6 @@
 """Importance-sampled estimate of log p(x), with q(z|x) as the proposal distribution.
 
-Burda et al. (2016), equation 8, and Rezende et al. (2014), appendix E: with z_1 … z_k drawn from q(z|x),
+Rezende et al. (2014); as a bound of k samples, Burda et al. (2016), equation 8: with z_1 … z_k drawn from q(z|x),
 
     log p(x) ≈ log 1/k Σ w_i,    w_i = p(x|z_i) p(z_i) / q(z_i|x).
 

@@ -18,7 +18,7 @@ class ELBO:
         warmup_epochs: number of epochs over which the weight increases linearly from 0 to beta, step by step; 0 for
             no warm-up. Bowman et al. (2016), section 3.1; Sønderby et al. (2016).
         cycle_epochs: period in epochs after which the warm-up is repeated; 0 for a single warm-up. Fu et al. (2019),
-            section 3.
+            "Cyclical Annealing Schedule".
         free_bits: lower bound in nats on each latent dimension's KL, averaged over the batch; below it, the KL of the
             dimension has no gradient. Kingma et al. (2016), appendix C.8, with one dimension per group.
 

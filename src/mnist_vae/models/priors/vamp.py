@@ -14,7 +14,7 @@ from mnist_vae.models.priors.mixture_density import log_mixture, sample_mixture
 
 
 class VampPrior(Prior):
-    """p(z) = 1/K sum_k q(z|u_k), with learned pseudo-inputs u_k: Tomczak & Welling (2018), equations 9 and 10.
+    """p(z) = 1/K sum_k q(z|u_k), with learned pseudo-inputs u_k: Tomczak & Welling (2018).
 
     Args:
         latent_dim: number of latent dimensions.
