@@ -261,7 +261,7 @@ TABLE = {
         ("posterior=diag", "posterior=diag: there is no such choice; posterior can be diagonal, full_covariance."),
         (
             "objective=elob",
-            "objective=elob: there is no such choice; objective can be beta_tcvae, capacity, elbo, iwae, mmd.",
+            "objective=elob: there is no such choice; objective can be beta_tcvae, capacity, ciwae, elbo, factor,",
         ),
         ("optimizer=sgd", "optimizer=sgd: there is no such choice; optimizer can be adam, adamw."),
         (
