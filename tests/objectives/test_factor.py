@@ -1,19 +1,25 @@
 """FactorVAE: the density-ratio estimate against closed forms, and whose gradients the loss has."""
 
 import math
+from pathlib import Path
 
 import pytest
 import torch
 from torch import Tensor, nn
 from torch.distributions import MultivariateNormal, Normal
 
+from mnist_vae.analysis.metrics import total_correlation
 from mnist_vae.objectives import FactorVAE
 from mnist_vae.objectives.factor import permuted
+from mnist_vae.runs.load import open_run
+from mnist_vae.training.train import train
 from mnist_vae.utils.seeding import Noise
+from tests.conftest import TINY, composed
 from tests.models.helpers import SHAPE, small_vae
 
 CORRELATION = 0.8
 TOTAL_CORRELATION = -0.5 * math.log(1 - CORRELATION**2)  # of two standard normals, in nats
+SHORT = ("latent_dim=6", "model.hidden_dims=[64]", "max_epochs=20", "callbacks=none", "logger=none")
 COVARIANCE = torch.tensor([[1.0, CORRELATION], [CORRELATION, 1.0]])
 
 
@@ -159,3 +165,19 @@ def test_gamma_of_zero_is_the_elbo() -> None:
 def test_values_out_of_range_raise(argument: dict[str, float], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         objective(**argument)  # type: ignore[arg-type]
+
+
+@pytest.mark.slow
+def test_training_lowers_the_total_correlation_of_the_digits_codes(tmp_path: Path) -> None:
+    """Measured by the aggregate posterior's density, without the discriminator."""
+    found = []
+    for gamma in (0, 50):
+        discriminator = ("objective.lr=1e-3", "objective.layers=2", "objective.hidden_dim=64")
+        cfg = composed(*TINY, "objective=factor", f"objective.gamma={gamma}", *discriminator, *SHORT)
+        train(cfg, tmp_path / f"{gamma}")
+        run = open_run(tmp_path / f"{gamma}")
+        posterior = run.vae.encode(run.images("test")[0])
+        draws = torch.randn(posterior.mean.shape, generator=torch.Generator().manual_seed(0))
+        found.append(float(total_correlation(posterior, posterior.rsample(draws)).mean()))
+        assert run.metrics["parameters"] == run.vae.count_parameters()  # without the discriminator's
+    assert found[1] < 0.7 * found[0]
