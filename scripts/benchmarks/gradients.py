@@ -20,7 +20,7 @@ from mnist_vae.utils.pixels import to_unit
 from mnist_vae.utils.seeding import Noise
 
 IMAGES, DRAWS = 32, 100
-OBJECTIVES = {
+OBJECTIVES: dict[str, Callable[..., Any]] = {
     "16 ELBOs": IWAE(k=1, m=16),
     "MIWAE, k=4, m=4": IWAE(k=4, m=4),
     "PIWAE, k=4, m=4": PIWAE(k=4, m=4),
