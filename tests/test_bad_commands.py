@@ -271,7 +271,7 @@ TABLE = {
         ),
         (
             "objective=elob",
-            "objective=elob: there is no such choice; objective can be beta_tcvae, capacity, elbo, iwae, mmd.",
+            "objective=elob: there is no such choice; objective can be beta_tcvae, capacity, ciwae, elbo, factor,",
         ),
         ("optimizer=sgd", "optimizer=sgd: there is no such choice; optimizer can be adam, adamw."),
         (

@@ -5,10 +5,18 @@ import math
 import pytest
 import torch
 
-from mnist_vae.config.build import build_data, build_lr_factor, build_objective, build_optimizer, build_vae, initialize
+from mnist_vae.config.build import (
+    build_data,
+    build_lr_factor,
+    build_objective,
+    build_optimizer,
+    build_vae,
+    initialize,
+    parameter_groups,
+)
 from mnist_vae.models.posteriors import FullCovariance
 from mnist_vae.models.priors import Mixture
-from mnist_vae.objectives import BetaTCVAE
+from mnist_vae.objectives import BetaTCVAE, FactorVAE
 from mnist_vae.utils.errors import SettingsError
 from tests.conftest import TINY, composed
 
@@ -49,6 +57,20 @@ def test_a_config_of_somebody_else_can_name_only_known_classes() -> None:
 def test_an_objective_is_given_the_number_of_training_images() -> None:
     objective = build_objective(composed("objective=beta_tcvae", "beta=3"), train_size=123)
     assert isinstance(objective, BetaTCVAE) and (objective.train_size, objective.beta) == (123, 3.0)
+
+
+def test_an_objectives_parameters_have_the_options_that_it_states() -> None:
+    cfg = composed("objective=factor", "lr=0.5", "latent_dim=3", "objective.hidden_dim=4", "objective.lr=0.25")
+    objective = build_objective(cfg, train_size=10)
+    assert isinstance(objective, FactorVAE) and objective.discriminator[0].weight.shape == (4, 3)
+    module = torch.nn.ModuleDict({"vae": torch.nn.Linear(2, 2), "objective": objective})
+    of_vae, of_objective = build_optimizer(cfg, parameter_groups(module, objective), lr=0.125).param_groups
+    assert (of_vae["lr"], of_vae["betas"]) == (0.125, (0.9, 0.999))
+    assert (of_objective["lr"], of_objective["betas"]) == (0.25, (0.5, 0.9))
+    for group, part in ((of_vae, module["vae"]), (of_objective, objective)):
+        assert list(map(id, group["params"])) == list(map(id, part.parameters()))
+    (alone,) = parameter_groups(module["vae"], build_objective(composed(), train_size=10))
+    assert len(alone["params"]) == 2
 
 
 def test_a_learning_rate_found_by_the_tuner_replaces_the_configs() -> None:

@@ -9,7 +9,7 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 from torch import Tensor
 
-from mnist_vae.config.build import build_objective, build_vae
+from mnist_vae.config.build import build_objective, build_vae, parameter_groups
 from mnist_vae.config.combinations import check_combination, check_processes
 from mnist_vae.data.binarize import Binarize, binarize
 from mnist_vae.data.digits import DigitsSource
@@ -36,7 +36,7 @@ SMALL = {
         "hierarchical": {"hidden_dim": 16},
     },
     "posterior": {"iaf": {"hidden_dim": 8}, "coupling": {"hidden_dim": 8}},
-    "objective": {"iwae": {"k": 3}, "mmd": {"kl_weight": 0.5}},
+    "objective": {"iwae": {"k": 3}, "mmd": {"kl_weight": 0.5}, "factor": {"layers": 2, "hidden_dim": 16}},
 }
 REFUSED = {("beta_tcvae", "iaf"), ("beta_tcvae", "coupling"), ("beta_tcvae", "ladder"), ("vamp", "iaf")}
 
@@ -79,8 +79,9 @@ def train_one_epoch(cfg: DictConfig) -> None:
     vae = build_vae(cfg, (1, *images.shape[2:]), classes=10)
     objective = build_objective(cfg, train_size=len(images))
     check_combination(cfg, {}, vae, objective)
-    optimizer = torch.optim.Adam(vae.parameters(), cfg.lr)
-    start = {name: parameter.detach().clone() for name, parameter in vae.named_parameters()}
+    both = torch.nn.ModuleList([vae, *([objective] if isinstance(objective, torch.nn.Module) else [])])
+    optimizer = torch.optim.Adam(parameter_groups(both, objective), cfg.lr)
+    start = {name: parameter.detach().clone() for name, parameter in both.named_parameters()}
 
     def loss() -> float:
         """On a quarter of the images, with the same noise each time."""
@@ -97,7 +98,7 @@ def train_one_epoch(cfg: DictConfig) -> None:
         optimizer.step()
     last = loss()
     assert last < first, (first, last)
-    for name, parameter in vae.named_parameters():
+    for name, parameter in both.named_parameters():
         assert parameter.isfinite().all() and not torch.equal(parameter, start[name]), name
     with torch.no_grad():
         samples = vae.sample(6, torch.Generator().manual_seed(0), labels=torch.arange(6))
@@ -144,6 +145,13 @@ NONSENSE = [
     (("likelihood=autoregressive",), "likelihood=autoregressive with data.binarize=none: .* use data.binarize=dynamic"),
     (("objective=iwae", "beta=4"), "objective=iwae has no beta"),
     (("objective=mmd", "beta=0.5"), "objective=mmd has no beta"),
+    (("objective=ciwae", "beta=0.5"), "objective=ciwae has no beta"),
+    (("objective=ciwae", "objective.elbo_weight=2"), "objective: elbo_weight is 2"),
+    (("objective=piwae", "objective.m=0"), "objective: m is 0"),
+    (("objective=factor", "beta=4"), "objective=factor has no beta"),
+    (("objective=factor", "objective.layers=0"), "objective: layers is 0"),
+    (("objective=factor", "objective.betas=[0.5]"), "objective.betas=.*it must be a list of 2 values"),
+    (("objective=factor", "batch_size=1"), "batch_size=1: objective=factor compares"),
     (("objective.free_bits=0.1", "prior=mixture"), "objective.free_bits=0.1 with prior=mixture"),
     (("objective.free_bits=0.1", "posterior=full_covariance"), "and posterior=full_covariance"),
     (("objective.free_bits=0.1", "posterior=iaf"), "and posterior=iaf"),
@@ -172,7 +180,14 @@ def test_what_makes_no_sense_is_refused_with_the_reason(overrides: tuple[str, ..
 
 
 @pytest.mark.parametrize(
-    "overrides", [("objective=beta_tcvae",), ("objective=mmd",), ("objective=capacity",), ("objective.free_bits=0.1",)]
+    "overrides",
+    [
+        ("objective=beta_tcvae",),
+        ("objective=mmd",),
+        ("objective=factor",),
+        ("objective=capacity",),
+        ("objective.free_bits=0.1",),
+    ],
 )
 def test_objectives_of_whole_batches_are_refused_in_several_processes(overrides: tuple[str, ...], tmp_path) -> None:
     cfg, hydra = composed_with_hydra("data=digits", "accelerator=ddp_cpu", *overrides)
@@ -199,6 +214,7 @@ def test_objectives_of_whole_batches_are_refused_in_several_processes(overrides:
             "data.binarize=dynamic",
         ),
         ("prior=mixture", "likelihood=gaussian", "objective=beta_tcvae", "accelerator.precision=bf16-mixed"),
+        ("likelihood=continuous_bernoulli", "objective=factor", "accelerator.precision=bf16-mixed"),
     ],
     ids=lambda overrides: overrides[0],
 )

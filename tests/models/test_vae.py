@@ -56,6 +56,22 @@ def test_elbo_gradients_equal_finite_differences(network: type[Network]) -> None
     assert torch.autograd.gradcheck(negative_elbo, values, fast_mode=True)
 
 
+@pytest.mark.slow
+def test_a_hook_on_the_codes_sees_the_decoders_gradient_in_compiled_code_too() -> None:
+    """Estimators of gradients depend on it, such as the doubly reparameterised one."""
+    found = []
+    for compiled in (False, True):
+        vae = small_vae()
+        if compiled:
+            vae.infer_from = torch.compile(vae.infer_from, backend="aot_eager")  # type: ignore[method-assign]
+        _, z, log_likelihood = vae.infer(torch.ones(2, *SHAPE), Noise(2, generator=torch.Generator().manual_seed(0)))
+        z.register_hook(lambda gradient: 2 * gradient)
+        (gradient,) = torch.autograd.grad(log_likelihood.sum(), vae.to_posterior.bias)
+        found.append(gradient)
+    torch.testing.assert_close(*found)
+    assert found[0].abs().sum() > 0
+
+
 @pytest.mark.parametrize("posterior", [Diagonal, FullCovariance])
 def test_leading_dimensions_are_samples(posterior: Any) -> None:
     vae, x = small_vae(posterior=posterior, classes=4), torch.rand(5, *SHAPE)

@@ -19,7 +19,7 @@ from mnist_vae.analysis.evaluation import image_terms
 from mnist_vae.data.binarize import Binarize
 from mnist_vae.models.likelihoods import Bernoulli
 from mnist_vae.models.vae import VAE
-from mnist_vae.objectives import ELBO, Terms
+from mnist_vae.objectives import ELBO, FactorVAE, Terms
 from mnist_vae.training.module import VAEModule
 from mnist_vae.utils.errors import SettingsError, TrainingDiverged
 from mnist_vae.utils.seeding import Noise
@@ -442,6 +442,23 @@ def test_the_tuner_finds_a_learning_rate(tmp_path: Path) -> None:
     assert found is not None and len(found.results["lr"]) == 20
     optimizer = net.configure_optimizers()["optimizer"]
     assert optimizer.param_groups[0]["initial_lr"] == net.lr == found.suggestion()
+
+
+def test_an_objective_with_parameters_is_trained_beside_the_vae_with_options_of_its_own(tmp_path: Path) -> None:
+    net, end = vae_module("objective=factor", "objective.hidden_dim=4", "schedule=iwae", "lr=0.02"), EpochMetrics()
+    assert isinstance(net.objective, FactorVAE)
+    start = {name: parameter.clone() for name, parameter in net.named_parameters()}
+    trainer, _ = fit(end, net=net, max_epochs=2, gradient_clip_val=0.5, log_every_n_steps=1)
+    assert all(not torch.equal(parameter, start[name]) for name, parameter in net.named_parameters())
+    of_vae, of_objective = trainer.optimizers[0].param_groups
+    assert of_objective["betas"] == (0.5, 0.9) and of_vae["lr"] == end.metrics["train/lr"] < 0.02
+    assert of_objective["lr"] / of_vae["lr"] == pytest.approx(1e-4 / 0.02)  # the schedule is a factor of both
+    assert 0 < end.metrics["train/discriminator_loss"] < 1 and "train/total_correlation" in end.metrics
+    assert end.metrics["val/elbo"] == pytest.approx(-end.metrics["val/reconstruction"] - end.metrics["val/kl"])
+    trainer.save_checkpoint(tmp_path / "a.ckpt")
+    loaded = VAEModule.load_from_checkpoint(tmp_path / "a.ckpt").state_dict()
+    assert all(torch.equal(value, loaded[name]) for name, value in net.state_dict().items())
+    assert any(name.startswith("objective.") for name in loaded)
 
 
 def test_hooks_of_a_subclass_are_called() -> None:

@@ -101,6 +101,8 @@ def build_data(cfg: DictConfig, trust: Sequence[str] | None = None) -> ImageData
 def build_objective(cfg: DictConfig, train_size: int) -> Callable[..., Any]:
     """Build the config's objective, a callable (vae, x, labels, epoch, noise) -> Terms.
 
+    Parameters of its own are drawn from torch's global generator.
+
     Args:
         train_size: training images.
 
@@ -108,15 +110,31 @@ def build_objective(cfg: DictConfig, train_size: int) -> Callable[..., Any]:
         SettingsError: a value of the group is wrong.
     """
     of_batch = ("vae", "x", "labels", "epoch", "noise")
-    return instantiate_callable("objective", cfg.objective, *of_batch, train_size=train_size)
+    return instantiate_callable("objective", cfg.objective, *of_batch, train_size=train_size, latent_dim=cfg.latent_dim)
+
+
+def parameter_groups(module: torch.nn.Module, objective: Any) -> list[dict[str, Any]]:
+    """Divide a module's parameters into those of the objective, with its `optimizer_options`, and the others, first.
+
+    Args:
+        objective: part of the module if it has parameters.
+    """
+    own = list(objective.parameters()) if isinstance(objective, torch.nn.Module) else []
+    others = [parameter for parameter in module.parameters() if all(parameter is not one for one in own)]
+    groups: list[dict[str, Any]] = [{"params": others}]
+    return [*groups, {"params": own, **getattr(objective, "optimizer_options", {})}] if own else groups
 
 
 def build_optimizer(
-    cfg: DictConfig, parameters: Iterable[Tensor], lr: float | None = None, fused: bool | None = None
+    cfg: DictConfig,
+    parameters: Iterable[Tensor] | list[dict[str, Any]],
+    lr: float | None = None,
+    fused: bool | None = None,
 ) -> torch.optim.Optimizer:
     """Build the config's optimiser.
 
     Args:
+        parameters: tensors, or groups of them with options of their own.
         lr, fused: replace the group's own entries, where it has them.
 
     Raises:

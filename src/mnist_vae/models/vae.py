@@ -148,6 +148,7 @@ class VAE(nn.Module):
         """`infer` from standard normal draws (..., images, latent_dim); the part that `trainer.compile` compiles."""
         posterior = self.encode(x, labels)
         z, log_q = posterior.rsample_and_log_prob(draws)
+        z = _between_graphs(z)
         return Inference(posterior, z, self.likelihood.log_prob(self.decode_parameters(z, labels), x), log_q)
 
     def elbo_terms(self, x: Tensor, noise: Noise, labels: Tensor | None = None) -> tuple[Tensor, Tensor]:
@@ -178,6 +179,15 @@ class VAE(nn.Module):
         if labels is None:
             raise ValueError("this VAE is conditional: labels are required, as in vae.sample(10, labels=range(10))")
         return torch.as_tensor(labels)
+
+
+@torch.compiler.disable
+def _between_graphs(z: Tensor) -> Tensor:
+    """Let compiled code end before z and begin anew after it.
+
+    Within one compiled graph, a gradient hook that an objective registers on z would miss the decoder's gradient.
+    """
+    return z
 
 
 def _load_label_scale(vae: VAE, weights: dict[str, Tensor], prefix: str, *_: Any) -> None:

@@ -1,9 +1,11 @@
 """Result type and argument checks shared by the objectives."""
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import NamedTuple
 
-from torch import Tensor
+from torch import Tensor, nn
 
 
 class Terms(NamedTuple):
@@ -30,3 +32,16 @@ def check_numbers(**numbers: float) -> None:
     for name, value in numbers.items():
         if not 0 <= value < math.inf:
             raise ValueError(f"{name} is {value}; it must be 0 or more, and finite")
+
+
+@contextmanager
+def frozen(*modules: nn.Module) -> Iterator[None]:
+    """Compute without gradients of these modules' parameters; gradients of their inputs are kept."""
+    trained = {parameter for module in modules for parameter in module.parameters() if parameter.requires_grad}
+    for parameter in trained:
+        parameter.requires_grad_(False)
+    try:
+        yield
+    finally:
+        for parameter in trained:
+            parameter.requires_grad_(True)

@@ -8,7 +8,7 @@ from typing import Any
 import pytorch_lightning as pl
 from omegaconf import DictConfig, OmegaConf
 
-from mnist_vae.config.build import build_data, build_lr_factor, build_optimizer
+from mnist_vae.config.build import build_data, build_lr_factor, build_optimizer, parameter_groups
 from mnist_vae.config.combinations import check_combination
 from mnist_vae.config.hparams import Choices, epochs_planned
 from mnist_vae.config.instantiate import check_node, instantiate, locate
@@ -50,7 +50,7 @@ class Experiment:
         plain: Any = OmegaConf.to_container(cfg, resolve=True, enum_to_str=True)
         images, _ = self.data.train_split
         self.module = VAEModule(plain, self.data.image_shape, len(self.data.classes), len(images), mean_pixel(images))
-        build_optimizer(cfg, self.module.parameters())
+        build_optimizer(cfg, parameter_groups(self.module, self.module.objective))
         limited = cfg.trainer.get("max_epochs") != -1 or cfg.trainer.get("max_steps", -1) != -1
         build_lr_factor(cfg, epochs_planned(cfg) if limited else math.inf)
         check_combination(cfg, choices, self.module.vae, self.module.objective)

@@ -11,7 +11,14 @@ from pytorch_lightning.plugins.precision import MixedPrecision
 from torch import Tensor
 
 from mnist_vae.analysis import metrics
-from mnist_vae.config.build import build_lr_factor, build_objective, build_optimizer, build_vae, initialize
+from mnist_vae.config.build import (
+    build_lr_factor,
+    build_objective,
+    build_optimizer,
+    build_vae,
+    initialize,
+    parameter_groups,
+)
 from mnist_vae.data.batches import EVALUATION_SEED
 from mnist_vae.training.accumulators import LatentVariance, TermSums
 from mnist_vae.utils.compat import gradient_scale
@@ -70,7 +77,7 @@ class VAEModule(pl.LightningModule):
         # Lightning can't clip the gradients of a fused optimiser, which unscales them itself, in mixed precision.
         mixed = isinstance(self.trainer.precision_plugin, MixedPrecision)
         fused = False if mixed and self.trainer.gradient_clip_val else None
-        optimizer = build_optimizer(self.cfg, self.parameters(), self.lr, fused)
+        optimizer = build_optimizer(self.cfg, parameter_groups(self, self.objective), self.lr, fused)
         if not self.cfg.schedule:
             return optimizer
         self.trainer.fit_loop.setup_data()  # else the number of batches is not known yet

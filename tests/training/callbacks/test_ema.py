@@ -37,7 +37,7 @@ def test_a_decay_out_of_range_is_refused(decay: float) -> None:
 
 @pytest.mark.usefixtures("undrawn")
 def test_an_interrupted_average_ends_as_if_undisturbed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    learned = ("prior=vamp", "prior.components=5", "objective=iwae", "schedule=cosine", "schedule.warmup=0.3")
+    learned = ("prior=vamp", "prior.components=5", "objective=factor", "schedule=cosine", "schedule.warmup=0.3")
     cfg = composed(*TINY, *learned, "callbacks=ema", "logger=none", "max_epochs=3")
     whole = train(cfg, tmp_path / "whole")
 
