@@ -25,7 +25,8 @@ TOTAL_CORRELATION_CODES = 1000  # its cost is proportional to codes * images * l
 
 
 def evaluate(run: OpenRun, root: str | None = None, nll_samples: int = 0) -> dict[str, float | str]:
-    """Evaluate a run on its test images and write evaluation.json (evaluation_last.json for the checkpoint `last`).
+    """Evaluate a run on its test images and write evaluation.json (evaluation_last.json for the checkpoint `last`, and
+    evaluation_prior-gmm.json with the prior `gmm` fitted to it).
 
     Args:
         run: the run, with one of its checkpoints loaded.
@@ -37,7 +38,7 @@ def evaluate(run: OpenRun, root: str | None = None, nll_samples: int = 0) -> dic
         Flat: `test/elbo`, `test/reconstruction`, `test/kl`, `test/mutual_information`, `test/marginal_kl` and
         `test/total_correlation` in nats per image, `test/knn_accuracy` and `test/logistic_regression_accuracy` in
         [0, 1], each with its `…_standard_error`; `test/active_units`; the values of nll.likelihood_values, if
-        estimated; and the data set, checkpoint and duration of the evaluation.
+        estimated; and the data set, checkpoint, prior and duration of the evaluation.
 
     Raises:
         DataError: the images are not available.
@@ -75,6 +76,7 @@ def evaluate(run: OpenRun, root: str | None = None, nll_samples: int = 0) -> dic
         "test_images": len(images),
         "classifier_images": len(train_images),
         "checkpoint": run.checkpoint,
+        "prior": run.prior,
         "epochs": run.epochs,
         "complete": run.folder.complete,
         "seconds": round(time.perf_counter() - start, 3),

@@ -14,6 +14,7 @@ from mnist_vae.config.checks import check
 from mnist_vae.config.hparams import title
 from mnist_vae.config.schema import Config
 from mnist_vae.runs.earlier import translate
+from mnist_vae.runs.fitted_priors import TRAINED, read_prior
 from mnist_vae.runs.folder import RunFolder, load_config
 from mnist_vae.utils.errors import RunFolderError, SettingsError, UserError, first_line
 from mnist_vae.utils.text import scores
@@ -39,6 +40,7 @@ class OpenRun:
         checkpoint: `best` or `last`: the checkpoint of these weights.
         epochs: epochs trained until that checkpoint.
         trust: packages beside this project whose code the run's config may name.
+        prior: `trained`, or the density that was fitted to the codes and is the prior of `vae` and of `cfg`.
     """
 
     folder: RunFolder
@@ -47,14 +49,20 @@ class OpenRun:
     checkpoint: str
     epochs: int
     trust: tuple[str, ...] = ()
+    prior: str = TRAINED
 
     def __repr__(self) -> str:
-        what = title(self.cfg, self.folder.read_choices())
         try:
             values = scores(self.folder.read_metrics()) if self.folder.complete else "not complete"
         except (RunFolderError, ValueError, TypeError):
             values = "its metrics.json is damaged"
-        return f"<run {self.folder.path}: {what}; {values}; weights of epoch {self.epochs}>"
+        return f"<run {self.folder.path}: {self.title}; {values}; weights of epoch {self.epochs}>"
+
+    @property
+    def title(self) -> str:
+        """A short description, for figures."""
+        fitted = {} if self.prior == TRAINED else {"prior": f"fitted {self.prior}"}
+        return title(self.cfg, self.folder.read_choices() | fitted)
 
     @property
     def metrics(self) -> dict[str, float | str]:
@@ -90,8 +98,9 @@ class OpenRun:
 
     @property
     def suffix(self) -> str:
-        """Suffix of the names of files made from the last epoch's weights rather than the best one's."""
-        return "" if self.checkpoint == "best" else f"_{self.checkpoint}"
+        """Suffix of the names of files made from other weights than the best epoch's, or with a prior fitted to it."""
+        weights = "" if self.checkpoint == "best" else f"_{self.checkpoint}"
+        return weights if self.prior == TRAINED else f"{weights}_prior-{self.prior}"
 
     def data(self, root: str | None = None, val_size: int | None = None) -> "ImageDataModule":
         """Load the images that it was trained and tested on.
@@ -121,7 +130,7 @@ class OpenRun:
         return build_data(cfg, self.trust)
 
 
-def open_run(folder: str | Path, checkpoint: str = "best", trust: Sequence[str] = ()) -> OpenRun:
+def open_run(folder: str | Path, checkpoint: str = "best", trust: Sequence[str] = (), prior: str = TRAINED) -> OpenRun:
     """Load a run from its folder.
 
     Nothing in the folder is executed: the config is plain data, it may name only modules of this project or of
@@ -132,16 +141,15 @@ def open_run(folder: str | Path, checkpoint: str = "best", trust: Sequence[str] 
         folder: the run's folder.
         checkpoint: `best` for the best epoch on validation images (the last, if there are none), or `last`.
         trust: packages beside these whose classes and functions the config may name, such as `["my_vae"]`.
+        prior: `trained`, or a density that scripts/fit_prior.py has fitted to its codes, such as `gmm`.
 
     Raises:
-        RunFolderError: there is no such run, it has no checkpoint yet, a file of it is damaged, or it is of an
-            older layout.
+        RunFolderError: there is no such run, it has no checkpoint yet, a file of it is damaged, it is of an older
+            layout, or no such prior was fitted to these weights.
         SettingsError: the config names something else than such a module, or a wrong value.
     """
-    import torch
-
     from mnist_vae.config.build import build_vae
-    from mnist_vae.runs.checkpoints import read_checkpoint
+    from mnist_vae.runs.checkpoints import load_weights, read_checkpoint
 
     trusted = (trust,) if isinstance(trust, str) else tuple(trust or ())
     run = RunFolder(Path(folder).expanduser().absolute())
@@ -162,12 +170,7 @@ def open_run(folder: str | Path, checkpoint: str = "best", trust: Sequence[str] 
         prefix = "vae."
         weights = {k[len(prefix) :]: v for k, v in content["state_dict"].items() if k.startswith(prefix)}
         model = partial(build_vae, cfg, image_shape, int(about.get("classes", 0)), trusted)  # type: ignore[arg-type]
-        with torch.device("meta"):  # where tensors take no memory, whatever sizes a stranger's config asks for
-            needed = sum(value.nbytes for value in model().state_dict().values())
-        if needed > file.stat().st_size:
-            raise ValueError("it is smaller than the weights that the config asks for")
-        vae = model()
-        vae.load_state_dict(weights)
+        vae = load_weights(model, weights, file)
         epochs = int(content.get("epoch", -1)) + 1
     except UserError:
         raise
@@ -175,12 +178,15 @@ def open_run(folder: str | Path, checkpoint: str = "best", trust: Sequence[str] 
         raise RunFolderError(f"{run.path}: the checkpoint does not fit the config ({first_line(error)}).") from error
     if not all(value.isfinite().all() for value in vae.state_dict().values()):
         raise RunFolderError(f"{run.path}: some of its weights are not finite numbers; training diverged.")
-    return OpenRun(run, cfg, vae.eval().requires_grad_(False), checkpoint, epochs, trusted)
+    if prior != TRAINED:
+        fitted, cfg.prior = read_prior(run, prior, checkpoint, vae, trusted)
+        vae.use_prior(fitted)
+    return OpenRun(run, cfg, vae.eval().requires_grad_(False), checkpoint, epochs, trusted, prior)
 
 
-def load_run(folder: str | Path, checkpoint: str = "best", trust: Sequence[str] = ()) -> "VAE":
+def load_run(folder: str | Path, checkpoint: str = "best", trust: Sequence[str] = (), prior: str = TRAINED) -> "VAE":
     """The trained VAE of a run, on the CPU, in evaluation mode and with frozen weights; see `open_run`."""
-    return open_run(folder, checkpoint, trust).vae
+    return open_run(folder, checkpoint, trust, prior).vae
 
 
 def _typed(run: RunFolder) -> DictConfig:

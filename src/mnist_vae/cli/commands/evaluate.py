@@ -16,7 +16,7 @@ from typing import Any
 
 from mnist_vae.cli.entry import start
 from mnist_vae.cli.options import group, option
-from mnist_vae.cli.tools import ImageOptions, each_run
+from mnist_vae.cli.tools import ImageOptions, PriorOptions, each_run
 from mnist_vae.runs.load import OpenRun
 from mnist_vae.utils.io import shown
 from mnist_vae.utils.text import DASH, aligned, number, terminal_width
@@ -48,7 +48,7 @@ class NLLOptions:
 
 
 @dataclass
-class EvaluateOptions(ImageOptions):
+class EvaluateOptions(PriorOptions, ImageOptions):
     nll: NLLOptions = group(NLLOptions)
 
 
