@@ -90,9 +90,9 @@ def fit_prior(options: FitOptions, run: OpenRun) -> str:
     vae.use_prior(prior)
     after = fit.log_likelihood, _elbo(vae, *data.fixed("test"))
     write_prior(file, vae, prior, node, epochs=fit.epochs, log_likelihood=fit.log_likelihood, seed=options.seed)
-    rows = [("", TRAINED, options.density)]
+    rows = [["", TRAINED, options.density]]
     for name, *values in zip(("log p(z) of held-out codes", "test ELBO"), before, after, strict=True):
-        rows.append((name, *(number(value, 3) for value in values)))
+        rows.append([name, *(number(value, 3) for value in values)])
     folder = shown(run.folder.path)
     counts = f"{len(images):,} training images, {len(held_out.mean):,} held out; epoch {fit.epochs} is the best"
     use = as_called(f"python scripts/generate.py run={folder} prior={options.density}")

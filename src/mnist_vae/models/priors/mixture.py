@@ -60,11 +60,11 @@ class Mixture(Prior):
         if self.below is not None:
             factors = torch.linalg.cholesky(covariances)
             scales = factors.diagonal(dim1=-2, dim2=-1)
-            self.below.copy_((factors / scales.unsqueeze(-1)).tril(-1))
+            self.below.copy_((factors / scales.unsqueeze(-1)).tril(-1).to(self.below.dtype))
             variances = scales.square()
-        self.logits.copy_(weights.log())
-        self.means.copy_(means)
-        self.log_vars.copy_(variances.log())
+        self.logits.copy_(weights.log().to(self.logits.dtype))  # before it moves: some devices have no float64
+        self.means.copy_(means.to(self.means.dtype))
+        self.log_vars.copy_(variances.log().to(self.log_vars.dtype))
 
     def log_prob(self, z: Tensor) -> Tensor:
         return log_mixture(self.components, self.logits.log_softmax(dim=0), z)
