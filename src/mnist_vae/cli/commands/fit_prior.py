@@ -100,7 +100,7 @@ def fit_prior(options: FitOptions, run: OpenRun) -> str:
         [
             f"{folder}: {options.density} fitted to the codes of {counts}; nats per image",
             *aligned(rows, terminal_width(), left=[0]),
-            f"written to {shown(file)}; the other tools use it as in {use}",
+            f"written to {shown(file)}; use it as in {use}",
         ]
     )
 
