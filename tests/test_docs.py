@@ -20,6 +20,7 @@ from mnist_vae.cli.options import parse
 from mnist_vae.config import checks
 from mnist_vae.config.compose import compose_run
 from mnist_vae.config.instantiate import locate
+from mnist_vae.runs.fitted_priors import DENSITIES
 from mnist_vae.runs.load import open_run
 from mnist_vae.training.trainer import check_trainer
 from mnist_vae.utils.errors import SettingsError
@@ -148,6 +149,7 @@ def test_the_table_of_groups_lists_every_choice_and_no_other() -> None:
 
 def test_choices_named_in_the_text_exist() -> None:
     added = {f"{example.group}={example.choice}" for example in EXAMPLES.values()}
+    added |= {f"prior={density}" for density in DENSITIES}  # of the tools
     groups = {choice.partition("=")[0] for choice in CHOICES}
     for page, text in PAGES.items():
         for words in re.findall(r"`([^`\n]+)`", text):

@@ -200,6 +200,7 @@ TOOLS = [
     ("encode",),
     ("figures",),
     ("export",),
+    ("fit_prior", "density=gmm", "components=2"),
 ]
 
 

@@ -46,7 +46,7 @@ def test_it_has_every_config_and_a_command_for_every_tool(installed: Path) -> No
 
     assert configs(installed / "mnist_vae" / "configs") == configs(ROOT / "configs")
     tools = {path.stem for path in (ROOT / "scripts").glob("*.py")} - {"benchmark", "notebook", "record_explorer"}
-    assert set(entry_points(installed)) == {"mnist-vae", *(f"mnist-vae-{name}" for name in tools)}
+    assert set(entry_points(installed)) == {"mnist-vae", *(f"mnist-vae-{name.replace('_', '-')}" for name in tools)}
     assert (installed / "mnist_vae" / "py.typed").exists() and not (installed / "tests").exists()
 
 

@@ -191,5 +191,7 @@ def test_binarised_pixels_are_refused_for_a_likelihood_of_grey_levels(
         "error: data.binarize=threshold: likelihood=Bernoulli is a distribution of grey levels"
     )
     assert tool("evaluate", f"run={runs}/mlp", "data.binarize=none").returncode == 0
+    monkeypatch.setattr(Bernoulli, "binary_only", True)
+    assert tool("evaluate", f"run={runs}/conv", "data.binarize=none").stderr.startswith("error: data.binarize=none: ")
     wrong = tool("evaluate", f"run={runs}/mlp", "data.binarize=static").stderr
     assert "data.binarize=static: " in wrong and "expected one of [none, dynamic, threshold]" in wrong

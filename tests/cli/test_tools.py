@@ -21,7 +21,7 @@ from mnist_vae.utils.text import number
 from tests.conftest import ROOT, Done, command, composed, forked, least_seconds
 
 Tool = Callable[..., Done]
-TOOLS = ("evaluate", "generate", "encode", "figures", "export", "explore")
+TOOLS = ("evaluate", "generate", "encode", "figures", "export", "explore", "fit_prior")
 
 
 @pytest.mark.parametrize("name", TOOLS)
@@ -53,6 +53,16 @@ MISTAKES = [
     ("encode", ["run={runs}/mlp", "split=all"], "split=all: Invalid value 'all', expected one of [train, val, test]."),
     ("evaluate", ["run={runs}/mlp", "checkpoint=worst"], "expected one of [best, last]"),
     ("export", ["run={runs}/mlp", "accelerator=cpu"], "accelerator: there is no such key"),
+    ("generate", ["run={runs}/mlp", "prior=gnn"], "prior=gnn: it must be trained, or one that was fitted: gmm, flow, "),
+    ("evaluate", ["run={runs}/mlp", "prior=gmm"], "mlp has none; `python scripts/fit_prior.py run="),
+    ("encode", ["run={runs}/mlp", "prior=gmm"], "prior: there is no such key"),
+    ("fit_prior", ["run={runs}/mlp"], "density: it is not given, and is needed; --help says what it is."),
+    ("fit_prior", ["run={runs}/mlp", "density=gnn"], "density=gnn: it must be one of gmm, flow, vamp."),
+    ("fit_prior", ["run={runs}/mlp", "density=flow", "components=3"], "components: there is no such key; "),
+    ("fit_prior", ["run={runs}/mlp", "density=gmm", "components=0"], "components is 0; it must be 1 or more."),
+    ("fit_prior", ["run={runs}/mlp", "density=gmm", "components=2000"], "it must be at most 1300, the number of"),
+    ("fit_prior", ["run={runs}/mlp", "density=flow", "max_epochs=0"], "max_epochs=0: it must be 1 or more."),
+    ("fit_prior", ["run={runs}/mlp", "density=flow", "seed=-1"], "seed=-1: it must be 0 or more, and below 2^32."),
     ("explore", ["run={runs}/nope"], "nope: there is no such folder."),
     ("explore", ["run={runs}/mlp", "port=-1"], "port=-1: it must be from 0 to 65535."),
     ("explore", ["run={runs}/mlp", "export={runs}"], "it is a folder; name a file, as explore.html."),
@@ -239,6 +249,50 @@ def test_the_other_tools_heed_the_labels_too(tool: Tool, conditional: Path, name
             posterior = load_run(conditional).encode(images / 255, labels)
         np.testing.assert_allclose(stored["mean"], posterior.mean, atol=1e-5)
         np.testing.assert_allclose(stored["log_var"], posterior.log_var, atol=1e-4)
+
+
+SMALL = {"gmm": ["components=3"], "flow": ["layers=2", "hidden_dim=8"], "vamp": ["components=5"]}
+
+
+@pytest.mark.parametrize("density", SMALL)
+def test_a_fitted_prior_is_used_by_the_tools_beside_the_trained_one(tool: Tool, runs: Path, density: str) -> None:
+    folder = runs / "mlp"
+    assert tool("evaluate", f"run={folder}", "nll.samples=2").returncode == 0
+    before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    done = tool("fit_prior", f"run={folder}", f"density={density}", "max_epochs=3", *SMALL[density])
+    assert done.returncode == 0 and done.stderr == ""
+    for name, *words in (["evaluate", "nll.samples=2"], ["generate", "count=4"], ["figures"]):
+        used = tool(name, f"run={folder}", f"prior={density}", *words)
+        assert used.returncode == 0 and used.stderr == ""
+    assert {path: path.read_bytes() for path in before} == before
+    with_prior, trained = (
+        json.loads((folder / f"evaluation{end}.json").read_text()) for end in (f"_prior-{density}", "")
+    )
+    assert with_prior["prior"] == density and trained["prior"] == "trained"
+    assert with_prior["test/reconstruction"] == trained["test/reconstruction"]
+    assert with_prior["test/nll"] != trained["test/nll"]
+    printed = [f"{number(values['test/elbo'], 3)}" for values in (trained, with_prior)]
+    assert next(line.split()[2:] for line in done.stdout.splitlines() if line.startswith("test ELBO")) == printed
+    arrays = np.load(folder / "generated" / f"samples_4_seed0_temperature1_prior-{density}.npz")
+    vae = load_run(folder, prior=density)
+    assert np.allclose(arrays["codes"], vae.prior.sample(4, torch.Generator().manual_seed(0)), atol=1e-6)
+    assert (folder / f"figures_prior-{density}" / "samples.png").exists()
+
+
+def test_a_prior_is_fitted_without_a_validation_split_and_for_the_last_epoch(tool: Tool, runs: Path) -> None:
+    config = runs / "mlp" / ".hydra" / "config.yaml"
+    config.write_text(config.read_text().replace("val_size: 200", "val_size: 0"))
+    done = tool("fit_prior", f"run={runs}/mlp", "density=gmm", "max_epochs=1", "checkpoint=last")
+    assert done.returncode == 0 and "the codes of 1,350 training images, 150 held out" in done.stdout
+    assert (runs / "mlp" / "priors" / "gmm_last.ckpt").exists()
+    assert tool("generate", f"run={runs}/mlp", "prior=gmm", "checkpoint=last", "count=1").returncode == 0
+
+
+def test_a_conditional_run_can_have_a_mixture_but_no_vampprior(tool: Tool, conditional: Path) -> None:
+    done = tool("fit_prior", f"run={conditional}", "density=vamp")
+    assert done.returncode == 1 and "density=vamp: this run is conditional" in done.stderr
+    assert tool("fit_prior", f"run={conditional}", "density=gmm", "max_epochs=1").returncode == 0
+    assert tool("generate", f"run={conditional}", "label=7", "count=2", "prior=gmm").returncode == 0
 
 
 def test_figures_are_drawn_again(tool: Tool, runs: Path) -> None:

@@ -9,6 +9,7 @@ from mnist_vae.models.networks.conv import Conv
 from mnist_vae.models.networks.mlp import MLP
 from mnist_vae.models.networks.resnet import ResNet
 from mnist_vae.models.posteriors import Diagonal, FullCovariance
+from mnist_vae.models.priors import VampPrior
 from mnist_vae.models.vae import VAE
 from mnist_vae.utils.seeding import Noise
 from tests.models.helpers import SHAPE, linear_gaussian_vae, small_vae
@@ -149,3 +150,15 @@ def test_weights_saved_when_it_had_the_length_one_decode_as_they_did() -> None:
     again = small_vae(classes=4)
     again.load_state_dict(vae.state_dict())
     assert again.label_scale == 1
+
+
+def test_another_prior_is_bound_to_the_encoder_and_changes_samples_and_the_kl_alone() -> None:
+    vae, x, prior = small_vae(), torch.rand(7, *SHAPE), VampPrior(3, SHAPE, components=4)
+    noise = [Noise(7, generator=torch.Generator().manual_seed(0)) for _ in range(2)]
+    reconstruction, kl = vae.elbo_terms(x, noise[0])
+    vae.use_prior(prior)
+    same, other = vae.elbo_terms(x, noise[1])
+    assert torch.equal(reconstruction, same) and not torch.equal(kl, other)
+    assert torch.equal(prior.components.mean, vae.encode(prior.pseudo_inputs).mean)
+    drawn = prior.sample(5, torch.Generator().manual_seed(1))
+    torch.testing.assert_close(vae.sample(5, torch.Generator().manual_seed(1)), vae.decode(drawn).detach())

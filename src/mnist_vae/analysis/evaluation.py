@@ -30,8 +30,8 @@ def evaluate(
 ) -> dict[str, float | str]:
     """Evaluate a run on its test images and write evaluation.json.
 
-    For the checkpoint `last` the file is evaluation_last.json; for pixels that are binarised in another way than the
-    run was trained with, evaluation_dynamic.json and the like.
+    For the checkpoint `last` the file is evaluation_last.json; with a prior fitted to it, evaluation_prior-gmm.json and
+    the like; for pixels that are binarised in another way than the run was trained with, evaluation_dynamic.json.
 
     Args:
         run: the run, with one of its checkpoints loaded; see OpenRun.binarized for other pixels.
@@ -44,8 +44,8 @@ def evaluate(
         Flat: `test/elbo`, `test/reconstruction`, `test/kl` and those of `information_estimates` in nats per image,
         `test/knn_accuracy` and `test/logistic_regression_accuracy` in [0, 1], each with its `…_standard_error`;
         `test/active_units`; the values of nll.likelihood_values and of sample_quality.sample_values, if estimated; and
-        the data set, checkpoint and duration of the evaluation. If `grey_levels_as_probabilities` is true, ELBO and NLL
-        are of grey levels under a likelihood of pixels in {0, 1}, whose logarithm is then the expected one of an image
+        the data set, checkpoint, prior and duration of the evaluation. If `grey_levels_as_probabilities` is true, ELBO
+        and NLL are of grey levels under a likelihood of pixels in {0, 1}, whose logarithm is then the expected one of an image
         binarised with the grey levels as probabilities. They bound the expected log p(x) of such images from below, by
         Jensen's inequality, and are log p(x) of none.
 
@@ -98,6 +98,7 @@ def evaluate(
         "test_images": len(images),
         "classifier_images": len(train_images),
         "checkpoint": run.checkpoint,
+        "prior": run.prior,
         "epochs": run.epochs,
         "complete": run.folder.complete,
         "seconds": round(time.perf_counter() - start, 3),

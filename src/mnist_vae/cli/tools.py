@@ -13,6 +13,7 @@ from tqdm import tqdm
 from mnist_vae.cli.options import group, option
 from mnist_vae.config.error_messages import sentence
 from mnist_vae.config.schema import Device
+from mnist_vae.runs.fitted_priors import DENSITIES, TRAINED
 from mnist_vae.runs.folder import find_runs
 from mnist_vae.runs.load import OpenRun, open_run
 from mnist_vae.utils.errors import UnwritableError, UserError
@@ -41,6 +42,13 @@ class RunOptions:
     run: str = option(meaning="a run's folder; or a folder of runs, such as a sweep; or a glob, in quotes")
     checkpoint: Checkpoint = option(Checkpoint.best, meaning="best, or last for the last epoch's weights")
     trust: str = option("", meaning="packages of your own whose code a run may name, as my_vae or my_vae,other")
+
+
+@dataclass
+class PriorOptions(RunOptions):
+    """Options of a tool whose results depend on the prior."""
+
+    prior: str = option(TRAINED, meaning=f"trained, or one that fit_prior.py has fitted: {', '.join(DENSITIES)}")
 
 
 @dataclass
@@ -76,7 +84,7 @@ def each_run(options: RunOptions, work: Callable[[OpenRun], T]) -> Iterator[T]:
 
 
 def open_chosen(path: Path, options: RunOptions) -> OpenRun:
-    """Open a run with the checkpoint, the trust and the device that the options name; say if it is not complete.
+    """Open a run with the checkpoint, trust, prior and device that the options name; say if it is not complete.
 
     Raises:
         UserError: it cannot be opened, or there is no such device.
@@ -85,7 +93,8 @@ def open_chosen(path: Path, options: RunOptions) -> OpenRun:
 
     accelerator = options.accelerator if isinstance(options, ImageOptions) else Device.cpu
     device = hardware.torch_device(hardware.resolve_device(accelerator))
-    run = open_run(path, options.checkpoint.name, re.findall(r"[\w.]+", options.trust))
+    prior = options.prior if isinstance(options, PriorOptions) else TRAINED
+    run = open_run(path, options.checkpoint.name, re.findall(r"[\w.]+", options.trust), prior)
     run.vae.to(device)
     if not run.folder.complete:
         tqdm.write(f"{shown(path)} is not complete; these are its weights after epoch {run.epochs}.")

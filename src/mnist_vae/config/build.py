@@ -20,6 +20,7 @@ from mnist_vae.config.instantiate import (
 )
 from mnist_vae.data.datamodule import ImageDataModule
 from mnist_vae.data.images import Source
+from mnist_vae.models.priors import Prior
 from mnist_vae.models.vae import VAE
 from mnist_vae.utils.errors import SettingsError, first_line
 
@@ -44,7 +45,7 @@ def build_vae(
     labels = classes if cfg.conditional else 0
     make = partial(_instantiate_module, trust)
     likelihood = make("likelihood", cfg.likelihood, image_shape=image_shape)
-    prior = make("prior", cfg.prior, latent_dim=cfg.latent_dim, image_shape=image_shape)
+    prior = build_prior(cfg.prior, cfg.latent_dim, image_shape, trust)
     network = make(
         "model",
         cfg.model,
@@ -54,6 +55,20 @@ def build_vae(
     )
     posterior = make("posterior", cfg.posterior, features=network.features, latent_dim=cfg.latent_dim, prior=prior)
     return VAE(network, likelihood, prior, posterior, labels)
+
+
+def build_prior(
+    node: DictConfig, latent_dim: int, image_shape: tuple[int, int, int], trust: Sequence[str] | None = None
+) -> Prior:
+    """Build the prior that a node of the group prior describes.
+
+    Args:
+        image_shape, trust: see `build_vae`.
+
+    Raises:
+        SettingsError: a value of the node is wrong.
+    """
+    return _instantiate_module(trust, "prior", node, latent_dim=latent_dim, image_shape=image_shape)
 
 
 def _instantiate_module(trust: Sequence[str] | None, key: str, node: DictConfig, **given: Any) -> Any:

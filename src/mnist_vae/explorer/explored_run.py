@@ -10,7 +10,6 @@ from mnist_vae.analysis import inspection, metrics
 from mnist_vae.analysis.encoding import ShowProgress, encode_images
 from mnist_vae.analysis.inspection import Inspection
 from mnist_vae.analysis.probes import NEIGHBOURS
-from mnist_vae.config import hparams
 from mnist_vae.explorer.pictures import data_uri, to_bytes
 from mnist_vae.models.vae import VAE
 from mnist_vae.runs.load import OpenRun
@@ -45,7 +44,7 @@ class ExploredRun:
         # For single images a GPU would be no faster; the caller's model stays where it is.
         self.vae: VAE = run.vae if run.vae.device.type == "cpu" else copy.deepcopy(run.vae).cpu()
         unfinished = "" if run.folder.complete else f", not complete: epoch {run.epochs}"
-        self.name, self.title = name, hparams.title(run.cfg, run.folder.read_choices()) + unfinished
+        self.name, self.title = name, run.title + unfinished
         data = run.data(root)
         self.images, self.labels = data.test_split
         self.train_images, self.train_labels = (part[:TRAINING_IMAGES] for part in data.fixed("train"))

@@ -72,6 +72,11 @@ class VAE(nn.Module):
             self.register_load_state_dict_pre_hook(_load_label_scale)
         prior.bind(self.encode)
 
+    def use_prior(self, prior: Prior) -> None:
+        """Take another p(z), of as many dimensions; encoder and decoder stay as they are."""
+        self.prior = prior
+        prior.bind(self.encode)
+
     def encode(self, x: Tensor, labels: Tensor | None = None) -> Posterior:
         """Compute q(z|x), of which all tensors are (images, ...), of images (images, channels, height, width).
 

@@ -3,14 +3,18 @@
 import io
 import pickle
 import zipfile
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from pytorch_lightning.plugins.io import TorchCheckpointIO
+from torch import Tensor, nn
 
 from mnist_vae.utils.errors import RunFolderError, first_line
 from mnist_vae.utils.io import write_atomically
+
+Module = TypeVar("Module", bound=nn.Module)
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
@@ -57,6 +61,26 @@ def vae_weights(checkpoint: dict[str, Any]) -> dict[str, Any]:
     """The weights of the VAE in a checkpoint, by the names that the VAE itself gives them."""
     prefix = "vae."
     return {name[len(prefix) :]: value for name, value in checkpoint["state_dict"].items() if name.startswith(prefix)}
+
+
+def load_weights(build: Callable[[], Module], weights: Mapping[str, Tensor], file: Path) -> Module:
+    """Build a module, and load its weights.
+
+    Args:
+        build: makes the module, as a config says that may come from a stranger.
+        weights: those of the file.
+
+    Raises:
+        ValueError: the module takes more memory than the file; it was not built.
+        Exception: the weights are not those of the module.
+    """
+    with torch.device("meta"):  # where tensors take no memory
+        needed = sum(value.nbytes for value in build().state_dict().values())
+    if needed > file.stat().st_size:
+        raise ValueError("it is smaller than the weights that the config asks for")
+    module = build()
+    module.load_state_dict(weights)
+    return module
 
 
 def _check(path: Path) -> None:

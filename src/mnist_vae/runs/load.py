@@ -15,6 +15,7 @@ from mnist_vae.config.hparams import choice, title
 from mnist_vae.config.schema import Config
 from mnist_vae.data.binarize import Binarize
 from mnist_vae.runs.earlier import translate
+from mnist_vae.runs.fitted_priors import TRAINED, read_prior
 from mnist_vae.runs.folder import RunFolder, load_config
 from mnist_vae.utils.errors import RunFolderError, SettingsError, UserError, first_line
 from mnist_vae.utils.text import scores
@@ -41,6 +42,7 @@ class OpenRun:
         epochs: epochs trained until that checkpoint.
         trust: packages beside this project whose code the run's config may name.
         rebinarized: whether its images are binarised in another way than it was trained with, see `binarized`.
+        prior: `trained`, or the density that was fitted to the codes and is the prior of `vae` and of `cfg`.
     """
 
     folder: RunFolder
@@ -50,14 +52,20 @@ class OpenRun:
     epochs: int
     trust: tuple[str, ...] = ()
     rebinarized: bool = False
+    prior: str = TRAINED
 
     def __repr__(self) -> str:
-        what = title(self.cfg, self.folder.read_choices())
         try:
             values = scores(self.folder.read_metrics()) if self.folder.complete else "not complete"
         except (RunFolderError, ValueError, TypeError):
             values = "its metrics.json is damaged"
-        return f"<run {self.folder.path}: {what}; {values}; weights of epoch {self.epochs}>"
+        return f"<run {self.folder.path}: {self.title}; {values}; weights of epoch {self.epochs}>"
+
+    @property
+    def title(self) -> str:
+        """A short description, for figures."""
+        fitted = {} if self.prior == TRAINED else {"prior": f"fitted {self.prior}"}
+        return title(self.cfg, self.folder.read_choices() | fitted)
 
     @property
     def metrics(self) -> dict[str, float | str]:
@@ -93,15 +101,18 @@ class OpenRun:
 
     @property
     def suffix(self) -> str:
-        """Suffix of the names of files that were not made from the best epoch's weights and the run's own pixels."""
+        """Suffix of the names of files that were not made from the best epoch's weights, with the trained prior, of the
+        run's own pixels.
+        """
         pixels = f"_{self.cfg.data.binarize.name}" if self.rebinarized else ""
-        return pixels + ("" if self.checkpoint == "best" else f"_{self.checkpoint}")
+        weights = "" if self.checkpoint == "best" else f"_{self.checkpoint}"
+        return pixels + weights + ("" if self.prior == TRAINED else f"_prior-{self.prior}")
 
     def binarized(self, how: Binarize) -> "OpenRun":
         """The same run with images that are binarised in another way; files made from them have its name in theirs.
 
         Raises:
-            SettingsError: the pixels are 0 and 1, and the likelihood is one of grey levels.
+            SettingsError: the likelihood is one of grey levels, and the pixels are 0 and 1, or the opposite.
         """
         if how is self.cfg.data.binarize:
             return self
@@ -110,6 +121,11 @@ class OpenRun:
             raise SettingsError(
                 f"data.binarize={how.name}: likelihood={likelihood} is a distribution of grey levels, which does not "
                 "apply to pixels of 0 and 1; leave data.binarize out."
+            )
+        if self.vae.likelihood.binary_only and how is Binarize.none:
+            raise SettingsError(
+                "data.binarize=none: the likelihood of this run is a distribution of pixels of 0 and 1, which does not "
+                "apply to grey levels; leave data.binarize out."
             )
         cfg = self.cfg.copy()
         cfg.data.binarize = how
@@ -143,7 +159,7 @@ class OpenRun:
         return build_data(cfg, self.trust)
 
 
-def open_run(folder: str | Path, checkpoint: str = "best", trust: Sequence[str] = ()) -> OpenRun:
+def open_run(folder: str | Path, checkpoint: str = "best", trust: Sequence[str] = (), prior: str = TRAINED) -> OpenRun:
     """Load a run from its folder.
 
     Nothing in the folder is executed: the config is plain data, it may name only modules of this project or of
@@ -154,16 +170,15 @@ def open_run(folder: str | Path, checkpoint: str = "best", trust: Sequence[str] 
         folder: the run's folder.
         checkpoint: `best` for the best epoch on validation images (the last, if there are none), or `last`.
         trust: packages beside these whose classes and functions the config may name, such as `["my_vae"]`.
+        prior: `trained`, or a density that scripts/fit_prior.py has fitted to its codes, such as `gmm`.
 
     Raises:
-        RunFolderError: there is no such run, it has no checkpoint yet, a file of it is damaged, or it is of an
-            older layout.
+        RunFolderError: there is no such run, it has no checkpoint yet, a file of it is damaged, it is of an older
+            layout, or no such prior was fitted to these weights.
         SettingsError: the config names something else than such a module, or a wrong value.
     """
-    import torch
-
     from mnist_vae.config.build import build_vae
-    from mnist_vae.runs.checkpoints import read_checkpoint, vae_weights
+    from mnist_vae.runs.checkpoints import load_weights, read_checkpoint, vae_weights
 
     trusted = (trust,) if isinstance(trust, str) else tuple(trust or ())
     run = RunFolder(Path(folder).expanduser().absolute())
@@ -183,12 +198,7 @@ def open_run(folder: str | Path, checkpoint: str = "best", trust: Sequence[str] 
         image_shape = tuple(int(size) for size in about["image_shape"])
         weights = vae_weights(content)
         model = partial(build_vae, cfg, image_shape, int(about.get("classes", 0)), trusted)  # type: ignore[arg-type]
-        with torch.device("meta"):  # where tensors take no memory, whatever sizes a stranger's config asks for
-            needed = sum(value.nbytes for value in model().state_dict().values())
-        if needed > file.stat().st_size:
-            raise ValueError("it is smaller than the weights that the config asks for")
-        vae = model()
-        vae.load_state_dict(weights)
+        vae = load_weights(model, weights, file)
         epochs = int(content.get("epoch", -1)) + 1
     except UserError:
         raise
@@ -196,12 +206,15 @@ def open_run(folder: str | Path, checkpoint: str = "best", trust: Sequence[str] 
         raise RunFolderError(f"{run.path}: the checkpoint does not fit the config ({first_line(error)}).") from error
     if not all(value.isfinite().all() for value in vae.state_dict().values()):
         raise RunFolderError(f"{run.path}: some of its weights are not finite numbers; training diverged.")
-    return OpenRun(run, cfg, vae.eval().requires_grad_(False), checkpoint, epochs, trusted)
+    if prior != TRAINED:
+        fitted, cfg.prior = read_prior(run, prior, checkpoint, vae, trusted)
+        vae.use_prior(fitted)
+    return OpenRun(run, cfg, vae.eval().requires_grad_(False), checkpoint, epochs, trusted, prior=prior)
 
 
-def load_run(folder: str | Path, checkpoint: str = "best", trust: Sequence[str] = ()) -> "VAE":
+def load_run(folder: str | Path, checkpoint: str = "best", trust: Sequence[str] = (), prior: str = TRAINED) -> "VAE":
     """The trained VAE of a run, on the CPU, in evaluation mode and with frozen weights; see `open_run`."""
-    return open_run(folder, checkpoint, trust).vae
+    return open_run(folder, checkpoint, trust, prior).vae
 
 
 def _typed(run: RunFolder) -> DictConfig:

@@ -35,6 +35,12 @@ def random_mixture(latent_dim: int) -> Prior:
     return prior
 
 
+def random_full_mixture(latent_dim: int) -> Prior:
+    prior = randomised(Mixture(latent_dim, components=5, covariance="full"))
+    prior.means.data *= 4
+    return prior
+
+
 def random_vamp(latent_dim: int, family: type[nn.Module] = Diagonal) -> Prior:
     prior = VampPrior(latent_dim, IMAGE_SHAPE, components=5)
     randomised(vae_with_prior(prior, family))
@@ -50,7 +56,7 @@ def random_flow(latent_dim: int) -> Prior:
     return randomised(Flow(latent_dim, layers=5, hidden_dim=8), scale=0.3)
 
 
-MIXTURES = [random_mixture, random_vamp, random_full_vamp]
+MIXTURES = [random_mixture, random_full_mixture, random_vamp, random_full_vamp]
 LEARNED = [*MIXTURES, random_flow]
 Build = Callable[[int], Prior]
 

@@ -119,6 +119,7 @@ def test_gradients_equal_finite_differences(build: Build) -> None:
     ("build", "message"),
     [
         (lambda: Mixture(2, components=0), "components is 0; it must be 1 or more"),
+        (lambda: Mixture(2, covariance="fill"), "covariance is 'fill'; it must be diagonal or full"),
         (lambda: Mixture(0), "latent_dim is 0; it must be 1 or more"),
         (lambda: VampPrior(2, IMAGE_SHAPE, components=-1), "components is -1; it must be 1 or more"),
         (lambda: Flow(2, layers=0), "layers is 0; it must be 1 or more"),

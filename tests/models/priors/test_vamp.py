@@ -20,6 +20,12 @@ def test_initial_pseudo_inputs_have_the_configured_mean_and_std() -> None:
     assert images.std().item() == pytest.approx(0.01, abs=1e-3)
 
 
+def test_pseudo_inputs_can_start_from_images() -> None:
+    prior, images = VampPrior(2, (1, 2, 2), components=3), torch.arange(12).reshape(3, 1, 2, 2)
+    prior.start_from((20 * images).to(torch.uint8))
+    torch.testing.assert_close(prior.pseudo_inputs.detach(), 20 * images / 255)
+
+
 def test_pseudo_inputs_are_clamped_and_only_gradients_towards_the_range_pass() -> None:
     prior = VampPrior(2, (1, 1, 5), components=1)
     prior.unbounded.data = torch.tensor([[[[-0.5, -0.5, 0.3, 1.5, 1.5]]]])

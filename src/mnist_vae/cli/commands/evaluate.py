@@ -24,7 +24,7 @@ from typing import Any
 
 from mnist_vae.cli.entry import start
 from mnist_vae.cli.options import group, option
-from mnist_vae.cli.tools import DataOptions, ImageOptions, each_run
+from mnist_vae.cli.tools import DataOptions, ImageOptions, PriorOptions, each_run
 from mnist_vae.data.binarize import Binarize
 from mnist_vae.runs.load import OpenRun
 from mnist_vae.utils.io import shown
@@ -76,7 +76,7 @@ class PixelOptions(DataOptions):
 
 
 @dataclass
-class EvaluateOptions(ImageOptions):
+class EvaluateOptions(PriorOptions, ImageOptions):
     data: PixelOptions = group(PixelOptions)
     nll: NLLOptions = group(NLLOptions)
     samples: SampleOptions = group(SampleOptions)

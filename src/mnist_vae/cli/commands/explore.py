@@ -18,7 +18,7 @@ from tqdm import tqdm
 
 from mnist_vae.cli.entry import start
 from mnist_vae.cli.options import group, option
-from mnist_vae.cli.tools import DataOptions, RunOptions, open_chosen
+from mnist_vae.cli.tools import DataOptions, PriorOptions, open_chosen
 from mnist_vae.explorer.requirement import require_bokeh
 from mnist_vae.runs.folder import find_runs
 from mnist_vae.runs.load import OpenRun
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 
 @dataclass
-class ExploreOptions(RunOptions):
+class ExploreOptions(PriorOptions):
     data: DataOptions = group(DataOptions)
     host: str = option("127.0.0.1", meaning="the address that it listens on; 0.0.0.0 for other machines too")
     port: int = option(5006, meaning="the port that it listens on; 0 for any that is free")

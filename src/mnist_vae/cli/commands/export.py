@@ -17,7 +17,7 @@ from omegaconf import OmegaConf
 from tqdm import tqdm
 
 from mnist_vae.cli.entry import start
-from mnist_vae.cli.tools import RunOptions, each_run
+from mnist_vae.cli.tools import PriorOptions, each_run
 from mnist_vae.runs.load import OpenRun
 from mnist_vae.utils.io import shown
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from mnist_vae.analysis.export import ExportedFile
 
 
-def main(options: RunOptions) -> None:
+def main(options: PriorOptions) -> None:
     from mnist_vae.analysis.export import require_packages
 
     require_packages()  # before the first run, rather than for each run
@@ -49,4 +49,4 @@ def table(files: "list[ExportedFile]") -> str:
 
 
 def command() -> None:
-    start(main, RunOptions, __doc__)
+    start(main, PriorOptions, __doc__)

@@ -19,7 +19,7 @@ from tqdm import tqdm
 
 from mnist_vae.cli.entry import start
 from mnist_vae.cli.options import option
-from mnist_vae.cli.tools import ImageOptions, each_run
+from mnist_vae.cli.tools import ImageOptions, PriorOptions, each_run
 from mnist_vae.runs.load import OpenRun
 from mnist_vae.utils.errors import SettingsError
 from mnist_vae.utils.io import shown
@@ -31,7 +31,7 @@ MAX_SHOWN = 400  # samples in the PNG; the .npz file contains all of them
 
 
 @dataclass
-class GenerateOptions(ImageOptions):
+class GenerateOptions(PriorOptions, ImageOptions):
     count: int = option(100, meaning="number of samples")
     seed: int = option(0, meaning="seed of the samples, or of the choice of test images and their variations")
     temperature: float = option(

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from mnist_vae.models.posteriors import Posterior, mapped
 from mnist_vae.models.priors.base import Prior, check_counts
 from mnist_vae.models.priors.mixture_density import log_mixture, sample_mixture
+from mnist_vae.utils.pixels import to_unit
 
 
 class VampPrior(Prior):
@@ -46,6 +47,11 @@ class VampPrior(Prior):
         # A bound method rather than the VAE, which as a submodule of its own prior would be a cycle. A deep copy of the
         # VAE copies the method too, which binds the copy's prior to the copy's encoder.
         self._encode = encode
+
+    @torch.no_grad()
+    def start_from(self, images: Tensor) -> None:
+        """Take images (components, channels, height, width), in [0, 1] or uint8, as pseudo-inputs."""
+        self.unbounded.copy_(to_unit(images))
 
     @property
     def pseudo_inputs(self) -> Tensor:
