@@ -120,8 +120,8 @@ def _initial(options: FitOptions, vae: "VAE", node: DictConfig) -> "Prior":
         )
     if isinstance(prior, VampPrior) and not vae.to_posterior.density_in_one_pass:
         raise SettingsError(
-            f"density={options.density}: of this run's posteriors the density of a code takes latent_dim passes; choose "
-            "another density."
+            f"density={options.density}: of this run's posteriors the density of a code takes latent_dim passes; "
+            "choose another density."
         )
     prior.bind(vae.encode)
     return prior
