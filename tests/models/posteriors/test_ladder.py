@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 from torch import Tensor, nn
-from torch.distributions import MultivariateNormal, Normal
+from torch.distributions import MultivariateNormal, Normal, kl_divergence
 
 from mnist_vae.models.posteriors import Ladder, LadderPosterior, detached, mapped
 from mnist_vae.models.priors import Hierarchical, StandardNormal
@@ -64,6 +64,23 @@ def test_it_can_be_the_exact_posterior_of_a_linear_hierarchy() -> None:
     torch.testing.assert_close(posterior.mean[0], exact.mean)
     # Of 64 draws: the standard error of a log-variance is sqrt(2 / 64).
     assert (posterior.log_var[0] - exact.variance.log()).abs().max() < 5 * math.sqrt(2 / 64)
+
+
+def test_the_kl_is_in_closed_form_given_the_groups_above() -> None:
+    """Its mean over samples is that of log q(z|x) - log p(z), and it varies less."""
+    posterior = random_ladder(layers=2)
+    prior = posterior.prior
+    noise = torch.randn(40_000, 4, 6, generator=torch.Generator().manual_seed(0)).double()
+    with torch.no_grad():
+        z, log_q = posterior.rsample_and_log_prob(noise)
+        found, estimate = prior.kl(posterior, z, log_q), log_q - prior.log_prob(z)
+    error = (found.var(dim=0) / len(noise) + estimate.var(dim=0) / len(noise)).sqrt()
+    assert ((found.mean(dim=0) - estimate.mean(dim=0)).abs() < 5 * error).all()
+    assert (found.var(dim=0) < estimate.var(dim=0)).all()
+    top = Hierarchical(6, layers=1).double()
+    single = posterior._replace(prior=top)
+    expected = kl_divergence(Normal(single.encoded_mean, (0.5 * single.encoded_log_var).exp()), Normal(0.0, 1.0))
+    torch.testing.assert_close(top.kl(single, z[0]), expected.sum(dim=1))
 
 
 def test_an_encoder_that_says_nothing_leaves_the_prior() -> None:

@@ -167,6 +167,12 @@ class FullCovariance(nn.Linear):
         return FullGaussian(mean, scale.unsqueeze(-1) * unit)
 
 
+def gaussian_kl(q: DiagonalGaussian, p: DiagonalGaussian) -> Tensor:
+    """KL(q || p) of each dimension in nats, in the shape of their tensors."""
+    deviation = (q.mean - p.mean).square() * torch.exp(-p.log_var)
+    return 0.5 * (torch.exp(q.log_var - p.log_var) + deviation - 1 + p.log_var - q.log_var)
+
+
 def clamp_log_var(raw: Tensor) -> Tensor:
     """Clamp log-variances to ±MAX_LOG_VAR; see base.clamp."""
     return clamp(raw, -MAX_LOG_VAR, MAX_LOG_VAR)

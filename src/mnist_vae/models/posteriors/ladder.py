@@ -57,14 +57,14 @@ class LadderPosterior(NamedTuple):
         noise = noise.to(self.encoded_mean)
         z, log_q = noise[..., :0], noise.new_zeros(noise.shape[:-1])
         for i, part in enumerate(self.prior.groups):
-            sampled, log_prob = self._factor(i, z).rsample_and_log_prob(noise[..., part])
+            sampled, log_prob = self.factor(i, z).rsample_and_log_prob(noise[..., part])
             z, log_q = torch.cat([z, sampled], dim=-1), log_q + log_prob
         return z, log_q
 
     def log_prob(self, z: Tensor) -> Tensor:
         """log q(z|x) in nats, (..., images), of codes (..., images, latent_dim) under the posterior of their image."""
         parts = enumerate(self.prior.groups)
-        terms = [self._factor(i, z[..., : part.start]).log_prob(z[..., part]) for i, part in parts]
+        terms = [self.factor(i, z[..., : part.start]).log_prob(z[..., part]) for i, part in parts]
         return torch.stack(terms).sum(dim=0)
 
     def log_prob_pairwise(self, z: Tensor) -> Tensor:
@@ -72,7 +72,7 @@ class LadderPosterior(NamedTuple):
         rows = max(1, MAX_PAIRS // self.encoded_mean.numel())
         return torch.cat([self.log_prob(part[:, None]) for part in z.split(rows)])
 
-    def _factor(self, group: int, above: Tensor) -> DiagonalGaussian:
+    def factor(self, group: int, above: Tensor) -> DiagonalGaussian:
         """q(z_group|x, above) of codes (..., images, dimensions above)."""
         part = self.prior.groups[group]
         encoded = DiagonalGaussian(self.encoded_mean[:, part], self.encoded_log_var[:, part])

@@ -3,8 +3,8 @@
 import torch
 from torch import Tensor, nn
 
-from mnist_vae.models.posteriors import DiagonalGaussian
-from mnist_vae.models.posteriors.gaussian import clamp_log_var
+from mnist_vae.models.posteriors import DiagonalGaussian, LadderPosterior, Posterior
+from mnist_vae.models.posteriors.gaussian import clamp_log_var, gaussian_kl
 from mnist_vae.models.priors.base import Prior, check_counts
 
 
@@ -58,6 +58,17 @@ class Hierarchical(Prior):
     def log_prob(self, z: Tensor) -> Tensor:
         terms = [self.conditional(i, z[..., : part.start]).log_prob(z[..., part]) for i, part in enumerate(self.groups)]
         return torch.stack(terms).sum(dim=0)
+
+    def kl(self, posterior: Posterior, z: Tensor, log_q: Tensor | None = None) -> Tensor:
+        """KL(q(z|x) || p(z)) in nats per image, (..., images), estimated from samples z; see Prior.kl.
+
+        For a LadderPosterior of this prior the KL of each group is in closed form, given the sampled groups above.
+        """
+        if not isinstance(posterior, LadderPosterior) or posterior.prior is not self:
+            return super().kl(posterior, z, log_q)
+        above = [(i, z[..., : part.start]) for i, part in enumerate(self.groups)]
+        terms = [gaussian_kl(posterior.factor(*given), self.conditional(*given)).sum(dim=-1) for given in above]
+        return torch.stack(torch.broadcast_tensors(*terms)).sum(dim=0)
 
     @torch.no_grad()
     def sample(self, count: int, generator: torch.Generator | None = None, temperature: float = 1.0) -> Tensor:
