@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from mnist_vae.models.posteriors import GAUSSIANS
 from mnist_vae.models.vae import VAE
 from mnist_vae.utils.errors import UserError, first_line
 from mnist_vae.utils.io import write_atomically
@@ -63,16 +64,21 @@ class OnnxPart(NamedTuple):
 
 
 class Encoder(nn.Module):
-    """Images (batch, channels, height, width) in [0, 1] -> mean, log_var of q(z|x), each (batch, latent_dim); for a
-    conditional VAE, images and their labels (batch,) int64."""
+    """Images (batch, channels, height, width) in [0, 1] -> mean of q(z|x), and log_var where it has a closed form, each
+    (batch, latent_dim); for a conditional VAE, images and their labels (batch,) int64."""
 
     def __init__(self, vae: VAE) -> None:
         super().__init__()
         self.vae = vae
 
-    def forward(self, x: Tensor, labels: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """Names of the outputs."""
+        return ("mean", "log_var") if issubclass(self.vae.to_posterior.family, GAUSSIANS) else ("mean",)
+
+    def forward(self, x: Tensor, labels: Tensor | None = None) -> tuple[Tensor, ...]:
         posterior = self.vae.encode(x, labels)
-        return posterior.mean, posterior.log_var
+        return tuple(getattr(posterior, name) for name in self.outputs)
 
 
 class Decoder(nn.Module):
@@ -141,8 +147,9 @@ def parts(vae: VAE) -> dict[str, OnnxPart]:
         given["labels"] = lambda n, generator: torch.randint(vae.classes, (n,), generator=generator)
     images = {"x": lambda n, generator: torch.rand(n, *vae.image_shape, generator=generator)}
     codes = {"z": lambda n, generator: torch.randn(n, vae.latent_dim, generator=generator)}
+    encoder = Encoder(vae)
     return {
-        "encoder": OnnxPart(Encoder(vae), images | given, ("mean", "log_var")),
+        "encoder": OnnxPart(encoder, images | given, encoder.outputs),
         "decoder": OnnxPart(Decoder(vae), codes | given, ("images",)),
     }
 

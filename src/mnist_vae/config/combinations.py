@@ -6,7 +6,7 @@ from omegaconf import DictConfig
 
 from mnist_vae.config.hparams import Choices, choice
 from mnist_vae.data.binarize import Binarize
-from mnist_vae.models.posteriors import DiagonalGaussian, FullGaussian
+from mnist_vae.models.posteriors import GAUSSIANS, DiagonalGaussian
 from mnist_vae.models.priors import StandardNormal, VampPrior
 from mnist_vae.models.vae import VAE
 from mnist_vae.objectives import MMD, BetaTCVAE
@@ -39,7 +39,7 @@ def check_combination(cfg: DictConfig, choices: Choices, vae: VAE, objective: An
             f"posterior={posterior}: free bits are given to each dimension, and the KL is a sum over dimensions only "
             "for prior=standard_normal with posterior=diagonal."
         )
-    if isinstance(objective, BetaTCVAE) and not issubclass(vae.to_posterior.family, DiagonalGaussian | FullGaussian):
+    if isinstance(objective, BetaTCVAE) and not issubclass(vae.to_posterior.family, GAUSSIANS):
         raise SettingsError(
             f"objective={objective_name} with posterior={posterior}: it needs the density of each dimension, which has "
             "a closed form only for posterior=diagonal and posterior=full_covariance."

@@ -93,8 +93,7 @@ class AffineAutoregressive(nn.Module):
 
     def __init__(self, latent_dim: int, hidden_dim: int, context_dim: int = 0, reverse: bool = False) -> None:
         super().__init__()
-        order = torch.arange(latent_dim)
-        self.order = (order.flip(0) if reverse else order).tolist()
+        self.order = list(range(latent_dim))[:: -1 if reverse else 1]
         degrees = torch.tensor(self.order)
         # A hidden unit of degree m sees the dimensions up to m of the order, an output only those before its own.
         hidden = torch.arange(hidden_dim) % max(1, latent_dim - 1)

@@ -19,9 +19,11 @@ from mnist_vae.models.posteriors.gaussian import Diagonal, DiagonalGaussian, Ful
 from mnist_vae.models.posteriors.ladder import Ladder, LadderPosterior
 
 Posterior: TypeAlias = DiagonalGaussian | FullGaussian | FlowPosterior | LadderPosterior
+GAUSSIANS = (DiagonalGaussian, FullGaussian)  # whose variances, and densities of each dimension, have a closed form
 PosteriorLayer: TypeAlias = Diagonal | FullCovariance | Coupling | InverseAutoregressive | Ladder
 
 __all__ = [
+    "GAUSSIANS",
     "LOG_2PI",
     "Coupling",
     "Diagonal",
