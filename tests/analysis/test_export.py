@@ -69,6 +69,22 @@ def test_exported_files_reproduce_the_outputs_of_torch(overrides: tuple[str, ...
         compare(vae, tmp_path / "export", batch_size)
 
 
+@pytest.mark.parametrize(
+    "parts", [("posterior=iaf",), ("prior=hierarchical", "posterior=ladder")], ids=["iaf", "ladder"]
+)
+def test_of_posteriors_without_a_variance_in_closed_form_the_mean_is_exported(
+    parts: tuple[str, ...], tmp_path: Path
+) -> None:
+    vae = untrained_vae(*MLP, *parts)
+    for parameter in vae.parameters():
+        nn.init.normal_(parameter, std=0.2)
+    export_vae(vae, tmp_path / "export", {})
+    x = torch.rand(5, *vae.image_shape)
+    (found,) = onnx_outputs(tmp_path / "export" / "encoder.onnx", ["mean"], x=x)
+    with torch.no_grad():
+        torch.testing.assert_close(found, vae.encode(x).mean, rtol=1e-4, atol=1e-5)
+
+
 def test_files_have_metadata_and_no_local_paths(tmp_path: Path) -> None:
     vae = untrained_vae(*CONV)
     export_vae(vae, tmp_path / "export", {"model": "conv"})

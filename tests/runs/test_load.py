@@ -7,9 +7,11 @@ import torch
 from omegaconf import OmegaConf
 
 import mnist_vae
+from mnist_vae.config.schema import CONFIGS
 from mnist_vae.runs.load import open_run
 from mnist_vae.utils.errors import DataError, RunFolderError, SettingsError
 from tests.conftest import composed
+from tests.synthetic import make_checkpoint
 
 
 @pytest.fixture
@@ -44,6 +46,25 @@ def test_a_run_loads(folder: Path, checkpoint: str) -> None:
     assert mean.shape == log_var.shape == (2, 3)
     assert vae.decode(mean).shape == vae.reconstruct(x).shape == (2, 1, 6, 6)
     assert vae.sample(16).shape == (16, 1, 6, 6)
+
+
+PARTS = ("model", "likelihood", "prior", "posterior")
+
+
+@pytest.mark.parametrize(
+    ("group", "name"), [(group, path.stem) for group in PARTS for path in sorted((CONFIGS / group).glob("*.yaml"))]
+)
+def test_runs_of_every_choice_load(group: str, name: str, tmp_path: Path) -> None:
+    needed = {"ladder": "prior=hierarchical", "autoregressive": "data.binarize=dynamic"}.get(name, "seed=0")
+    cfg = composed("data=digits", "latent_dim=4", f"{group}={name}", needed)
+    make_checkpoint(tmp_path / "run", cfg)
+    (tmp_path / "run" / ".hydra").mkdir()
+    (tmp_path / "run" / ".hydra" / "config.yaml").write_text(OmegaConf.to_yaml(cfg, resolve=True))
+    vae = open_run(tmp_path / "run").vae
+    images = vae.sample(2, torch.Generator().manual_seed(0))
+    assert images.shape == (2, *vae.image_shape) and images.isfinite().all()
+    posterior = vae.encode(images)
+    assert posterior.mean.isfinite().all() and posterior.log_var.isfinite().all()
 
 
 @pytest.mark.parametrize("group", ["model", "likelihood", "prior"])

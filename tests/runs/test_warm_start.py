@@ -54,7 +54,12 @@ def test_all_weights_of_an_equal_vae_are_loaded(word: str, tmp_path: Path) -> No
         ("prior=standard_normal", "prior=flow", "prior", "prior (there StandardNormal, here Flow)"),
         ("prior=vamp", "prior=mixture", "prior", "prior (there VampPrior, here Mixture)"),
         ("prior=flow", "prior=standard_normal", "prior", "prior (there Flow, here StandardNormal)"),
-        ("likelihood=bernoulli", "likelihood=gaussian", "likelihood", "likelihood (there Bernoulli, here Gaussian)"),
+        (
+            "likelihood=bernoulli",
+            "likelihood=continuous_bernoulli",
+            "likelihood",
+            "likelihood (there Bernoulli, here ContinuousBernoulli)",
+        ),
     ],
 )
 def test_a_prior_or_likelihood_of_another_class_is_new(
@@ -91,9 +96,10 @@ MISMATCHES = [
     ),
     ("posterior=full_covariance", r"to_posterior\.weight .* in posterior \(there FullCovariance, here Diagonal\)\.$"),
     ("conditional=true", r"decoder\.0\.weight .* in conditional \(there True, here False\)\.$"),
+    ("likelihood=discretized_logistic", r"parameters of the likelihood DiscretizedLogistic, .* not those of Bernoulli"),
     (
-        "likelihood=discretized_logistic",
-        r"decoder\.2\.weight .* likelihood \(there DiscretizedLogistic, here Bernoulli",
+        "likelihood=gaussian",
+        r"parameters of the likelihood Gaussian, which are not those of Bernoulli; choose the like",
     ),
 ]
 

@@ -81,14 +81,14 @@ def evaluate(
     values: dict[str, float | str] = {}
     for name, estimate in estimates.items():
         values |= {f"test/{name}": estimate.mean, f"test/{name}_standard_error": estimate.standard_error}
+    if sample_count:  # first, since the NLL may take hours
+        values |= sample_values(run, data, sample_count)
+    else:
+        values |= finished_sample_values(results_file(run), run, data)
     if nll_samples:
         values |= likelihood_values(resumable_weights(run, images, labels, nll_samples))
     elif weights := finished_weights(run, images, labels):
         values |= likelihood_values(weights)
-    if sample_count:
-        values |= sample_values(run, data, sample_count)
-    else:
-        values |= finished_sample_values(results_file(run), run, data)
     values |= {
         "test/active_units": metrics.active_units(posterior.mean),
         "latent_dim": run.vae.latent_dim,

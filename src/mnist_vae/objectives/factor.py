@@ -28,7 +28,7 @@ class FactorVAE(nn.Module):
         lr, betas: of the discriminator's Adam.
 
     Raises:
-        ValueError: gamma or lr is negative, infinite or NaN, or a size is below 1.
+        ValueError: gamma or lr is negative, infinite or NaN, a beta is not in [0, 1), or a size is below 1.
     """
 
     requires_full_batch = True
@@ -38,6 +38,8 @@ class FactorVAE(nn.Module):
         self, gamma: float, latent_dim: int, layers: int, hidden_dim: int, lr: float, betas: tuple[float, float]
     ) -> None:
         check_numbers(gamma=gamma, lr=lr)
+        if not all(0 <= beta < 1 for beta in betas):
+            raise ValueError(f"betas is {list(betas)}; each must be 0 or more, and below 1")
         check_counts(latent_dim=latent_dim, layers=layers, hidden_dim=hidden_dim)
         super().__init__()
         self.gamma = gamma

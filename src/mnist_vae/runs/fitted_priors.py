@@ -88,7 +88,10 @@ def read_prior(
         there = [name for name in DENSITIES if prior_file(folder, name, checkpoint).exists()]
         only = f"only {', '.join(there)}" if there else "none"
         raise RunFolderError(f"prior={density}: of fitted priors {shown(folder.path)} has {only}; {remedy}.")
-    content = read_checkpoint(file)
+    try:
+        content = read_checkpoint(file)
+    except RunFolderError as error:
+        raise RunFolderError(f"{first_line(error)} {remedy} again.") from error
     if content.get("fitted_to") != _digest(vae):
         raise RunFolderError(f"{file} was fitted to other weights than those of {checkpoint}.ckpt; {remedy} again.")
     try:

@@ -17,6 +17,7 @@ from mnist_vae.utils.text import shortened
 if TYPE_CHECKING:
     from mnist_vae.models.vae import VAE
 
+LOGITS = {f"mnist_vae.models.likelihoods.{name}" for name in ("Bernoulli", "ContinuousBernoulli")}
 REPLACEABLE = ("prior", "likelihood")  # of another class than there, these begin with initial weights of their own
 NAMES = {"to_posterior": "posterior", "label_image": "labels", "label_scale": "labels"}
 SHAPING = ("latent_dim", "conditional", "data", "model", "posterior", "likelihood", "prior")
@@ -86,8 +87,8 @@ def source_of(cfg: DictConfig, run: RunFolder) -> Path | None:
 def warm_start(vae: "VAE", cfg: DictConfig, run: RunFolder) -> WarmStart | None:
     """Load the weights that a run is to begin with: of the VAE only, no state of an optimiser and no epoch.
 
-    All parts must have the names and shapes that they have there, except that a prior or likelihood of another class
-    keeps its own initial weights. Nothing in the other folder is executed, and none of its classes are built.
+    All parts must have the names and shapes that they have there, except that a prior of another class keeps its own
+    initial weights, and so does a likelihood, if the decoder's outputs are logits for both. Nothing in the other folder is executed, and none of its classes are built.
 
     Returns:
         None if the run begins with its own initial weights, or goes on from its own checkpoint.
@@ -113,6 +114,13 @@ def warm_start(vae: "VAE", cfg: DictConfig, run: RunFolder) -> WarmStart | None:
     plain: Any = OmegaConf.to_container(cfg, resolve=True)
     here = _described(plain, vae.image_shape, vae.classes or about["classes"])
     new = [part for part in REPLACEABLE if _class(there.get(part)) != _class(here[part])]
+    likelihoods = {_class(each.get("likelihood")) for each in (there, here)}
+    if "likelihood" in new and not likelihoods <= LOGITS:
+        one, two = (_class(each.get("likelihood")).rpartition(".")[2] for each in (there, here))
+        raise SettingsError(
+            f"init_from={cfg.init_from}: its decoder makes the parameters of the likelihood {one}, which are not those "
+            f"of {two}; choose the likelihood of that run."
+        )
     own = {name: value for name, value in vae.state_dict().items() if _part(name) in new}
     others = {name: value for name, value in weights.items() if _part(name) not in new}
     try:

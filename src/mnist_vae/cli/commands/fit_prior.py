@@ -28,6 +28,8 @@ from mnist_vae.utils.io import shown
 from mnist_vae.utils.program import as_called
 from mnist_vae.utils.text import aligned, number, terminal_width
 
+ARGUMENTS = {"gmm": ("components",), "flow": ("layers", "hidden_dim"), "vamp": ("components",)}
+
 if TYPE_CHECKING:
     from torch import Tensor
 
@@ -48,6 +50,12 @@ class FitOptions(ImageOptions):
     def __post_init__(self) -> None:
         if self.density not in DENSITIES:
             raise ValueError(f"density={self.density}: it must be one of {', '.join(DENSITIES)}")
+        for name, value in self.arguments.items():
+            of_density = ARGUMENTS[self.density]
+            if name not in of_density:
+                raise ValueError(f"{name}={value}: density={self.density} has none; it has {', '.join(of_density)}")
+            if value < 1:
+                raise ValueError(f"{name}={value}: it must be 1 or more")
         if self.max_epochs < 1:
             raise ValueError(f"max_epochs={self.max_epochs}: it must be 1 or more")
         if not 0 <= self.seed < 2**32:
@@ -95,7 +103,8 @@ def fit_prior(options: FitOptions, run: OpenRun) -> str:
         rows.append([name, *(number(value, 3) for value in values)])
     folder = shown(run.folder.path)
     counts = f"{len(images):,} training images, {len(held_out.mean):,} held out; epoch {fit.epochs} is the best"
-    use = as_called(f"python scripts/generate.py run={folder} prior={options.density}")
+    weights = "" if run.checkpoint == "best" else f" checkpoint={run.checkpoint}"
+    use = as_called(f"python scripts/generate.py run={folder} prior={options.density}{weights}")
     return "\n".join(
         [
             f"{folder}: {options.density} fitted to the codes of {counts}; nats per image",
