@@ -117,8 +117,9 @@ def test_the_nll_of_grey_levels_bounds_that_of_binarised_images() -> None:
     ("layer", "present"), [(InverseAutoregressive, set()), (Coupling, {"mutual_information", "marginal_kl"})]
 )
 def test_flow_posteriors_have_the_parts_of_the_kl_that_their_densities_give(
-    layer: type[PosteriorLayer], present: set[str], runs: Path
+    layer: type[PosteriorLayer], present: set[str], runs: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("COLUMNS", "200")  # so that the table is in one piece
     run = open_run(runs / "mlp")
     run.vae.to_posterior = layer(32, 5)
     values = evaluate(run)
@@ -161,8 +162,14 @@ BRACKETS = [
 
 @pytest.mark.parametrize(("information", "marginal", "first", "second"), BRACKETS)
 def test_parts_of_the_kl_are_shown_by_the_ends_that_say_something(
-    runs: Path, information: tuple[float, float], marginal: tuple[float, float], first: str, second: str
+    runs: Path,
+    information: tuple[float, float],
+    marginal: tuple[float, float],
+    first: str,
+    second: str,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setenv("COLUMNS", "200")  # so that the table is in one piece
     values = evaluate(open_run(runs / "mlp")) | {"test/kl": 24.1}
     for name, pair in (("mutual_information", information), ("marginal_kl", marginal)):
         values |= {f"test/{end}": value for end, value in zip(PARTS_OF_THE_KL[name], pair, strict=True)}

@@ -40,6 +40,12 @@ def all_images(shape: tuple[int, int, int]) -> Tensor:
     return torch.tensor(list(itertools.product([0.0, 1.0], repeat=values)), dtype=torch.float64).reshape(-1, *shape)
 
 
+def test_a_single_code_is_decoded() -> None:
+    likelihood = Autoregressive((1, 3, 4), features=2, kernel_size=3)
+    parameters = torch.randn(3, 3, 4)
+    torch.testing.assert_close(likelihood.mean(parameters), likelihood.mean(parameters[None])[0])
+
+
 def test_the_config_group_instantiates_the_class() -> None:
     made = instantiate("likelihood", composed("likelihood=autoregressive").likelihood, image_shape=(1, 28, 28))
     assert type(made) is Autoregressive and made.binary_only and made.sequential and not made.grey_only

@@ -63,8 +63,16 @@ def test_an_autoregressive_layer_depends_on_the_dimensions_before(latent_dim: in
     z, context = torch.randn(latent_dim).double(), torch.randn(CONTEXT).double()
     for output in range(2):
         found = torch.autograd.functional.jacobian(lambda z, output=output: layer(z, context)[output], z)
+        of_context = torch.autograd.functional.jacobian(lambda c, output=output: layer(z, c)[output], context)
+        assert (of_context != 0).any(dim=1).all()
         order = torch.ones(latent_dim, latent_dim).tril(-1)
         assert torch.equal(found != 0, (order.T if reverse else order).bool())
+
+
+def test_hidden_units_fewer_than_dimensions_are_spread_over_all() -> None:
+    layer = randomised(AffineAutoregressive(12, 4))
+    found = torch.autograd.functional.jacobian(lambda z: layer(z)[0], torch.randn(12).double())
+    assert found[-1].nonzero().max() >= 8
 
 
 @both

@@ -65,7 +65,7 @@ def test_a_hook_on_the_codes_sees_the_decoders_gradient_in_compiled_code_too() -
         vae = small_vae()
         if compiled:
             vae.infer_from = torch.compile(vae.infer_from, backend="aot_eager")  # type: ignore[method-assign]
-        _, z, log_likelihood = vae.infer(torch.ones(2, *SHAPE), Noise(2, generator=torch.Generator().manual_seed(0)))
+        _, z, log_likelihood, _ = vae.infer(torch.ones(2, *SHAPE), Noise(2, generator=torch.Generator().manual_seed(0)))
         z.register_hook(lambda gradient: 2 * gradient)
         (gradient,) = torch.autograd.grad(log_likelihood.sum(), vae.to_posterior.bias)
         found.append(gradient)

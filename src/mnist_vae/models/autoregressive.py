@@ -53,7 +53,8 @@ class Autoregressive(Likelihood):
     def logits(self, parameters: Tensor, x: Tensor) -> Tensor:
         """Logits of p(x_i | x_<i, z), (..., images, channels, height, width), for the arguments of `log_prob`."""
         logits, features = parameters.tensor_split([self.channels], dim=-3)
-        hidden = F.relu(self.context(x) + features).flatten(0, -4)
+        hidden = F.relu(self.context(x) + features)
+        hidden = hidden.reshape(-1, *hidden.shape[-3:])
         return logits + self.change(F.relu(self.mixing(hidden))).reshape(logits.shape)
 
     def parameters_of_mean(self, mean: Tensor) -> Tensor:
@@ -82,7 +83,8 @@ class Autoregressive(Likelihood):
             The images, and the probabilities p(x_i = 1 | x_<i, z) that they were drawn with, both of that shape.
         """
         shape = (*parameters.shape[:-3], self.channels, *parameters.shape[-2:])
-        parameters, draws = parameters.flatten(0, -4), draws.expand(shape).flatten(0, -4)
+        parameters = parameters.reshape(-1, *parameters.shape[-3:])
+        draws = draws.expand(shape).reshape(-1, *shape[-3:])
         x, probabilities = parameters.new_zeros(draws.shape), parameters.new_zeros(draws.shape)
         reach = self.context.reach
         for row, column in itertools.product(range(shape[-2]), range(shape[-1])):

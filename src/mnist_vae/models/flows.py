@@ -95,8 +95,9 @@ class AffineAutoregressive(nn.Module):
         super().__init__()
         self.order = list(range(latent_dim))[:: -1 if reverse else 1]
         degrees = torch.tensor(self.order)
-        # A hidden unit of degree m sees the dimensions up to m of the order, an output only those before its own.
-        hidden = torch.arange(hidden_dim) % max(1, latent_dim - 1)
+        # A hidden unit of degree m sees the context and the dimensions up to m of the order, of degree -1 the context
+        # alone; an output sees only units of a degree below its own.
+        hidden = torch.arange(hidden_dim) * latent_dim // hidden_dim - 1
         self.network = nn.Sequential(
             MaskedLinear(degrees <= hidden[:, None]),
             nn.ReLU(),

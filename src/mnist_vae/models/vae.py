@@ -9,7 +9,7 @@ from torch.nn import functional as F
 
 from mnist_vae.models.likelihoods import Likelihood
 from mnist_vae.models.networks.base import Network
-from mnist_vae.models.posteriors import Diagonal, Posterior, PosteriorLayer
+from mnist_vae.models.posteriors import Diagonal, Ladder, Posterior, PosteriorLayer
 from mnist_vae.models.priors import Prior
 from mnist_vae.utils.pixels import to_unit
 from mnist_vae.utils.seeding import Noise
@@ -74,6 +74,8 @@ class VAE(nn.Module):
 
     def use_prior(self, prior: Prior) -> None:
         """Take another p(z), of as many dimensions; encoder and decoder stay as they are."""
+        if isinstance(self.to_posterior, Ladder):
+            self.to_posterior.keep_prior()
         self.prior = prior
         prior.bind(self.encode)
 

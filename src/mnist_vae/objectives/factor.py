@@ -28,7 +28,8 @@ class FactorVAE(nn.Module):
         lr, betas: of the discriminator's Adam.
 
     Raises:
-        ValueError: gamma or lr is negative, infinite or NaN, a beta is not in [0, 1), or a size is below 1.
+        ValueError: gamma is negative, infinite or NaN, lr not positive and finite, a beta not in [0, 1), or a size
+            below 1.
     """
 
     requires_full_batch = True
@@ -37,7 +38,9 @@ class FactorVAE(nn.Module):
     def __init__(
         self, gamma: float, latent_dim: int, layers: int, hidden_dim: int, lr: float, betas: tuple[float, float]
     ) -> None:
-        check_numbers(gamma=gamma, lr=lr)
+        check_numbers(gamma=gamma)
+        if not 0 < lr < math.inf:
+            raise ValueError(f"lr is {lr}; it must be above 0, and finite")
         if not all(0 <= beta < 1 for beta in betas):
             raise ValueError(f"betas is {list(betas)}; each must be 0 or more, and below 1")
         check_counts(latent_dim=latent_dim, layers=layers, hidden_dim=hidden_dim)

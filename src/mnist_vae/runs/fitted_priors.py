@@ -109,9 +109,9 @@ def read_prior(
 
 
 def _digest(vae: "VAE") -> str:
-    """SHA-256 of the weights of the encoder and the decoder."""
+    """SHA-256 of the weights of the encoder and the decoder; a trained prior goes with them."""
     digest = hashlib.sha256()
     for name, value in vae.state_dict().items():
-        if not name.startswith("prior."):
+        if "prior." not in name:
             digest.update(value.cpu().contiguous().numpy().tobytes())
     return digest.hexdigest()

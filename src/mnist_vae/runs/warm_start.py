@@ -88,7 +88,8 @@ def warm_start(vae: "VAE", cfg: DictConfig, run: RunFolder) -> WarmStart | None:
     """Load the weights that a run is to begin with: of the VAE only, no state of an optimiser and no epoch.
 
     All parts must have the names and shapes that they have there, except that a prior of another class keeps its own
-    initial weights, and so does a likelihood, if the decoder's outputs are logits for both. Nothing in the other folder is executed, and none of its classes are built.
+    initial weights, and so does a likelihood, if the decoder's outputs are logits for both. Nothing in the other folder
+    is executed, and none of its classes are built.
 
     Returns:
         None if the run begins with its own initial weights, or goes on from its own checkpoint.

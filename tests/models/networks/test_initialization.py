@@ -13,8 +13,8 @@ from mnist_vae.models.networks.conv import Conv
 from mnist_vae.models.networks.initialization import activation_gain, fan_in, he, layers_with_gains
 from mnist_vae.models.networks.mlp import MLP
 from mnist_vae.models.networks.resnet import ResNet
-from mnist_vae.models.posteriors import Diagonal, FullCovariance
-from mnist_vae.models.priors import StandardNormal
+from mnist_vae.models.posteriors import Diagonal, FullCovariance, Ladder
+from mnist_vae.models.priors import Hierarchical, StandardNormal
 from mnist_vae.models.vae import VAE
 
 NETWORKS: dict[str, tuple[type[Network], dict[str, Any]]] = {
@@ -123,6 +123,16 @@ def test_features_keep_their_size(name: str) -> None:
         made.decoder(z)
     for values in (features, hidden[0]):
         assert 0.4 < float(values.square().mean()) < 2.5  # PyTorch's own: below 0.05
+
+
+def test_the_layers_of_a_ladder_have_the_gain_of_their_activation_and_its_heads_1() -> None:
+    prior = Hierarchical(40, layers=3)
+    ladder = VAE(MLP((1, 8, 8), 40, 1, hidden_dims=[300]), Bernoulli(), prior, Ladder(300, 40, prior, hidden_dim=300))
+    he(ladder)
+    deeper = [each[0] for each in ladder.to_posterior.deeper]
+    for layers, gain in ((ladder.to_posterior.heads, 1), (deeper, math.sqrt(2))):
+        for layer in layers:
+            assert layer.weight.std().item() * math.sqrt(300) == pytest.approx(gain, rel=0.05)
 
 
 def test_the_layer_of_a_full_covariance_has_a_gain_of_1() -> None:

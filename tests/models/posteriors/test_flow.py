@@ -1,7 +1,5 @@
 """Flow posteriors: their density against the change of variables and quadrature, and their moments."""
 
-import math
-
 import pytest
 import torch
 from torch import Tensor
@@ -44,9 +42,10 @@ def test_the_density_of_samples_is_that_of_the_change_of_variables(
 @both
 def test_the_density_integrates_to_1(layer: type[PosteriorLayer]) -> None:
     posterior = random_posterior(layer, images=2, latent_dim=2)
-    axis = torch.linspace(-25, 25, 1001).double()
+    axis = torch.linspace(-40, 40, 801).double()
     grid = torch.cartesian_prod(axis, axis)
-    density = posterior.log_prob_pairwise(grid).exp()
+    with torch.no_grad():
+        density = posterior.log_prob_pairwise(grid).exp()
     torch.testing.assert_close(density.sum(dim=0) * (axis[1] - axis[0]) ** 2, torch.ones(2).double(), atol=3e-3, rtol=0)
 
 
@@ -68,8 +67,7 @@ def test_a_new_layer_gives_a_diagonal_gaussian(layer: type[PosteriorLayer]) -> N
     z = torch.randn(5, 3)
     torch.testing.assert_close(posterior.mean, posterior.base_mean)
     torch.testing.assert_close(posterior.log_prob(z), posterior.base.log_prob(z))
-    # Of 64 draws: the standard error of a log-variance is sqrt(2 / 64).
-    assert (posterior.log_var - posterior.base_log_var).abs().max() < 5 * math.sqrt(2 / 64)
+    torch.testing.assert_close(posterior.log_var, posterior.base_log_var, atol=1e-4, rtol=0)
 
 
 @both

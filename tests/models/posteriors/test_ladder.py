@@ -7,8 +7,11 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import MultivariateNormal, Normal, kl_divergence
 
+from mnist_vae.models.likelihoods import Bernoulli
+from mnist_vae.models.networks.mlp import MLP
 from mnist_vae.models.posteriors import Ladder, LadderPosterior, detached, mapped
-from mnist_vae.models.priors import Hierarchical, StandardNormal
+from mnist_vae.models.priors import Flow, Hierarchical, StandardNormal
+from mnist_vae.models.vae import VAE
 from tests.models.priors.helpers import randomised
 
 
@@ -98,6 +101,16 @@ def test_parameters_are_the_layers_own() -> None:
     layer = Ladder(5, 4, prior)
     assert not {id(p) for p in prior.parameters()} & {id(p) for p in layer.parameters()}
     assert not any("prior" in name for name in layer.state_dict())
+
+
+def test_a_vae_with_another_prior_keeps_that_of_its_ladder() -> None:
+    vae = VAE(MLP((1, 4, 4), 4, 1, hidden_dims=[6]), Bernoulli(), prior := Hierarchical(4), Ladder(6, 4, prior))
+    x, before = torch.rand(3, 1, 4, 4), len(vae.state_dict())
+    mean = vae.encode(x).mean
+    vae.use_prior(Flow(4))
+    vae.requires_grad_(False)
+    assert torch.equal(vae.encode(x).mean, mean) and not vae.encode(x).mean.requires_grad
+    assert sum(name.startswith("to_posterior.prior.") for name in vae.state_dict()) == len(prior.state_dict()) < before
 
 
 def test_a_detached_ladder_has_a_gradient_at_the_code_only() -> None:

@@ -6,11 +6,20 @@ import pytest
 import torch
 from torch import nn
 
-from mnist_vae.models.posteriors import Diagonal, FullCovariance
+from mnist_vae.models.posteriors import Coupling, Diagonal, FullCovariance
 from mnist_vae.models.priors import StandardNormal, VampPrior
 from mnist_vae.models.vae import VAE
 from tests.models.helpers import SHAPE, small_vae
-from tests.models.priors.helpers import IMAGE_SHAPE, vae_with_prior
+from tests.models.priors.helpers import IMAGE_SHAPE, random_vamp, vae_with_prior
+
+
+def test_a_fixed_prior_has_no_gradient_in_the_encoder() -> None:
+    prior = random_vamp(3, Coupling)
+    z = torch.randn(4, 3).double().requires_grad_()
+    torch.testing.assert_close(prior.fixed().log_prob(z), prior.log_prob(z))
+    found = torch.autograd.grad(prior.fixed().log_prob(z).sum(), z)[0]
+    assert found.any() and all(not tensor.requires_grad for tensor in prior.fixed().components[:3])
+    assert not any(parameter.requires_grad for parameter in prior.fixed().components.flow.parameters())
 
 
 def test_initial_pseudo_inputs_have_the_configured_mean_and_std() -> None:

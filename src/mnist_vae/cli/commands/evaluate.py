@@ -183,10 +183,11 @@ def _part(values: dict[str, Any], name: str, digits: int) -> str:
 def _informative(values: dict[str, Any], name: str) -> bool:
     """Whether both ends of a part of the KL say something.
 
-    The lower end of a KL does if it is above 0, and the upper end of the mutual information if it is below the KL term.
+    The lower end of a KL does if it is above 0, and the upper end of the mutual information if it is below the KL term
+    of the same images, which is where the lower end of the marginal KL is above 0.
     """
-    lower, upper = (values[f"test/{end}"] for end in PARTS[name])
-    return bool(upper < values["test/kl"] if name == "mutual_information" else lower > 0)
+    lower = PARTS["marginal_kl" if name == "mutual_information" else name][0]
+    return bool(values[f"test/{lower}"] > 0)
 
 
 def _percent(values: dict[str, Any], name: str) -> str:

@@ -6,6 +6,7 @@ from typing import TypeAlias
 import torch
 from torch import Tensor, nn
 
+from mnist_vae.models.flows import MaskedLinear
 from mnist_vae.models.networks.base import ACTIVATIONS
 from mnist_vae.models.vae import VAE
 
@@ -21,9 +22,9 @@ def he(vae: VAE, mean_pixel: Tensor | None = None, output_gain: float = 0.1) -> 
 
     Each weight is N(0, gain² / fan-in): He et al. (2015), "Delving Deep into Rectifiers", equation 10, with the gain of
     the activation that follows the layer; where none of ELEMENTWISE does, as in a network that calls functions, that of
-    ReLU, √2; and 1 for the layer of the posterior's parameters. Biases are 0. Layers whose weights are frozen or all 0
-    stay as they are: the latter are residual branches that begin as the identity. The decoder's last layer is scaled
-    down, and its bias set so that p(x|z) has the mean pixel: a decoder that does not use z yet.
+    ReLU, √2; and 1 for the layers of the posterior's parameters, its `heads`. Biases are 0. Layers whose weights are
+    frozen or all 0 stay as they are: the latter are residual branches that begin as the identity. The decoder's last
+    layer is scaled down, and its bias set so that p(x|z) has the mean pixel: a decoder that does not use z yet.
 
     With PyTorch's own initialisation the features shrink from layer to layer, so that the reconstruction hardly depends
     on z at first, and the KL term makes the posterior collapse before the decoder can use it.
@@ -38,7 +39,9 @@ def he(vae: VAE, mean_pixel: Tensor | None = None, output_gain: float = 0.1) -> 
     """
     if not 0 <= output_gain < math.inf:
         raise ValueError(f"output_gain is {output_gain}; it must be 0 or more, and finite")
-    posterior = [(layer, 1.0) for layer, _ in layers_with_gains(vae.to_posterior)]
+    posterior = layers_with_gains(vae.to_posterior)
+    heads = list(getattr(vae.to_posterior, "heads", vae.to_posterior.modules()))
+    posterior = [(layer, 1.0 if any(layer is head for head in heads) else gain) for layer, gain in posterior]
     decoder = layers_with_gains(vae.decoder)
     last = decoder[-1][0] if decoder else None
     for layer, gain in (*layers_with_gains(vae.encoder), *posterior, *decoder):
@@ -85,7 +88,9 @@ def activation_gain(activation: nn.Module) -> float:
 
 
 def fan_in(layer: Weighted) -> float:
-    """Number of inputs that each output of a layer sums over; for a transposed convolution their mean number."""
+    """Number of inputs that each output of a layer sums over; where it is not the same for all, their mean number."""
+    if isinstance(layer, MaskedLinear):
+        return max(1.0, float(layer.mask.sum(dim=1).mean()))
     if isinstance(layer, nn.ConvTranspose2d):
         return layer.in_channels / layer.groups * math.prod(layer.kernel_size) / math.prod(layer.stride)
     return float(layer.weight[0].numel())

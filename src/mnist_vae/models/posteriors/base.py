@@ -37,11 +37,16 @@ def concatenated(posteriors: Sequence[Family]) -> Family:
 def sampled_log_var(posterior: Any) -> Tensor:
     """Logarithms of the marginal variances of q(z|x), (images, latent_dim), from DRAWS samples of each image.
 
+    The draws are the same for every image. They come in pairs of opposite signs with a mean square of 1, so that a
+    diagonal Gaussian has its exact variances.
+
     Args:
-        posterior: of a family whose moments have no closed form; the draws are the same for every image.
+        posterior: of a family whose moments have no closed form.
     """
     centre: Tensor = posterior.mean
-    noise = torch.randn(DRAWS, 1, centre.shape[-1], generator=torch.Generator().manual_seed(SEED)).to(centre)
+    half = torch.randn(DRAWS // 2, 1, centre.shape[-1], generator=torch.Generator().manual_seed(SEED)).to(centre)
+    half = half / half.square().mean(dim=0).sqrt()
+    noise = torch.cat([half, -half])
     first, second = torch.zeros_like(centre), torch.zeros_like(centre)
     for part in noise.split(DRAWS_AT_ONCE):
         deviation = posterior.rsample(part.expand(-1, *centre.shape)) - centre

@@ -100,6 +100,11 @@ class _FlowLayer(nn.Linear):
         self.sizes = [latent_dim, latent_dim, context_dim]
         self.flow = flow
 
+    @property
+    def heads(self) -> list[nn.Linear]:
+        """The layers of the parameters of q(z|x): this one, not those of the flow."""
+        return [self]
+
     def posterior(self, features: Tensor, dtype: torch.dtype) -> FlowPosterior:
         """Compute q(z|x) in `dtype` from features (images, features)."""
         mean, raw, context = self(features).to(dtype).split(self.sizes, dim=-1)

@@ -102,7 +102,7 @@ class Ladder(nn.Module):
         if not hasattr(prior, "conditional"):
             raise ValueError("the prior has no groups of dimensions; choose prior=hierarchical with it")
         super().__init__()
-        self._prior = (prior,)  # in a tuple, since it is a module of the VAE already
+        self._prior = (prior,)  # in a tuple, since it is a module of the VAE already; see keep_prior
         groups = prior.groups
         widths = [features, *[hidden_dim] * (len(groups) - 1)]  # from the lowest group
         self.deeper = nn.ModuleList(
@@ -111,6 +111,10 @@ class Ladder(nn.Module):
         self.heads = nn.ModuleList(
             nn.Linear(width, 2 * (part.stop - part.start)) for width, part in zip(widths, reversed(groups), strict=True)
         )
+
+    def keep_prior(self) -> None:
+        """Make the prior a module of this layer, since the VAE is given another one."""
+        self.prior = self._prior[0]
 
     def posterior(self, features: Tensor, dtype: torch.dtype) -> LadderPosterior:
         """Compute q(z|x) in `dtype` from features (images, features)."""

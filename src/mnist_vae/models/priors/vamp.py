@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from mnist_vae.models.posteriors import Posterior, mapped
+from mnist_vae.models.posteriors import Posterior, detached
 from mnist_vae.models.priors.base import Prior, check_counts
 from mnist_vae.models.priors.mixture_density import log_mixture, sample_mixture
 from mnist_vae.utils.pixels import to_unit
@@ -74,7 +74,7 @@ class VampPrior(Prior):
 
     def fixed(self) -> "VampPrior":
         fixed = copy.copy(self)
-        fixed._fixed = mapped(self.components, Tensor.detach)
+        fixed._fixed = detached(self.components)
         return fixed
 
     def log_prob(self, z: Tensor) -> Tensor:
