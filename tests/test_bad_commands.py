@@ -259,7 +259,7 @@ TABLE = {
         ("data=mnits", "data=mnits: there is no such choice; data can be digits, fashion_mnist, kmnist, mnist."),
         (
             "likelihood=gausian",
-            "likelihood=gausian: there is no such choice; likelihood can be bernoulli, continuous_bernoulli,",
+            "likelihood=gausian: there is no such choice; likelihood can be autoregressive, bernoulli,",
         ),
         (
             "prior=normal",
@@ -521,7 +521,7 @@ TABLE = {
         ("scripts/generate.py run=nope", "run=nope: there is no such folder."),
         (
             "scripts/generate.py what=nope run=.",
-            "what: there is no such key; there are run, checkpoint, trust, accelerator, data.root, count,",
+            "what: there is no such key; there are run, checkpoint, trust, accelerator, data.root, prior,",
         ),
         ("scripts/generate.py run=. temperature=nan", "temperature=nan: it must be 0 or more, and finite."),
         ("scripts/encode.py run=nope", "run=nope: there is no such folder."),

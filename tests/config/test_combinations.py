@@ -106,21 +106,22 @@ def train_one_epoch(cfg: DictConfig) -> None:
     assert samples.min() >= 0 and samples.max() <= 1
 
 
+def fits(objective: str, prior: str, posterior: str, likelihood: str, conditional: bool) -> bool:
+    if posterior == "ladder" and prior != "hierarchical":
+        return False
+    return not ({(objective, posterior), (prior, posterior)} & REFUSED or (prior == "vamp" and conditional))
+
+
 def matrix() -> list[tuple[str, str, str, str, bool]]:
-    """Every objective with every prior and likelihood; posterior and condition take turns, so that all pairs occur."""
-    objectives, priors, likelihoods = map(choices, ("objective", "prior", "likelihood"))
-    turns = list(itertools.product(choices("posterior"), [False, True]))
-    rows = []
-    for (i, objective), (j, prior), (k, likelihood) in itertools.product(
-        *map(enumerate, (objectives, priors, likelihoods))
-    ):
-        posterior, conditional = turns[(i + j + k) % len(turns)]
-        if {(objective, posterior), (prior, posterior)} & REFUSED or (
-            posterior == "ladder" and prior != "hierarchical"
-        ):
-            posterior = "full_covariance"
-        rows.append((objective, prior, posterior, likelihood, conditional and prior != "vamp"))
-    return rows
+    """Combinations among which every pair of choices occurs that is not refused; each takes most of those left."""
+    groups = map(choices, ("objective", "prior", "posterior", "likelihood"))
+    rows = {row: set(itertools.combinations(enumerate(row), 2)) for row in itertools.product(*groups, [False, True])}
+    rows = {row: pairs for row, pairs in rows.items() if fits(*row)}
+    left, chosen = set().union(*rows.values()), []
+    while left:
+        chosen.append(max(rows, key=lambda row: len(rows[row] & left)))
+        left -= rows[chosen[-1]]
+    return chosen
 
 
 @pytest.mark.slow
