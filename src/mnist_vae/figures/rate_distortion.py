@@ -59,7 +59,7 @@ def rate_distortion(
             axis.plot(*points[[run for run in curve if finite[run]]].T, color="0.6", linewidth=1, zorder=2, gid="curve")
         sides = label_sides(points, curves) if betas else {}
         for run, side in sides.items():
-            _label(axis, abbreviate(betas[run]), points[run], side)
+            label_point(axis, abbreviate(betas[run]), points[run], side)
         marked = [run for run in free if finite[run]]
         if marked:
             style: dict[str, Any] = {"mfc": "none", "mec": INK, "mew": 1, "zorder": 4, "gid": "free"}
@@ -116,7 +116,8 @@ def label_sides(points: np.ndarray, curves: Sequence[Sequence[int]]) -> dict[int
     return sides
 
 
-def _label(axis: "Axes", text: str, point: np.ndarray, side: tuple[int, int]) -> None:
+def label_point(axis: "Axes", text: str, point: np.ndarray, side: tuple[int, int]) -> None:
+    """Write the text beside a point, on the side that `label_sides` found."""
     (x, y), (right, above) = point, side
     axis.annotate(
         text,

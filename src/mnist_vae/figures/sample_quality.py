@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mnist_vae.figures.colours import BLUE, INK, RED
-from mnist_vae.figures.rate_distortion import label_sides
+from mnist_vae.figures.rate_distortion import label_point, label_sides
 from mnist_vae.figures.style import DPI, FONT, style_axes
 from mnist_vae.figures.sweeps import WIDTH, Value, abbreviate, drawable
 
@@ -60,17 +60,7 @@ def _panel(
     for curve in repeated:
         colour = [*measured.values()][curve[0] // count][1]
         axis.plot(*points[[index for index in curve if np.isfinite(points[index]).all()]].T, color=colour, linewidth=1)
-    for index, (right, above) in (label_sides(points, repeated) if betas else {}).items():
-        axis.annotate(
-            abbreviate(betas[index % count]),
-            points[index],
-            xytext=(6 * right, 6 * above),
-            textcoords="offset points",
-            fontsize=FONT,
-            color=INK,
-            ha=("right", "center", "left")[right + 1],
-            va=("top", "center", "bottom")[above + 1],
-            gid="beta",
-        )
+    for index, side in (label_sides(points, repeated) if betas else {}).items():
+        label_point(axis, abbreviate(betas[index % count]), points[index], side)
     axis.margins(0.16, 0.12)  # room for the labels
     axis.locator_params(axis="x", nbins=5)

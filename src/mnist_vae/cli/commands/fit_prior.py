@@ -28,14 +28,14 @@ from mnist_vae.utils.io import shown
 from mnist_vae.utils.program import as_called
 from mnist_vae.utils.text import aligned, number, terminal_width
 
-ARGUMENTS = {"gmm": ("components",), "flow": ("layers", "hidden_dim"), "vamp": ("components",)}
-
 if TYPE_CHECKING:
     from torch import Tensor
 
     from mnist_vae.data.datamodule import ImageDataModule
     from mnist_vae.models.priors import Prior
     from mnist_vae.models.vae import VAE
+
+ARGUMENTS = {"gmm": ("components",), "flow": ("layers", "hidden_dim"), "vamp": ("components",)}
 
 
 @dataclass
