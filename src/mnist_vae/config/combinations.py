@@ -6,10 +6,10 @@ from omegaconf import DictConfig
 
 from mnist_vae.config.hparams import Choices, choice
 from mnist_vae.data.binarize import Binarize
-from mnist_vae.models.posteriors import GAUSSIANS, DiagonalGaussian
+from mnist_vae.models.posteriors import GAUSSIANS, Constant, DiagonalGaussian
 from mnist_vae.models.priors import StandardNormal, VampPrior
 from mnist_vae.models.vae import VAE
-from mnist_vae.objectives import MMD, BetaTCVAE
+from mnist_vae.objectives import MMD, RAE, BetaTCVAE
 from mnist_vae.utils.errors import SettingsError
 
 
@@ -37,21 +37,32 @@ def check_combination(cfg: DictConfig, choices: Choices, vae: VAE, objective: An
         raise SettingsError(
             f"objective.free_bits={cfg.objective.free_bits} with prior={prior} and "
             f"posterior={posterior}: free bits are given to each dimension, and the KL is a sum over dimensions only "
-            "for prior=standard_normal with posterior=diagonal."
+            "for prior=standard_normal with posterior=diagonal or constant."
         )
     if isinstance(objective, BetaTCVAE) and not issubclass(vae.to_posterior.family, GAUSSIANS):
         raise SettingsError(
             f"objective={objective_name} with posterior={posterior}: it needs the density of each dimension, which has "
-            "a closed form only for posterior=diagonal and posterior=full_covariance."
+            "a closed form only for posterior=diagonal, constant and full_covariance."
         )
     if cfg.batch_size < getattr(objective, "min_batch_size", 1):
         raise SettingsError(
             f"batch_size={cfg.batch_size}: objective={objective_name} compares the images of a batch; take more."
         )
-    if isinstance(objective, MMD) and objective.kl_weight == 0 and any(True for _ in vae.prior.parameters()):
+    learned_prior = any(True for _ in vae.prior.parameters())
+    if isinstance(objective, MMD) and objective.kl_weight == 0 and learned_prior:
         raise SettingsError(
             f"objective.kl_weight=0 with prior={prior}: only the KL term trains a prior; set "
             "objective.kl_weight above 0, or choose prior=standard_normal."
+        )
+    if isinstance(objective, RAE) and learned_prior:
+        raise SettingsError(
+            f"objective={objective_name} with prior={prior}: its loss does not depend on the prior, which would not be "
+            "trained; choose prior=standard_normal, and fit a density after training by scripts/fit_prior.py."
+        )
+    if isinstance(objective, RAE) and not isinstance(vae.to_posterior, Constant):
+        raise SettingsError(
+            f"objective={objective_name} with posterior={posterior}: its loss depends on the mean of q(z|x) only, so "
+            "nothing else of the posterior would be trained; use posterior=constant."
         )
     if isinstance(vae.prior, VampPrior) and not vae.to_posterior.density_in_one_pass:
         raise SettingsError(

@@ -25,5 +25,6 @@ from mnist_vae.objectives.factor import FactorVAE
 from mnist_vae.objectives.iwae import IWAE
 from mnist_vae.objectives.mmd import MMD
 from mnist_vae.objectives.piwae import PIWAE
+from mnist_vae.objectives.rae import RAE
 
-__all__ = ["CIWAE", "ELBO", "IWAE", "MMD", "PIWAE", "BetaTCVAE", "Capacity", "FactorVAE", "Terms"]
+__all__ = ["CIWAE", "ELBO", "IWAE", "MMD", "PIWAE", "RAE", "BetaTCVAE", "Capacity", "FactorVAE", "Terms"]

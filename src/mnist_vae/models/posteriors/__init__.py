@@ -15,16 +15,17 @@ from typing import TypeAlias
 
 from mnist_vae.models.posteriors.base import LOG_2PI, concatenated, detached, mapped
 from mnist_vae.models.posteriors.flow import Coupling, FlowPosterior, InverseAutoregressive
-from mnist_vae.models.posteriors.gaussian import Diagonal, DiagonalGaussian, FullCovariance, FullGaussian
+from mnist_vae.models.posteriors.gaussian import Constant, Diagonal, DiagonalGaussian, FullCovariance, FullGaussian
 from mnist_vae.models.posteriors.ladder import Ladder, LadderPosterior
 
 Posterior: TypeAlias = DiagonalGaussian | FullGaussian | FlowPosterior | LadderPosterior
 GAUSSIANS = (DiagonalGaussian, FullGaussian)  # whose variances, and densities of each dimension, have a closed form
-PosteriorLayer: TypeAlias = Diagonal | FullCovariance | Coupling | InverseAutoregressive | Ladder
+PosteriorLayer: TypeAlias = Constant | Diagonal | FullCovariance | Coupling | InverseAutoregressive | Ladder
 
 __all__ = [
     "GAUSSIANS",
     "LOG_2PI",
+    "Constant",
     "Coupling",
     "Diagonal",
     "DiagonalGaussian",

@@ -1,4 +1,4 @@
-"""Gaussian posteriors, with diagonal and with full covariance."""
+"""Gaussian posteriors, with constant, diagonal and full covariance."""
 
 import math
 from typing import NamedTuple
@@ -136,6 +136,34 @@ class Diagonal(nn.Linear):
     def posterior(self, features: Tensor, dtype: torch.dtype) -> DiagonalGaussian:
         """Compute q(z|x) in `dtype` from features (images, features)."""
         return DiagonalGaussian.from_parameters(self(features).to(dtype))
+
+
+class Constant(nn.Linear):
+    """Linear layer to a Gaussian of which all variances are the same constant, CV-VAE: Ghosh et al. (2020), section 2.
+
+    Args:
+        features: width of the encoder's output.
+        latent_dim: number of latent dimensions.
+        scale: the standard deviation.
+
+    Raises:
+        ValueError: the logarithm of the variance is not from -MAX_LOG_VAR to MAX_LOG_VAR.
+    """
+
+    family = DiagonalGaussian
+    density_in_one_pass = True
+
+    def __init__(self, features: int, latent_dim: int, scale: float = 0.1) -> None:
+        smallest, largest = (math.exp(0.5 * bound) for bound in (-MAX_LOG_VAR, MAX_LOG_VAR))
+        if not smallest <= scale <= largest:
+            raise ValueError(f"scale is {scale}; it must be from {smallest:.2g} to {largest:.2g}")
+        super().__init__(features, latent_dim)
+        self.log_var = 2 * math.log(scale)
+
+    def posterior(self, features: Tensor, dtype: torch.dtype) -> DiagonalGaussian:
+        """Compute q(z|x) in `dtype` from features (images, features)."""
+        mean = self(features).to(dtype)
+        return DiagonalGaussian(mean, torch.full_like(mean, self.log_var))
 
 
 class FullCovariance(nn.Linear):

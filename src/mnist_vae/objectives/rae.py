@@ -1,0 +1,71 @@
+"""Deterministic autoencoders, plain and regularised."""
+
+import torch
+from torch import Tensor, nn
+
+from mnist_vae.models.vae import VAE
+from mnist_vae.objectives.base import Terms, check_numbers
+from mnist_vae.utils.seeding import Noise
+
+
+class RAE:
+    """Reconstruction at the mean z of q(z|x) + beta/2 |z|² + penalties of the decoder: Ghosh et al. (2020), section 3.
+
+    Without noise on the code, a penalty of the decoder is what keeps it smooth. With all weights 0 it is a plain
+    autoencoder. The variances of q(z|x) are not trained, so it is for a posterior whose variances are constant, and
+    neither are the parameters of a prior.
+
+    Args:
+        beta: weight of half the squared length of a code.
+        weight_penalty: weight of the sum of squares of the decoder's weights, without biases: RAE-L2.
+        gradient_penalty: weight of the squared Frobenius norm of the Jacobian of the decoder's outputs, such as logits,
+            with respect to the code: RAE-GP. If 0 it is not computed.
+
+    Raises:
+        ValueError: a weight is negative, infinite or NaN.
+    """
+
+    def __init__(self, beta: float = 1.0, weight_penalty: float = 0.0, gradient_penalty: float = 0.0) -> None:
+        check_numbers(beta=beta, weight_penalty=weight_penalty, gradient_penalty=gradient_penalty)
+        self.beta, self.weight_penalty, self.gradient_penalty = beta, weight_penalty, gradient_penalty
+
+    def __call__(self, vae: VAE, x: Tensor, labels: Tensor | None, epoch: float, noise: Noise) -> Terms:
+        """Compute the terms of images x (images, channels, height, width).
+
+        The reconstruction and KL terms are those of the ELBO with q(z|x), and have no gradient; they take one more pass
+        through the decoder.
+        """
+        draws = noise.normal(vae.latent_dim, device=x.device)
+        posterior, mean, log_likelihood, _ = vae.infer_from(x, torch.zeros_like(draws), labels)
+        loss = 0.5 * self.beta * mean.square().sum(dim=-1) - log_likelihood
+        if self.weight_penalty:
+            loss = loss + self.weight_penalty * squared_weights(vae.decoder)
+        if self.gradient_penalty:
+            direction = noise.normal(vae.latent_dim, device=x.device).to(mean)
+            loss = loss + self.gradient_penalty * squared_jacobian(vae, mean, direction, labels)
+        with torch.no_grad():
+            z, log_q = posterior.rsample_and_log_prob(draws)
+            reconstruction = -vae.likelihood.log_prob(vae.decode_parameters(z, labels), x)
+            return Terms(loss, reconstruction, vae.prior.kl(posterior, z, log_q))
+
+
+def squared_weights(network: nn.Module) -> Tensor:
+    """Sum of squares of a network's weights, (), without its biases and the scales of its normalisation layers."""
+    return sum((w.square().sum() for w in network.parameters() if w.ndim > 1), start=torch.zeros(()))
+
+
+def squared_jacobian(vae: VAE, z: Tensor, direction: Tensor, labels: Tensor | None = None) -> Tensor:
+    """Estimate the squared Frobenius norm of the Jacobian J of `decode_parameters` at codes, (images,).
+
+    For a direction v ~ N(0, I), |J v|² has the expectation tr(J E[vvᵀ] Jᵀ) = |J|²: Hutchinson (1990).
+
+    Args:
+        z, direction: (images, latent_dim).
+    """
+    training = torch.is_grad_enabled()
+    # Lightning evaluates in inference mode, in which there are no derivatives of either direction.
+    with torch.inference_mode(False), torch.set_grad_enabled(training):
+        _, product = torch.func.jvp(
+            lambda codes: vae.decode_parameters(codes, labels), (z.clone(),), (direction.clone(),)
+        )
+    return product.flatten(1).square().sum(dim=-1)
