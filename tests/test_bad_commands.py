@@ -267,11 +267,11 @@ TABLE = {
         ),
         (
             "posterior=diag",
-            "posterior=diag: there is no such choice; posterior can be coupling, diagonal, full_covariance, iaf,",
+            "posterior=diag: there is no such choice; posterior can be constant, coupling, diagonal,",
         ),
         (
             "objective=elob",
-            "objective=elob: there is no such choice; objective can be beta_tcvae, capacity, ciwae, elbo, factor,",
+            "objective=elob: there is no such choice; objective can be ae, beta_tcvae, capacity, ciwae, elbo,",
         ),
         ("optimizer=sgd", "optimizer=sgd: there is no such choice; optimizer can be adam, adamw."),
         (

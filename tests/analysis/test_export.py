@@ -54,10 +54,13 @@ def compare(vae: VAE, folder: Path, batch_size: int) -> None:
 
 
 RESNET = ("model=resnet", "model.channels=[2,3]", "conditional=true", "posterior=full_covariance", "prior=flow")
+CONSTANT = (*MLP, "posterior=constant")
 GREY = (*MLP, "likelihood=discretized_logistic", "conditional=true")
 
 
-@pytest.mark.parametrize("overrides", [MLP, CONV, RESNET, GREY], ids=["mlp", "conv", "resnet", "grey"])
+@pytest.mark.parametrize(
+    "overrides", [MLP, CONV, RESNET, CONSTANT, GREY], ids=["mlp", "conv", "resnet", "constant", "grey"]
+)
 def test_exported_files_reproduce_the_outputs_of_torch(overrides: tuple[str, ...], tmp_path: Path) -> None:
     vae = untrained_vae(*overrides)
     nn.init.constant_(vae.to_posterior.bias[-1:].detach(), 50.0)  # a log-variance that is clamped

@@ -36,7 +36,12 @@ SMALL = {
         "hierarchical": {"hidden_dim": 16},
     },
     "posterior": {"iaf": {"hidden_dim": 8}, "coupling": {"hidden_dim": 8}},
-    "objective": {"iwae": {"k": 3}, "mmd": {"kl_weight": 0.5}, "factor": {"layers": 2, "hidden_dim": 16}},
+    "objective": {
+        "iwae": {"k": 3},
+        "rae": {"gradient_penalty": 0.01},
+        "mmd": {"kl_weight": 0.5},
+        "factor": {"layers": 2, "hidden_dim": 16},
+    },
 }
 REFUSED = {("beta_tcvae", "iaf"), ("beta_tcvae", "coupling"), ("beta_tcvae", "ladder"), ("vamp", "iaf")}
 
@@ -109,6 +114,8 @@ def train_one_epoch(cfg: DictConfig) -> None:
 def fits(objective: str, prior: str, posterior: str, likelihood: str, conditional: bool) -> bool:
     if posterior == "ladder" and prior != "hierarchical":
         return False
+    if objective in ("ae", "rae") and (prior, posterior) != ("standard_normal", "constant"):
+        return False
     return not ({(objective, posterior), (prior, posterior)} & REFUSED or (prior == "vamp" and conditional))
 
 
@@ -158,6 +165,12 @@ NONSENSE = [
     (("objective.free_bits=0.1", "posterior=iaf"), "and posterior=iaf"),
     (("objective=beta_tcvae", "posterior=coupling"), "objective=beta_tcvae with posterior=coupling"),
     (("prior=vamp", "posterior=iaf"), "prior=vamp with posterior=iaf"),
+    (("objective=rae", "posterior=diagonal"), "objective=rae with posterior=diagonal: .*; use posterior=constant"),
+    (("objective=ae", "posterior=full_covariance"), "objective=ae with posterior=full_covariance: its loss depends on"),
+    (("objective=rae", "prior=vamp"), "objective=rae with prior=vamp: .* by python scripts/fit_prior.py"),
+    (("objective=rae", "model=ladder"), "objective=rae with prior=hierarchical: its loss does not depend on the prior"),
+    (("objective=rae", "objective.weight_penalty=-1"), "objective: weight_penalty is -1"),
+    (("posterior=constant", "posterior.scale=0"), "posterior: scale is 0.0; it must be from"),
     (("posterior=ladder",), "posterior: the prior has no groups of dimensions; choose prior=hierarchical"),
     (("prior=hierarchical", "prior.layers=30"), "prior: layers is 30"),
     (("posterior=coupling", "latent_dim=1"), "posterior: latent_dim is 1"),
@@ -216,6 +229,7 @@ def test_objectives_of_whole_batches_are_refused_in_several_processes(overrides:
         ),
         ("prior=mixture", "likelihood=gaussian", "objective=beta_tcvae", "accelerator.precision=bf16-mixed"),
         ("likelihood=continuous_bernoulli", "objective=factor", "accelerator.precision=bf16-mixed"),
+        ("objective=rae", "objective.gradient_penalty=0.1", "conditional=true", "accelerator.precision=bf16-mixed"),
     ],
     ids=lambda overrides: overrides[0],
 )

@@ -34,6 +34,22 @@ def test_references_to_hydras_own_config_are_resolved(tmp_path: Path) -> None:
     assert cfg.data.name == str(tmp_path / "run")
 
 
+@pytest.mark.parametrize(
+    ("words", "posterior", "beta"),
+    [
+        (["objective=ae"], "Constant", 0),
+        (["objective=rae"], "Constant", 1),
+        (["beta=2", "objective=ae"], "Constant", 2),
+        (["posterior=diagonal", "objective=rae"], "Diagonal", 1),  # which is refused later
+    ],
+)
+def test_an_objective_chooses_its_posterior_and_beta_unless_they_are_given(
+    words: list[str], posterior: str, beta: float
+) -> None:
+    cfg, _ = compose_run(words)
+    assert cfg.posterior._target_.endswith(f".{posterior}") and cfg.beta == cfg.objective.beta == beta
+
+
 def test_hydras_global_state_is_left_as_it_was() -> None:
     before = HydraConfig.instance().cfg
     compose_run([])

@@ -12,7 +12,7 @@ from mnist_vae.models.networks.base import Network
 from mnist_vae.models.networks.conv import Conv
 from mnist_vae.models.networks.mlp import MLP
 from mnist_vae.models.networks.resnet import ResNet
-from mnist_vae.models.posteriors import Diagonal, FullCovariance, FullGaussian
+from mnist_vae.models.posteriors import Constant, Diagonal, FullCovariance, FullGaussian
 from mnist_vae.models.priors import Prior, StandardNormal
 from mnist_vae.models.vae import VAE
 
@@ -28,7 +28,7 @@ SIZES: dict[type[Network], dict[str, Any]] = {
 def small_vae(
     network: type[Network] = MLP,
     prior: Prior | None = None,
-    posterior: type[Diagonal] | type[FullCovariance] = Diagonal,
+    posterior: type[Constant] | type[Diagonal] | type[FullCovariance] = Diagonal,
     classes: int = 0,
 ) -> VAE:
     """VAE of a few units for images of SHAPE with three latent dimensions, in evaluation mode."""

@@ -8,7 +8,7 @@ from mnist_vae.models.networks.base import Network
 from mnist_vae.models.networks.conv import Conv
 from mnist_vae.models.networks.mlp import MLP
 from mnist_vae.models.networks.resnet import ResNet
-from mnist_vae.models.posteriors import Diagonal, FullCovariance
+from mnist_vae.models.posteriors import Constant, Diagonal, FullCovariance
 from mnist_vae.models.priors import VampPrior
 from mnist_vae.models.vae import VAE
 from mnist_vae.utils.seeding import Noise
@@ -73,7 +73,7 @@ def test_a_hook_on_the_codes_sees_the_decoders_gradient_in_compiled_code_too() -
     assert found[0].abs().sum() > 0
 
 
-@pytest.mark.parametrize("posterior", [Diagonal, FullCovariance])
+@pytest.mark.parametrize("posterior", [Constant, Diagonal, FullCovariance])
 def test_leading_dimensions_are_samples(posterior: Any) -> None:
     vae, x = small_vae(posterior=posterior, classes=4), torch.rand(5, *SHAPE)
     labels = torch.tensor([3, 0, 1, 2, 2])

@@ -31,7 +31,11 @@ def weights_there(folder: Path) -> dict[str, torch.Tensor]:
 
 
 @pytest.mark.parametrize(
-    "word", ["latent_dim=3", "conditional=true", "prior=flow", "likelihood=gaussian", "posterior=full_covariance"]
+    "word",
+    [
+        *("latent_dim=3", "conditional=true", "prior=flow", "likelihood=gaussian"),
+        *("posterior=full_covariance", "posterior=constant", "objective=rae"),
+    ],
 )
 def test_all_weights_of_an_equal_vae_are_loaded(word: str, tmp_path: Path) -> None:
     make_checkpoint(tmp_path / "there", composed(*SMALL, word))
@@ -84,6 +88,12 @@ def test_what_differs_without_another_shape_is_said(tmp_path: Path) -> None:
     assert start.sentence.endswith("loaded; differing in model.activation (there tanh, here relu)")
 
 
+def test_another_constant_scale_is_said(tmp_path: Path) -> None:
+    make_checkpoint(tmp_path / "there", composed(*SMALL, "posterior=constant", "posterior.scale=0.5"))
+    start = warm_start(*begun(tmp_path, "objective=rae"))
+    assert start is not None and start.sentence.endswith("loaded; differing in posterior.scale (there 0.5, here 0.1)")
+
+
 MISMATCHES = [
     (
         "latent_dim=4",
@@ -93,6 +103,10 @@ MISMATCHES = [
     (
         "model.hidden_dims=[8,8]",
         r"decoder\.2\.weight is \(8, 8\) there and \(784, 8\) here; .* in model\.hidden_dims \(",
+    ),
+    (
+        "posterior=constant",
+        r"to_posterior\.weight is \(3, 8\) there and \(6, 8\) here; .* in posterior \(there Constant, here Diagonal\)",
     ),
     ("posterior=full_covariance", r"to_posterior\.weight .* in posterior \(there FullCovariance, here Diagonal\)\.$"),
     ("conditional=true", r"decoder\.0\.weight .* in conditional \(there True, here False\)\.$"),

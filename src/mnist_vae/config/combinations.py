@@ -11,6 +11,7 @@ from mnist_vae.models.priors import StandardNormal, VampPrior
 from mnist_vae.models.vae import VAE
 from mnist_vae.objectives import MMD, RAE, BetaTCVAE
 from mnist_vae.utils.errors import SettingsError
+from mnist_vae.utils.program import as_called
 
 
 def check_combination(cfg: DictConfig, choices: Choices, vae: VAE, objective: Any) -> None:
@@ -57,7 +58,8 @@ def check_combination(cfg: DictConfig, choices: Choices, vae: VAE, objective: An
     if isinstance(objective, RAE) and learned_prior:
         raise SettingsError(
             f"objective={objective_name} with prior={prior}: its loss does not depend on the prior, which would not be "
-            "trained; choose prior=standard_normal, and fit a density after training by scripts/fit_prior.py."
+            "trained; choose prior=standard_normal, and fit a density after training by "
+            f"{as_called('python scripts/fit_prior.py')}."
         )
     if isinstance(objective, RAE) and not isinstance(vae.to_posterior, Constant):
         raise SettingsError(

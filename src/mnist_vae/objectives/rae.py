@@ -1,5 +1,7 @@
 """Deterministic autoencoders, plain and regularised."""
 
+from functools import partial
+
 import torch
 from torch import Tensor, nn
 
@@ -65,7 +67,6 @@ def squared_jacobian(vae: VAE, z: Tensor, direction: Tensor, labels: Tensor | No
     training = torch.is_grad_enabled()
     # Lightning evaluates in inference mode, in which there are no derivatives of either direction.
     with torch.inference_mode(False), torch.set_grad_enabled(training):
-        _, product = torch.func.jvp(
-            lambda codes: vae.decode_parameters(codes, labels), (z.clone(),), (direction.clone(),)
-        )
+        decode = partial(vae.decode_parameters, labels=labels)
+        product = torch.func.jvp(decode, (z.clone(),), (direction.clone(),))[1]
     return product.flatten(1).square().sum(dim=-1)

@@ -1,3 +1,4 @@
+import math
 import weakref
 
 import pytest
@@ -6,7 +7,7 @@ from torch import Tensor
 from torch.distributions import MultivariateNormal, Normal, kl_divergence
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from mnist_vae.models.posteriors import DiagonalGaussian, FullCovariance, Posterior, mapped
+from mnist_vae.models.posteriors import Constant, DiagonalGaussian, FullCovariance, Posterior, mapped
 from mnist_vae.models.posteriors.gaussian import MAX_LOG_VAR
 from mnist_vae.models.priors import StandardNormal
 from tests.models.helpers import full_gaussian
@@ -58,6 +59,27 @@ def test_log_prob_equals_that_of_torch_distributions() -> None:
     torch.testing.assert_close(posterior.log_prob(z), Normal(mean, scales).log_prob(z).sum(1))
     every = Normal(mean[None], scales[None]).log_prob(z[:4, None]).sum(2)  # (codes, images)
     torch.testing.assert_close(posterior.log_prob_pairwise(z[:4]), every)
+
+
+@pytest.mark.parametrize("scale", [0.1, 1.0, 3.0])
+def test_a_constant_posterior_has_one_variance_and_its_kl_in_closed_form(scale: float) -> None:
+    layer = Constant(4, 3, scale).double()
+    assert layer.weight.shape == (3, 4)
+    features = torch.randn(5, 4).double()
+    posterior = layer.posterior(features, torch.float64)
+    torch.testing.assert_close(posterior.mean, layer(features))
+    torch.testing.assert_close(posterior.log_var, torch.full((5, 3), scale**2).log().double())
+    assert not posterior.log_var.requires_grad
+    expected = 0.5 * (posterior.mean.square() + scale**2 - 1 - 2 * math.log(scale))
+    torch.testing.assert_close(StandardNormal(3).kl(posterior), expected.sum(1))
+    torch.testing.assert_close(StandardNormal(3).kl_per_dimension(posterior), expected)
+    torch.testing.assert_close(expected, kl_divergence(Normal(posterior.mean, scale), Normal(0.0, 1.0)))
+
+
+@pytest.mark.parametrize("scale", [0.0, -0.1, 1e-5, 1e5, math.inf, math.nan])
+def test_a_constant_posterior_without_a_usable_scale_is_refused(scale: float) -> None:
+    with pytest.raises(ValueError, match=rf"scale is {scale}; it must be from 4\.5e-05 to 2\.2e\+04"):
+        Constant(4, 3, scale)
 
 
 def test_full_covariance_has_one_cholesky_factor_per_image() -> None:

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from mnist_vae.models.posteriors import Coupling, Diagonal, FullCovariance
+from mnist_vae.models.posteriors import Constant, Coupling, Diagonal, FullCovariance
 from mnist_vae.models.priors import StandardNormal, VampPrior
 from mnist_vae.models.vae import VAE
 from tests.models.helpers import SHAPE, small_vae
@@ -45,7 +45,7 @@ def test_pseudo_inputs_are_clamped_and_only_gradients_towards_the_range_pass() -
     assert prior.unbounded.grad.flatten().tolist() == [-1, 0, 1, 1, 0]
 
 
-@pytest.mark.parametrize("family", [Diagonal, FullCovariance])
+@pytest.mark.parametrize("family", [Constant, Diagonal, FullCovariance])
 def test_components_are_the_posteriors_of_the_pseudo_inputs(family: type[nn.Module]) -> None:
     prior = VampPrior(3, IMAGE_SHAPE, components=4)
     vae = vae_with_prior(prior, family)
