@@ -33,14 +33,19 @@ def linear_autoencoder() -> tuple[VAE, Tensor]:
     return vae, torch.randn(6, 1, 1, 4, dtype=torch.float64)
 
 
+def directions() -> Tensor:
+    """Those that a loss of `linear_autoencoder` draws for the Jacobian, (6, 4)."""
+    drawn = noise(6)
+    drawn.normal(2)  # of the ELBO
+    return drawn.normal(4).double()
+
+
 def test_the_loss_of_a_linear_autoencoder_by_hand() -> None:
     vae, x = linear_autoencoder()
     z = x.flatten(1) @ vae.to_posterior.weight.T + vae.to_posterior.bias
     weight, bias = vae.decoder[0].weight, vae.decoder[0].bias
     reconstruction = 0.5 * (x.flatten(1) - z @ weight.T - bias).square().sum(1) + 2 * math.log(2 * math.pi)
-    generator = torch.Generator().manual_seed(1)
-    _, direction = (torch.randn(6, 2, generator=generator).double() for _ in range(2))  # the first is of the ELBO
-    jacobian = (direction @ weight.T).square().sum(1)
+    jacobian = (directions() @ weight).square().sum(1)
     expected = reconstruction + 0.35 * z.square().sum(1) + 0.3 * weight.square().sum() + 0.2 * jacobian
     torch.testing.assert_close(RAE(**WEIGHTS)(vae, x, None, 0.0, noise(6)).loss, expected)
     plain = RAE(beta=0.0)
@@ -68,9 +73,8 @@ def gradients(vae: VAE, x: Tensor, **weights: float) -> dict[str, Tensor]:
 def test_the_gradients_of_the_penalties_are_those_of_their_formulas() -> None:
     vae, x = linear_autoencoder()
     plain, weight = gradients(vae, x), vae.decoder[0].weight.detach()
-    generator = torch.Generator().manual_seed(1)
-    _, v = (torch.randn(6, 2, generator=generator).double() for _ in range(2))
-    penalties = [({"weight_penalty": 0.3}, 0.6 * weight), ({"gradient_penalty": 0.2}, 0.4 * weight @ v.T @ v / 6)]
+    v = directions()
+    penalties = [({"weight_penalty": 0.3}, 0.6 * weight), ({"gradient_penalty": 0.2}, 0.4 * v.T @ v @ weight / 6)]
     for penalty, expected in penalties:
         found = gradients(vae, x, **penalty)
         torch.testing.assert_close(found.pop("decoder.0.weight"), plain["decoder.0.weight"] + expected)
@@ -81,20 +85,20 @@ def test_the_gradients_of_the_penalties_are_those_of_their_formulas() -> None:
 @pytest.mark.parametrize("network", [MLP, Conv, ResNet])
 @pytest.mark.parametrize("mode", [contextlib.nullcontext, torch.no_grad, torch.inference_mode])
 def test_the_squared_jacobian_is_estimated_by_a_projection(network: type[Network], mode: type) -> None:
-    vae, labels = small_vae(network, classes=4), torch.tensor([3, 0, 1])
+    vae = small_vae(network, classes=4)
     with mode():
-        z, direction = torch.randn(2, 3, 3)
-        found = squared_jacobian(vae, z, direction, labels)
+        z, labels = torch.randn(3, 3), torch.tensor([3, 0, 1])
+        found = squared_jacobian(vae, z, labels, noise(3))
         assert found.requires_grad is torch.is_grad_enabled()
-    for code, label, v, estimate in zip(z.clone(), labels, direction.clone(), found.detach(), strict=True):
+    directions = noise(3).normal(*SHAPE).flatten(1)
+    for code, label, v, estimate in zip(z.clone(), labels.clone(), directions, found.detach(), strict=True):
         jacobian = torch.func.jacrev(lambda z, label=label: vae.decode_parameters(z, label).flatten())(code)
-        torch.testing.assert_close(estimate, (jacobian @ v).square().sum())
+        torch.testing.assert_close(estimate, (v @ jacobian).square().sum())
 
 
 def test_the_mean_over_projections_is_the_squared_frobenius_norm() -> None:
     vae, _ = linear_autoencoder()
-    direction = torch.randn(20_000, 2, generator=torch.Generator().manual_seed(0)).double()
-    found = squared_jacobian(vae, torch.zeros(20_000, 2).double(), direction).detach()
+    found = squared_jacobian(vae, torch.zeros(20_000, 2).double(), None, noise(20_000)).detach()
     assert abs(found.mean() - vae.decoder[0].weight.square().sum()) < 4 * found.std() / len(found) ** 0.5
 
 

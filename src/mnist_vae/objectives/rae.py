@@ -1,7 +1,5 @@
 """Deterministic autoencoders, plain and regularised."""
 
-from functools import partial
-
 import torch
 from torch import Tensor, nn
 
@@ -43,8 +41,7 @@ class RAE:
         if self.weight_penalty:
             loss = loss + self.weight_penalty * squared_weights(vae.decoder)
         if self.gradient_penalty:
-            direction = noise.normal(vae.latent_dim, device=x.device).to(mean)
-            loss = loss + self.gradient_penalty * squared_jacobian(vae, mean, direction, labels)
+            loss = loss + self.gradient_penalty * squared_jacobian(vae, mean, labels, noise)
         with torch.no_grad():
             z, log_q = posterior.rsample_and_log_prob(draws)
             reconstruction = -vae.likelihood.log_prob(vae.decode_parameters(z, labels), x)
@@ -56,17 +53,20 @@ def squared_weights(network: nn.Module) -> Tensor:
     return sum((w.square().sum() for w in network.parameters() if w.ndim > 1), start=torch.zeros(()))
 
 
-def squared_jacobian(vae: VAE, z: Tensor, direction: Tensor, labels: Tensor | None = None) -> Tensor:
+def squared_jacobian(vae: VAE, z: Tensor, labels: Tensor | None, noise: Noise) -> Tensor:
     """Estimate the squared Frobenius norm of the Jacobian J of `decode_parameters` at codes, (images,).
 
-    For a direction v ~ N(0, I), |J v|² has the expectation tr(J E[vvᵀ] Jᵀ) = |J|²: Hutchinson (1990).
+    For a random direction v ~ N(0, I) of the outputs, |vᵀJ|² has the expectation tr(Jᵀ E[vvᵀ] J) = |J|².
 
     Args:
-        z, direction: (images, latent_dim).
+        z: codes, (images, latent_dim).
+        noise: source of the directions.
     """
     training = torch.is_grad_enabled()
-    # Lightning evaluates in inference mode, in which there are no derivatives of either direction.
-    with torch.inference_mode(False), torch.set_grad_enabled(training):
-        decode = partial(vae.decode_parameters, labels=labels)
-        product = torch.func.jvp(decode, (z.clone(),), (direction.clone(),))[1]
-    return product.flatten(1).square().sum(dim=-1)
+    # Lightning evaluates in inference mode, whose tensors have no derivatives.
+    with torch.inference_mode(False), torch.enable_grad():
+        codes = z.clone() if z.requires_grad else z.clone().requires_grad_()
+        outputs = vae.decode_parameters(codes, labels)
+        direction = noise.normal(*outputs.shape[1:], device=outputs.device).to(outputs)
+        (product,) = torch.autograd.grad(outputs, codes, direction, create_graph=training)
+    return product.square().sum(dim=-1)
