@@ -7,7 +7,8 @@ quality: seconds until a test ELBO is reached. train: an epoch of train.py's rea
 loop over tensors, pythae where it is installed, and the arithmetic's own floor. whole: a default run, cold start to
 complete folder, against a plain script.
 sweep: eight jobs in one command and in eight. nll: importance sampling against its straightforward form and pythae's.
-startup, memory, scaling: what their names say. Whatever is compared takes turns, so that a busy moment hits all alike;
+startup, memory, scaling: what their names say. reproduction: an epoch a round of the models whose published results
+pythae reproduces, by both, and their NLL. Whatever is compared takes turns, so that a busy moment hits all alike;
 a comparison is the median of each round's quotient. Let nothing else run meanwhile.
 """
 
@@ -28,8 +29,18 @@ from mnist_vae.utils.io import shown
 if TYPE_CHECKING:
     from benchmarks.results import Results
 
-SUITES = ("quality", "train", "whole", "sweep", "nll", "startup", "memory", "scaling")
-ROUNDS = {"quality": 5, "train": 5, "whole": 3, "sweep": 3, "nll": 5, "startup": 5, "memory": 1, "scaling": 1}
+SUITES = ("quality", "train", "whole", "sweep", "nll", "startup", "memory", "scaling", "reproduction")
+ROUNDS = {
+    "quality": 5,
+    "train": 5,
+    "whole": 3,
+    "sweep": 3,
+    "nll": 5,
+    "startup": 5,
+    "memory": 1,
+    "scaling": 1,
+    "reproduction": 3,
+}
 
 
 @dataclass
@@ -95,7 +106,7 @@ def measure(options: BenchmarkOptions, folder: Path) -> "list[Results]":
 
 def _function(suite: str) -> "Callable[[int, list[str]], Results]":
     # Each imports what it needs; `startup` is about that very cost, in processes of its own.
-    from benchmarks import commands, likelihood, quality, scaling, training
+    from benchmarks import commands, likelihood, quality, reproduction, scaling, training
 
     suites: dict[str, Callable[[int, list[str]], Results]] = {
         "quality": quality.suite,
@@ -106,6 +117,7 @@ def _function(suite: str) -> "Callable[[int, list[str]], Results]":
         "startup": commands.startup,
         "memory": commands.memory,
         "scaling": scaling.suite,
+        "reproduction": reproduction.suite,
     }
     return suites[suite]
 

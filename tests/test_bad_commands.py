@@ -313,7 +313,7 @@ TABLE = {
         ),
         (
             "experiment=nope",
-            "experiment=nope: there is no such choice; experiment can be iwae_k5, iwae_k50, iwae_vae_k1,",
+            "experiment=nope: there is no such choice; experiment can be ciwae, iwae_k5, iwae_k50, iwae_vae_k1,",
         ),
         (
             "debug=nope",

@@ -7,6 +7,7 @@ rate, and give the mean training loss of an epoch in nats per image.
 import contextlib
 import importlib.util
 import io
+import itertools
 import logging
 import tempfile
 from collections.abc import Iterator
@@ -20,6 +21,8 @@ from torch.utils.flop_counter import FlopCounterMode
 from torchvision import datasets, transforms
 
 from mnist_vae.models.networks.conv import Conv
+from mnist_vae.models.priors import VampPrior
+from mnist_vae.models.vae import VAE
 from notebook import Notebook, steps
 
 IMAGE = (1, 28, 28)
@@ -121,14 +124,14 @@ class Pythae:
             no_cuda=True,
         )
         data = [BaseDataset(part.flatten(1).float() / 255, torch.zeros(len(part))) for part in (images, held_out)]
-        with _silence():
-            self.trainer = BaseTrainer(pythae_vae(), *data, training_config=config)
+        with silence():
+            self.trainer = BaseTrainer(pythae_model(), *data, training_config=config)
             self.trainer.prepare_training()
         self.count = 0
 
     def epoch(self) -> float:
         self.count += 1
-        with _silence():
+        with silence():
             loss = float(self.trainer.train_step(self.count))  # the mean of the batches' means
             self.trainer.eval_step(self.count)
             self.trainer.save_checkpoint(self.trainer.model, self.trainer.training_dir, self.count)
@@ -140,31 +143,86 @@ def is_installed(package: str) -> bool:
     return importlib.util.find_spec(package) is not None
 
 
-def pythae_vae() -> Any:
-    """pythae's VAE 784-400-20, with its output through a sigmoid and binary cross-entropy, as pythae has it."""
-    from pythae.models import VAE, VAEConfig
+def pythae_model(
+    kind: str = "VAE",
+    hidden_dims: tuple[int, ...] = (400,),
+    latent_dim: int = 20,
+    activation: type[nn.Module] = nn.ReLU,
+    **options: Any,
+) -> Any:
+    """One of pythae's models, with an MLP, its output through a sigmoid, and binary cross-entropy, as pythae has it.
+
+    Args:
+        kind: name of the model's class.
+        options: of the model's config, beside the sizes.
+    """
+    from pythae import models
     from pythae.models.base.base_utils import ModelOutput
     from pythae.models.nn import BaseDecoder, BaseEncoder
+
+    def hidden(*sizes: int) -> nn.Sequential:
+        pairs = itertools.pairwise(sizes)
+        return nn.Sequential(*(layer for pair in pairs for layer in (nn.Linear(*pair), activation())))
 
     class Encoder(BaseEncoder):
         def __init__(self) -> None:
             BaseEncoder.__init__(self)
-            self.hidden, self.mean, self.log_var = nn.Linear(784, 400), nn.Linear(400, 20), nn.Linear(400, 20)
+            self.hidden = hidden(784, *hidden_dims)
+            self.mean, self.log_var = (nn.Linear(hidden_dims[-1], latent_dim) for _ in range(2))
 
         def forward(self, x: Tensor) -> Any:
-            h = F.relu(self.hidden(x.reshape(-1, 784)))
+            h = self.hidden(x.reshape(-1, 784))
             return ModelOutput(embedding=self.mean(h), log_covariance=self.log_var(h))
 
     class Decoder(BaseDecoder):
         def __init__(self) -> None:
             BaseDecoder.__init__(self)
-            self.hidden, self.output = nn.Linear(20, 400), nn.Linear(400, 784)
+            self.hidden = hidden(latent_dim, *reversed(hidden_dims))
+            self.output = nn.Linear(hidden_dims[0], 784)
 
         def forward(self, z: Tensor) -> Any:
-            return ModelOutput(reconstruction=torch.sigmoid(self.output(F.relu(self.hidden(z)))))
+            return ModelOutput(reconstruction=torch.sigmoid(self.output(self.hidden(z))))
 
-    config = VAEConfig(input_dim=(784,), latent_dim=20, reconstruction_loss="bce")
-    return VAE(config, Encoder(), Decoder())
+    sizes = {"input_dim": (784,), "latent_dim": latent_dim, "reconstruction_loss": "bce"}
+    config = getattr(models, f"{kind}Config")(**sizes, **options)
+    return getattr(models, kind)(config, Encoder(), Decoder())
+
+
+@torch.no_grad()
+def copy_to_pythae(vae: VAE, twin: Any) -> None:
+    """Give pythae's model the weights of ours, an MLP of the same sizes; with a VampPrior, its pseudo-inputs too."""
+    for ours, theirs in _same_weights(vae, twin):
+        theirs.copy_(ours)
+    if isinstance(vae.prior, VampPrior):
+        layer = twin.pseudo_inputs[0]
+        layer.weight.copy_(vae.prior.unbounded.flatten(1).T)
+        layer.bias.zero_()
+
+
+@torch.no_grad()
+def copy_from_pythae(vae: VAE, twin: Any) -> None:
+    """Take the weights of pythae's model; see `copy_to_pythae`."""
+    for ours, theirs in _same_weights(vae, twin):
+        ours.copy_(theirs)
+    if isinstance(vae.prior, VampPrior):
+        layer = twin.pseudo_inputs[0]
+        vae.prior.unbounded.copy_((layer.weight.T + layer.bias).reshape(vae.prior.unbounded.shape))
+
+
+def _same_weights(vae: VAE, twin: Any) -> Iterator[tuple[Tensor, Tensor]]:
+    """Views of each weight of ours, with that of pythae's."""
+    networks = ((vae.encoder, twin.encoder.hidden), (vae.decoder, twin.decoder))
+    for ours, theirs in networks:
+        for pair in zip(_linear_layers(ours), _linear_layers(theirs), strict=True):
+            yield from zip(*(layer.parameters() for layer in pair), strict=True)
+    mean_and_log_var = (parameter.chunk(2) for parameter in vae.to_posterior.parameters())
+    heads = (layer.parameters() for layer in (twin.encoder.mean, twin.encoder.log_var))
+    for ours_pair, theirs_pair in zip(mean_and_log_var, zip(*heads, strict=True), strict=True):
+        yield from zip(ours_pair, theirs_pair, strict=True)
+
+
+def _linear_layers(network: nn.Module) -> list[nn.Module]:
+    return [layer for layer in network.modules() if isinstance(layer, nn.Linear)]
 
 
 def pictures(images: Tensor) -> datasets.MNIST:
@@ -185,7 +243,7 @@ def step_flops(model: Any, batch_size: int) -> int:
 
 
 @contextlib.contextmanager
-def _silence() -> Iterator[None]:
+def silence() -> Iterator[None]:
     logging.disable()
     try:
         with contextlib.redirect_stderr(io.StringIO()), contextlib.redirect_stdout(io.StringIO()):

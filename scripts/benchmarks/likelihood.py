@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from benchmarks.competitors import is_installed, pythae_vae
+from benchmarks.competitors import copy_to_pythae, is_installed, pythae_model
 from benchmarks.results import Comparison, Measured, Results
 from benchmarks.training import composed
 from mnist_vae.analysis.importance_sampling import importance_weights
@@ -39,8 +39,8 @@ def suite(rounds: int, overrides: list[str]) -> Results:
         "straightforward form": lambda x: straightforward(vae, x),
     }
     if is_installed("pythae"):
-        twin = pythae_vae().eval()
-        _copy(vae, twin)
+        twin = pythae_model().eval()
+        copy_to_pythae(vae, twin)
         forms["pythae's get_nll"] = lambda x: -float(twin.get_nll(x.flatten(1), n_samples=SAMPLES, batch_size=PART))
     rates: dict[str, list[float]] = {name: [] for name in forms}
     nll: dict[str, list[float]] = {name: [] for name in forms}
@@ -89,19 +89,3 @@ def _train(vae: VAE, images: Tensor) -> None:
         optimizer.zero_grad()
         terms.loss.mean().backward()
         optimizer.step()
-
-
-def _copy(vae: VAE, twin: torch.nn.Module) -> None:
-    """The weights of an MLP with one hidden layer, into pythae's."""
-    ours = dict(vae.named_parameters())
-    hidden, output = [f"decoder.{place}" for place in (0, 2)]
-    for part in ("weight", "bias"):
-        mean, log_var = ours[f"to_posterior.{part}"].chunk(2)
-        for name, values in (
-            ("encoder.hidden", ours[f"encoder.1.{part}"]),
-            ("encoder.mean", mean),
-            ("encoder.log_var", log_var),
-            ("decoder.hidden", ours[f"{hidden}.{part}"]),
-            ("decoder.output", ours[f"{output}.{part}"]),
-        ):
-            twin.get_parameter(f"{name}.{part}").copy_(values)

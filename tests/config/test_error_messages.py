@@ -19,7 +19,7 @@ from tests.conftest import composed
         (["data.val_sise=3"], "data.val_sise: there is no such key; did you mean data.val_size?"),
         (["model.channels=[3]"], "model.channels: there is no such key; there are model._target_, "),
         (["model=cnov"], "model=cnov: there is no such choice; model can be conv, iwae_mlp, ladder, mlp, resnet."),
-        (["experiment=nope"], "experiment=nope: there is no such choice; experiment can be iwae_k5, iwae_k50,"),
+        (["experiment=nope"], "experiment=nope: there is no such choice; experiment can be ciwae, iwae_k5, iwae_k50,"),
         (["latent_dim=abc"], "latent_dim=abc: Value 'abc' of type 'str' could not be converted to Integer."),
         (["latent_dim=2,4"], "latent_dim=2,4: several values make a sweep; add -m to the command, or write a"),
         (["data.binarize=maybe"], "data.binarize=maybe: Invalid value 'maybe', expected one of [none, dynamic,"),

@@ -10,14 +10,16 @@ import torch
 from mnist_vae.analysis.importance_sampling import importance_weights
 from mnist_vae.config.build import build_vae
 from mnist_vae.objectives import ELBO
+from mnist_vae.training.schedules import iwae
 from mnist_vae.training.train import train
+from mnist_vae.utils.errors import UserError
 from mnist_vae.utils.pixels import to_unit
 from mnist_vae.utils.seeding import Noise
 from tests.conftest import ROOT, TINY, Done, composed
 
 sys.path.insert(0, str(ROOT / "scripts"))
 
-from benchmarks import commands, competitors, curves, likelihood, quality, training
+from benchmarks import commands, competitors, curves, likelihood, quality, reproduction, training
 from benchmarks.picture import picture
 from benchmarks.progress import progress
 from benchmarks.results import Comparison, Measured, Results
@@ -212,6 +214,40 @@ def test_the_straightforward_form_is_the_formula(trained: Path, monkeypatch: pyt
     error = 2**0.5 * weights.monte_carlo_error.norm().item() / len(x)
     with torch.no_grad():
         assert abs(likelihood.straightforward(run.vae, x) + weights.log_likelihood.mean().item()) < 4 * error
+
+
+def test_both_frameworks_train_the_same_models() -> None:
+    for experiment, _, options in reproduction.MODELS:
+        cfg = composed(f"experiment={experiment}")
+        assert cfg.objective.k == options.get("number_samples", 1)
+        assert cfg.objective.get("m", 1) == options.get("number_gradient_estimates", 1)
+        assert cfg.objective.get("elbo_weight") == options.get("beta")
+        assert cfg.prior.get("components") == options.get("number_components")
+    rates = [iwae(epoch) for epoch in range(1100)]
+    assert reproduction.STAGES[:7] == [epoch for epoch in range(1, 1100) if rates[epoch] != rates[epoch - 1]]
+
+
+def test_it_asks_for_pythae(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reproduction, "is_installed", lambda package: False)
+    with pytest.raises(UserError, match="pip install pythae"):
+        reproduction.suite(1, [])
+
+
+def test_weights_go_to_pythae_and_back() -> None:
+    pytest.importorskip("pythae")
+    cfg = composed("experiment=iwae_vamp", "prior.components=7")
+    ours, back = (build_vae(cfg, (1, 28, 28)) for _ in range(2))
+    sizes = (200, 200), 50, torch.nn.Tanh
+    twin = competitors.pythae_model("VAMP", *sizes, number_components=7, linear_scheduling_steps=0)
+    competitors.copy_to_pythae(ours, twin)
+    x, z = torch.rand(3, 1, 28, 28), torch.randn(3, 50)
+    encoded, posterior = twin.encoder(x), ours.encode(x)
+    torch.testing.assert_close(encoded.embedding, posterior.mean)
+    torch.testing.assert_close(encoded.log_covariance, posterior.log_var)
+    torch.testing.assert_close(twin.decoder(z).reconstruction, ours.decode(z).flatten(1))
+    torch.testing.assert_close(twin.pseudo_inputs(twin.idle_input), ours.prior.pseudo_inputs.flatten(1))
+    competitors.copy_from_pythae(back, twin)
+    torch.testing.assert_close(back.state_dict(), ours.state_dict())
 
 
 def test_a_command_that_fails_is_not_timed() -> None:
