@@ -175,6 +175,7 @@ NONSENSE = [
     (("prior=hierarchical", "prior.layers=30"), "prior: layers is 30"),
     (("posterior=coupling", "latent_dim=1"), "posterior: latent_dim is 1"),
     (("objective=mmd", "prior=flow"), "objective.kl_weight=0 with prior=flow: only the KL term trains a prior"),
+    (("beta=0", "prior=mixture"), "beta=0 with prior=mixture: only the KL term trains a prior; set beta above 0"),
     (("objective=beta_tcvae", "batch_size=1"), "batch_size=1: objective=beta_tcvae compares"),
     (("prior=vamp", "conditional=true"), "prior=vamp with conditional=true"),
     (("schedule=cosine", "schedule.warmup=2"), "schedule: warmup is 2.0"),

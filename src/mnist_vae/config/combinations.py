@@ -9,7 +9,7 @@ from mnist_vae.data.binarize import Binarize
 from mnist_vae.models.posteriors import GAUSSIANS, Constant, DiagonalGaussian
 from mnist_vae.models.priors import StandardNormal, VampPrior
 from mnist_vae.models.vae import VAE
-from mnist_vae.objectives import MMD, RAE, BetaTCVAE
+from mnist_vae.objectives import ELBO, MMD, RAE, BetaTCVAE
 from mnist_vae.utils.errors import SettingsError
 from mnist_vae.utils.program import as_called
 
@@ -50,11 +50,12 @@ def check_combination(cfg: DictConfig, choices: Choices, vae: VAE, objective: An
             f"batch_size={cfg.batch_size}: objective={objective_name} compares the images of a batch; take more."
         )
     learned_prior = any(True for _ in vae.prior.parameters())
-    if isinstance(objective, MMD) and objective.kl_weight == 0 and learned_prior:
-        raise SettingsError(
-            f"objective.kl_weight=0 with prior={prior}: only the KL term trains a prior; set "
-            "objective.kl_weight above 0, or choose prior=standard_normal."
-        )
+    for kind, key in ((MMD, "objective.kl_weight"), (ELBO, "beta")):
+        if isinstance(objective, kind) and getattr(objective, key.removeprefix("objective.")) == 0 and learned_prior:
+            raise SettingsError(
+                f"{key}=0 with prior={prior}: only the KL term trains a prior; set {key} above 0, or choose "
+                "prior=standard_normal."
+            )
     if isinstance(objective, RAE) and learned_prior:
         raise SettingsError(
             f"objective={objective_name} with prior={prior}: its loss does not depend on the prior, which would not be "

@@ -74,6 +74,18 @@ def test_what_evaluations_measured_has_columns_with_dashes_where_a_run_was_not_e
     assert [row[place : place + 3] for row in texts(table)] == [["12.35", "0.50", "0.25"], [DASH, DASH, DASH]]
 
 
+def test_an_nll_has_its_number_of_samples_beside_it(tmp_path: Path) -> None:
+    """It decreases with them, so that those of different numbers do not compare."""
+    for beta, samples in ((1, 500), (2, 5000)):
+        make_run(tmp_path / str(beta), -100.0, beta=beta)
+        values = {"test/elbo": -100.0, "test/nll": 98.0, "nll_samples": samples}
+        (tmp_path / str(beta) / "evaluation.json").write_text(json.dumps(values))
+    table = tables.runs(group(tmp_path), tmp_path)
+    place = table.headings.index("NLL")
+    assert table.headings[place + 1] == "NLL samples"
+    assert sorted(row[place + 1] for row in texts(table)) == ["5,000", "500"]
+
+
 def test_runs_set_apart_have_a_table_of_their_own(tmp_path: Path) -> None:
     make_run(tmp_path / "a", -100.0, beta=1)
     make_run(tmp_path / "b", -3.639e33, beta=2)

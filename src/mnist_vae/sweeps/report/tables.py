@@ -19,11 +19,12 @@ METRICS = {
     "test/kl": "KL",
     "test/active_units": "active units",
     "test/nll": "NLL",
+    "nll_samples": "NLL samples",  # of the NLL, which decreases with them
     "test/frechet_distance": "Fréchet distance",
     "test/precision": "precision",
     "test/recall": "recall",
 }
-WHOLE = {"test/active_units", "epochs", "parameters"}  # metrics that are counts
+WHOLE = {"test/active_units", "nll_samples", "epochs", "parameters"}  # metrics that are counts
 LONGEST_NAME = 200  # characters
 MOST_FIGURES = 40  # of a run that are linked to
 DIGITS = 4  # of a setting that is a number: a random search draws more than anybody reads
