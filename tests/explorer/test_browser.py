@@ -105,7 +105,7 @@ class Tab:
 
 @pytest.fixture(scope="module")
 def served(run_folders: dict[str, Path]) -> Iterator[ShownExplorer]:
-    shown = mnist_vae.explore([run_folders["mlp"], run_folders["plane"], run_folders["conditional"]])
+    shown = mnist_vae.explore([run_folders[name] for name in ("mlp", "plane", "conditional", "vamp")])
     yield shown
     shown.stop()
 
@@ -234,6 +234,19 @@ def test_it_fits_every_window_and_asks_no_other_host(
     assert (max(map(int, background[4:-1].split(","))) < 60) == dark
     own = (served.url, f"blob:{served.url}", "data:", served.url.replace("http", "ws"))
     assert not [url for url in tab.requests if not url.startswith(own)]
+    tab.close()
+
+
+@pytest.mark.parametrize("query", ["?run=3", "?run=2&compare=0"], ids=["learned prior", "two runs"])
+def test_long_titles_and_three_pictures_fit_a_telephone(browser: Any, served: ShownExplorer, query: str) -> None:
+    tab = Tab(browser, f"{served.url}{query}", 390)
+    if "compare" in query:
+        tab.page.get_by_text("Draw", exact=True).click()
+        tab.changed(tab.draw)
+        tops = {tab.page.evaluate(BOX, f"{name} picture")[1] for name in ("input", "output0", "output1")}
+        assert len(tops) == 1  # side by side
+    tab.page.get_by_text("Code", exact=True).click()
+    assert tab.page.evaluate("() => document.documentElement.scrollWidth") <= 390
     tab.close()
 
 

@@ -91,8 +91,10 @@ class LatentMap:
         x, y = (torch.linspace(float(low[axis]), float(high[axis]), GRID) for axis in range(2))
         shade = density(prior, x, y)
         numbers = [*low.tolist(), *(high - low).tolist()]
+        # By the square root: a learned prior may have a peak beside which all else would be invisible.
+        relative = (shade / shade.max().clamp(min=1e-30)).sqrt()  # 0 where codes lie far apart
         self.density.data = {
-            "image": [(shade / shade.max().clamp(min=1e-30)).numpy()],  # 0 where codes lie far apart
+            "image": [relative.numpy()],
             **{name: [number] for name, number in zip(("x", "y", "width", "height"), numbers, strict=True)},
         }
 
@@ -116,11 +118,11 @@ class LatentMap:
             plot.scatter("x", "y", source=s, color=colours[label], legend_label=self.run.class_name(label), **style)
             for label, s in self.points.items()
         ]
-        plot.add_tools(HoverTool(renderers=dots, tooltips=TOOLTIP))
+        plot.add_tools(HoverTool(renderers=dots, tooltips=TOOLTIP, limit=1))
         plot.line("x", "y", source=self.line, line_width=2, color=MARK)
         plot.scatter("x", "y", source=self.marker, size=20, line_width=3, fill_alpha=0, line_color=MARK)
         legend = plot.legend[0]
-        legend.update(orientation="horizontal", ncols=5, click_policy="hide", border_line_color=None, margin=0)
+        legend.update(orientation="horizontal", ncols=5, click_policy="hide", border_line_color=None, margin=0, location="center")
         plot.add_layout(legend, "below")
         return plot
 

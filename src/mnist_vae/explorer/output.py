@@ -14,6 +14,7 @@ from mnist_vae.explorer.subject import Subject
 from mnist_vae.utils.text import number
 
 WIDTH = 168  # of a picture, in CSS pixels: six for each pixel of MNIST
+WIDTH_OF_THREE = 100  # so that the image and two decoded ones stand side by side on a telephone
 
 
 class Output:
@@ -27,11 +28,12 @@ class Output:
         self.subject = subject
         channels, height, width = subject.runs[0].vae.image_shape
         black = np.zeros((height, width, channels), dtype=np.uint8)
-        self.input = Picture("input", black, WIDTH)
-        self.decoded = [Picture(f"output{i}", black, WIDTH) for i in range(len(subject.runs))]
+        side = WIDTH if len(subject.runs) == 1 else WIDTH_OF_THREE
+        self.input = Picture("input", black, side)
+        self.decoded = [Picture(f"output{i}", black, side) for i in range(len(subject.runs))]
         self.input_column = column(self.input.plot, Div(text="image"))
         captioned = zip(self.decoded, self._captions(), strict=True)
-        columns = [self.input_column, *(column(p.plot, Div(text=text, width=WIDTH)) for p, text in captioned)]
+        columns = [self.input_column, *(column(p.plot, Div(text=text, width=side)) for p, text in captioned)]
         self.numbers = Div(name="numbers", sizing_mode="stretch_width")
         pixels, _ = subject.runs[0].neighbours(subject.codes[0])
         self.neighbours = Gallery("neighbours", pixels, len(pixels), min(56 * len(pixels), 280))

@@ -28,7 +28,7 @@ function show(source, values) {
 }
 
 function table(name, head, values) {
-  const cells = values.map(value => `<td>${value.toFixed(2)}</td>`).join("")
+  const cells = values.map(value => `<td>${value.toFixed(2).replace("-", "−")}</td>`).join("")
   return `<table><tr><th>nats</th>${head.map(name => `<th>${name}</th>`).join("")}</tr><tr><td>${name}</td>${cells}</tr></table>`
 }
 
