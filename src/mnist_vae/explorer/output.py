@@ -31,7 +31,7 @@ class Output:
         side = WIDTH if len(subject.runs) == 1 else WIDTH_OF_THREE
         self.input = Picture("input", black, side)
         self.decoded = [Picture(f"output{i}", black, side) for i in range(len(subject.runs))]
-        self.input_column = column(self.input.plot, Div(text="image"))
+        self.input_column = column(self.input.plot, Div(text="image", width=side))
         captioned = zip(self.decoded, self._captions(), strict=True)
         columns = [self.input_column, *(column(p.plot, Div(text=text, width=side)) for p, text in captioned)]
         self.numbers = Div(name="numbers", sizing_mode="stretch_width")
