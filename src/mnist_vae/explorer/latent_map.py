@@ -122,7 +122,8 @@ class LatentMap:
         plot.line("x", "y", source=self.line, line_width=2, color=MARK)
         plot.scatter("x", "y", source=self.marker, size=20, line_width=3, fill_alpha=0, line_color=MARK)
         legend = plot.legend[0]
-        legend.update(orientation="horizontal", ncols=5, click_policy="hide", border_line_color=None, margin=0, location="center")
+        legend.update(orientation="horizontal", ncols=5, location="center", margin=0, border_line_color=None)
+        legend.click_policy = "hide"
         plot.add_layout(legend, "below")
         return plot
 
