@@ -10,6 +10,7 @@ from functools import partial
 from html import escape
 from typing import NamedTuple
 
+import torch
 from bokeh.application import Application
 from bokeh.application.handlers import FunctionHandler
 from bokeh.document import Document
@@ -156,6 +157,9 @@ def serve(explorer: Explorer, host: str, port: int, open_browser: bool) -> None:
         SettingsError: it cannot listen there.
     """
     server, url = start(explorer, host, port)
+    if "OMP_NUM_THREADS" not in os.environ:
+        # Decoding an image is too short to be shared, and threads that wait for more work take the browser's cores.
+        torch.set_num_threads(1)
     log.info(f"explorer: {url} (Ctrl-C stops it)")
     sys.stdout.flush()
     if open_browser and _has_screen():
