@@ -7,9 +7,10 @@ quality: seconds until a test ELBO is reached. train: an epoch of train.py's rea
 loop over tensors, pythae where it is installed, and the arithmetic's own floor. whole: a default run, cold start to
 complete folder, against a plain script.
 sweep: eight jobs in one command and in eight. nll: importance sampling against its straightforward form and pythae's.
-startup, memory, scaling: what their names say. reproduction: an epoch a round of the models whose published results
-pythae reproduces, by both, and their NLL. Whatever is compared takes turns, so that a busy moment hits all alike;
+startup, memory, scaling: what their names say. Whatever is compared takes turns, so that a busy moment hits all alike;
 a comparison is the median of each round's quotient. Let nothing else run meanwhile.
+reproduction: models of pythae's table of results, trained by both one after the other for as many epochs as rounds, and
+their NLL; an epoch's seconds are indicative only.
 """
 
 import logging

@@ -79,4 +79,10 @@ def _ranges(measured: list[Measured]) -> list[list[float]]:
 
 
 def _is_ours(name: str) -> bool:
-    return name == "ours" or "run" in name or "train.py" in name or name.startswith(("--", "one command", "first"))
+    return (
+        name == "ours"
+        or ": ours" in name
+        or "run" in name
+        or "train.py" in name
+        or name.startswith(("--", "one command", "first"))
+    )

@@ -9,7 +9,7 @@ from mnist_vae.data.binarize import Binarize
 from mnist_vae.models.posteriors import GAUSSIANS, Constant, DiagonalGaussian
 from mnist_vae.models.priors import StandardNormal, VampPrior
 from mnist_vae.models.vae import VAE
-from mnist_vae.objectives import ELBO, MMD, RAE, BetaTCVAE
+from mnist_vae.objectives import ELBO, MMD, RAE, BetaTCVAE, Capacity
 from mnist_vae.utils.errors import SettingsError
 from mnist_vae.utils.program import as_called
 
@@ -38,7 +38,7 @@ def check_combination(cfg: DictConfig, choices: Choices, vae: VAE, objective: An
         raise SettingsError(
             f"objective.free_bits={cfg.objective.free_bits} with prior={prior} and "
             f"posterior={posterior}: free bits are given to each dimension, and the KL is a sum over dimensions only "
-            "for prior=standard_normal with posterior=diagonal or constant."
+            "for prior=standard_normal with posterior=diagonal."
         )
     if isinstance(objective, BetaTCVAE) and not issubclass(vae.to_posterior.family, GAUSSIANS):
         raise SettingsError(
@@ -50,11 +50,12 @@ def check_combination(cfg: DictConfig, choices: Choices, vae: VAE, objective: An
             f"batch_size={cfg.batch_size}: objective={objective_name} compares the images of a batch; take more."
         )
     learned_prior = any(True for _ in vae.prior.parameters())
-    for kind, key in ((MMD, "objective.kl_weight"), (ELBO, "beta")):
-        if isinstance(objective, kind) and getattr(objective, key.removeprefix("objective.")) == 0 and learned_prior:
+    for kind, name in ((MMD, "kl_weight"), (ELBO, "beta"), (BetaTCVAE, "gamma"), (Capacity, "gamma")):
+        if isinstance(objective, kind) and getattr(objective, name) == 0 and learned_prior:
+            key = name if name == "beta" and cfg.beta == 0 else f"objective.{name}"
             raise SettingsError(
-                f"{key}=0 with prior={prior}: only the KL term trains a prior; set {key} above 0, or choose "
-                "prior=standard_normal."
+                f"{key}=0 with prior={prior}: only the term with this weight trains a prior; set {key} above 0, or "
+                "choose prior=standard_normal."
             )
     if isinstance(objective, RAE) and learned_prior:
         raise SettingsError(
@@ -89,4 +90,6 @@ def check_processes(cfg: DictConfig, choices: Choices, objective: Any, processes
 
 
 def _sums_over_dimensions(vae: VAE) -> bool:
-    return isinstance(vae.prior, StandardNormal) and issubclass(vae.to_posterior.family, DiagonalGaussian)
+    # With constant variances the KL of each dimension has a lower bound already.
+    is_diagonal = issubclass(vae.to_posterior.family, DiagonalGaussian) and not isinstance(vae.to_posterior, Constant)
+    return isinstance(vae.prior, StandardNormal) and is_diagonal

@@ -14,7 +14,8 @@ from mnist_vae.explorer.subject import Subject
 from mnist_vae.utils.text import number
 
 WIDTH = 168  # of a picture, in CSS pixels: six for each pixel of MNIST
-WIDTH_OF_THREE = 100  # so that the image and two decoded ones stand side by side on a telephone
+WIDTH_OF_THREE = 112  # four; so that the image and two decoded ones stand side by side on a telephone
+MARGIN = (4, 0, 4, 0)  # of a caption: above, right, below, left
 
 
 class Output:
@@ -31,15 +32,18 @@ class Output:
         side = WIDTH if len(subject.runs) == 1 else WIDTH_OF_THREE
         self.input = Picture("input", black, side)
         self.decoded = [Picture(f"output{i}", black, side) for i in range(len(subject.runs))]
-        self.input_column = column(self.input.plot, Div(text="image", width=side))
+        self.input_column = column(self.input.plot, Div(text="image", width=side, margin=MARGIN))
         captioned = zip(self.decoded, self._captions(), strict=True)
-        columns = [self.input_column, *(column(p.plot, Div(text=text, width=side)) for p, text in captioned)]
+        columns = [
+            self.input_column,
+            *(column(p.plot, Div(text=text, width=side, margin=MARGIN)) for p, text in captioned),
+        ]
         self.numbers = Div(name="numbers", sizing_mode="stretch_width")
         pixels, _ = subject.runs[0].neighbours(subject.codes[0])
         self.neighbours = Gallery("neighbours", pixels, len(pixels), min(56 * len(pixels), 280))
         self.nearest = column(Div(text="nearest training images"), self.neighbours.picture.plot)
         self.label = self._label_select()
-        pictures = row(*columns, styles={"flex-wrap": "wrap"})
+        pictures = row(*columns, styles={"flex-wrap": "wrap", "gap": "4px"})
         self.layout = column(pictures, self.label, self.numbers, self.nearest, sizing_mode="stretch_width")
 
     def update(self) -> None:

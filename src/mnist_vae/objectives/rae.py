@@ -17,7 +17,8 @@ class RAE:
 
     Args:
         beta: weight of half the squared length of a code.
-        weight_penalty: weight of the sum of squares of the decoder's weights, without biases: RAE-L2.
+        weight_penalty: weight of the sum of squares of the decoder's weights, without biases and without those of the
+            likelihood: RAE-L2.
         gradient_penalty: weight of the squared Frobenius norm of the Jacobian of the decoder's outputs, such as logits,
             with respect to the code: RAE-GP. If 0 it is not computed.
 
