@@ -191,12 +191,10 @@ def pythae_model(
 @torch.no_grad()
 def copy_to_pythae(vae: VAE, twin: Any) -> None:
     """Give pythae's model the weights of ours, an MLP of the same sizes; with a VampPrior, its pseudo-inputs too."""
+    if isinstance(vae.prior, VampPrior):
+        twin.pseudo_inputs[0].bias.zero_()
     for ours, theirs in _same_weights(vae, twin):
         theirs.copy_(ours)
-    if isinstance(vae.prior, VampPrior):
-        layer = twin.pseudo_inputs[0]
-        layer.weight.copy_(vae.prior.unbounded.flatten(1).T)
-        layer.bias.zero_()
 
 
 @torch.no_grad()
@@ -205,8 +203,7 @@ def copy_from_pythae(vae: VAE, twin: Any) -> None:
     for ours, theirs in _same_weights(vae, twin):
         ours.copy_(theirs)
     if isinstance(vae.prior, VampPrior):
-        layer = twin.pseudo_inputs[0]
-        vae.prior.unbounded.copy_((layer.weight.T + layer.bias).reshape(vae.prior.unbounded.shape))
+        vae.prior.unbounded += twin.pseudo_inputs[0].bias.reshape(vae.image_shape)
 
 
 def _same_weights(vae: VAE, twin: Any) -> Iterator[tuple[Tensor, Tensor]]:
@@ -219,6 +216,8 @@ def _same_weights(vae: VAE, twin: Any) -> Iterator[tuple[Tensor, Tensor]]:
     heads = (layer.parameters() for layer in (twin.encoder.mean, twin.encoder.log_var))
     for ours_pair, theirs_pair in zip(mean_and_log_var, zip(*heads, strict=True), strict=True):
         yield from zip(ours_pair, theirs_pair, strict=True)
+    if isinstance(vae.prior, VampPrior):
+        yield vae.prior.unbounded.flatten(1), twin.pseudo_inputs[0].weight.T
 
 
 def _linear_layers(network: nn.Module) -> list[nn.Module]:

@@ -34,11 +34,11 @@ def check_combination(cfg: DictConfig, choices: Choices, vae: VAE, objective: An
         raise SettingsError(
             f"beta={cfg.beta}: objective={objective_name} has no beta; its own weights are under objective."
         )
-    if getattr(objective, "needs_kl_per_dimension", False) and not _sums_over_dimensions(vae):
+    if getattr(objective, "needs_kl_per_dimension", False) and not _takes_free_bits(vae):
         raise SettingsError(
             f"objective.free_bits={cfg.objective.free_bits} with prior={prior} and "
-            f"posterior={posterior}: free bits are given to each dimension, and the KL is a sum over dimensions only "
-            "for prior=standard_normal with posterior=diagonal."
+            f"posterior={posterior}: free bits are given to each dimension, and only its KL for prior=standard_normal "
+            "with posterior=diagonal has a closed form, and no lower bound of its own."
         )
     if isinstance(objective, BetaTCVAE) and not issubclass(vae.to_posterior.family, GAUSSIANS):
         raise SettingsError(
@@ -89,7 +89,7 @@ def check_processes(cfg: DictConfig, choices: Choices, objective: Any, processes
         )
 
 
-def _sums_over_dimensions(vae: VAE) -> bool:
-    # With constant variances the KL of each dimension has a lower bound already.
+def _takes_free_bits(vae: VAE) -> bool:
+    # With constant variances the KL of each dimension has a lower bound of its own.
     is_diagonal = issubclass(vae.to_posterior.family, DiagonalGaussian) and not isinstance(vae.to_posterior, Constant)
     return isinstance(vae.prior, StandardNormal) and is_diagonal

@@ -32,12 +32,9 @@ class Output:
         side = WIDTH if len(subject.runs) == 1 else WIDTH_OF_THREE
         self.input = Picture("input", black, side)
         self.decoded = [Picture(f"output{i}", black, side) for i in range(len(subject.runs))]
-        self.input_column = column(self.input.plot, Div(text="image", width=side, margin=MARGIN))
-        captioned = zip(self.decoded, self._captions(), strict=True)
-        columns = [
-            self.input_column,
-            *(column(p.plot, Div(text=text, width=side, margin=MARGIN)) for p, text in captioned),
-        ]
+        captioned = zip([self.input, *self.decoded], ["image", *self._captions()], strict=True)
+        columns = [column(p.plot, Div(text=text, width=side, margin=MARGIN)) for p, text in captioned]
+        self.input_column = columns[0]
         self.numbers = Div(name="numbers", sizing_mode="stretch_width")
         pixels, _ = subject.runs[0].neighbours(subject.codes[0])
         self.neighbours = Gallery("neighbours", pixels, len(pixels), min(56 * len(pixels), 280))

@@ -25,7 +25,6 @@ METRICS = {
     "test/recall": "recall",
 }
 WHOLE = {"test/active_units", "nll_samples", "epochs", "parameters"}  # metrics that are counts
-SET = {"nll_samples"}  # metrics that were chosen rather than measured
 LONGEST_NAME = 200  # characters
 MOST_FIGURES = 40  # of a run that are linked to
 DIGITS = 4  # of a setting that is a number: a random search draws more than anybody reads
@@ -206,9 +205,7 @@ def metric(job: Job, name: str) -> Cell:
 def over_seeds(configuration: Configuration, name: str) -> str:
     """Mean ± standard deviation of a metric over a configuration's seeds; the number itself, if there is one."""
     mean, std = configuration.mean(name), configuration.std(name)
-    digits = 2 if name not in WHOLE else 0 if math.isnan(std) else 1
-    if name in SET and std == 0:
-        return number(mean, 0)
+    digits = 2 if name not in WHOLE else 1 if std > 0 else 0  # NaN for a single seed
     return spread(mean, std, digits)
 
 
