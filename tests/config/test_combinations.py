@@ -50,21 +50,12 @@ def choices(group: str) -> list[str]:
     return sorted(path.stem for path in (ROOT / "configs" / group).glob("*.yaml"))
 
 
-@functools.cache
-def base() -> DictConfig:
-    return composed("data=digits", "latent_dim=4", "lr=1e-2", "max_epochs=1", "data.val_size=0")
-
-
 def config(**chosen: Any) -> DictConfig:
-    """The config with these choices, without the tenth of a second that Hydra takes to compose it."""
-    cfg = base().copy()
-    for group, name in chosen.items():
-        if group == "conditional":
-            cfg.conditional = name
-        else:
-            part = OmegaConf.load(ROOT / "configs" / group / f"{name}.yaml")
-            cfg[group] = part.get(group, part)  # a file with `@package _global_` holds the group under its name
-            cfg[group].merge_with(SMALL.get(group, {}).get(name, {}))
+    """The config of a small run with these choices."""
+    overrides = [f"{key}={str(value).lower() if isinstance(value, bool) else value}" for key, value in chosen.items()]
+    cfg = composed("data=digits", "latent_dim=4", "lr=1e-2", "max_epochs=1", "data.val_size=0", *overrides)
+    for group, small in SMALL.items():
+        OmegaConf.update(cfg, group, small.get(chosen.get(group), {}))
     if chosen.get("likelihood") in BINARY:
         cfg.data.binarize = Binarize.threshold
     return cfg

@@ -119,7 +119,7 @@ def tab(browser: Any, served: ShownExplorer) -> Iterator[Tab]:
 
 def test_a_click_and_a_drag_on_the_map_decode_there(tab: Tab) -> None:
     tab.changed(lambda: tab.page.mouse.click(*tab.at("map", 0.4, 0.4)))
-    clicked = tab.marker()
+    clicked = tab.settled()
     tab.page.mouse.move(*tab.at("map", 0.5, 0.4))
     tab.page.mouse.down()
     tab.changed(lambda: tab.page.mouse.move(*tab.at("map", 0.7, 0.5), steps=10))
@@ -209,8 +209,8 @@ def test_two_runs_side_by_side_and_a_label_that_keeps_the_code(browser: Any, ser
     both = lambda: [tab.pixels("output0"), tab.pixels("output1")]  # noqa: E731
     before = both()
     tab.changed(lambda: tab.page.mouse.click(*tab.at("map", 0.3, 0.4)))
+    marker = tab.settled()
     assert all((now != then).any() for now, then in zip(both(), before, strict=True))
-    marker = tab.marker()
     tab.changed(lambda: tab.page.get_by_label("label").select_option("4"))
     assert tab.marker() == marker
     with tab.page.expect_navigation():
