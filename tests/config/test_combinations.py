@@ -36,6 +36,7 @@ SMALL = {
         "hierarchical": {"hidden_dim": 16},
     },
     "posterior": {"iaf": {"hidden_dim": 8}, "coupling": {"hidden_dim": 8}},
+    "likelihood": {"autoregressive": {"features": 4}},
     "objective": {
         "iwae": {"k": 3},
         "rae": {"gradient_penalty": 0.01},

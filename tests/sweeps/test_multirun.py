@@ -265,7 +265,7 @@ def test_joblib_goes_on_without_a_process_that_was_killed(tmp_path: Path) -> Non
     assert all(("ParentKillingCallback" in name) == (state == "failed") for name, state in found.items())
 
 
-JOBS = ("data=digits", "model.hidden_dims=[32]", "max_epochs=12", "callbacks=none", "latent_dim=2,3", "seed=0,1")
+JOBS = ("data=digits", "model.hidden_dims=[32]", "max_epochs=8", "callbacks=none", "latent_dim=2,3", "seed=0,1")
 
 
 @pytest.fixture(scope="module")

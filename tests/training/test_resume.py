@@ -15,7 +15,7 @@ import torch
 from tests.forks import Fork
 from tests.training.test_train import events, rows
 
-EPOCHS = 6
+EPOCHS = 4
 RUN = (
     "data=digits",
     "model=conv",
@@ -62,29 +62,29 @@ m.VAEModule.training_step = lambda s, b, i: die() if (s.current_epoch, i) == (0,
     "inside a later epoch": """
 import mnist_vae.training.module as m
 step = m.VAEModule.training_step
-m.VAEModule.training_step = lambda s, b, i: die() if (s.current_epoch, i) == (4, 17) else step(s, b, i)
+m.VAEModule.training_step = lambda s, b, i: die() if (s.current_epoch, i) == (2, 17) else step(s, b, i)
 """,
     "in validation": """
 import mnist_vae.training.module as m
 step = m.VAEModule.validation_step
-m.VAEModule.validation_step = lambda s, b, i: die() if s.current_epoch == 3 else step(s, b, i)
+m.VAEModule.validation_step = lambda s, b, i: die() if s.current_epoch == 2 else step(s, b, i)
 """,
     "between epochs": """
 import mnist_vae.training.module as m
 begin = m.VAEModule.on_train_epoch_start
-m.VAEModule.on_train_epoch_start = lambda s: die() if s.current_epoch == 5 else begin(s)
+m.VAEModule.on_train_epoch_start = lambda s: die() if s.current_epoch == 3 else begin(s)
 """,
     "after the epoch's row, before its checkpoint": """
 import mnist_vae.training.callbacks.epoch_recorder as c
 write = c.EpochRecorder.write
-c.EpochRecorder.write = lambda s: (write(s), len(s.rows) == 4 and die())
+c.EpochRecorder.write = lambda s: (write(s), len(s.rows) == 3 and die())
 """,
     "while a checkpoint is being written": """
 import mnist_vae.utils.io as f
 sync, count = os.fsync, [0]
 def half(file):
     count[0] += os.fstat(file).st_size > 50_000  # of all files, only checkpoints are so large
-    if count[0] == 9:
+    if count[0] == 5:
         os.ftruncate(file, os.fstat(file).st_size // 2); die()
     sync(file)
 f.os.fsync = half
@@ -94,13 +94,13 @@ import mnist_vae.runs.checkpoints as c
 save = c.AtomicCheckpointIO.save_checkpoint
 def after(self, checkpoint, path, *rest, **more):
     save(self, checkpoint, path, *rest, **more)
-    if checkpoint["epoch"] == 4 and "best" in str(path): die()
+    if checkpoint["epoch"] == 2 and "best" in str(path): die()
 c.AtomicCheckpointIO.save_checkpoint = after
 """,
     "after the last checkpoint of an epoch": """
 import mnist_vae.training.callbacks.epoch_recorder as c
 end = c.EpochRecorder.end_epoch
-c.EpochRecorder.end_epoch = lambda s, m: die() if len(s.rows) == 3 else end(s, m)
+c.EpochRecorder.end_epoch = lambda s, m: die() if len(s.rows) == 2 else end(s, m)
 """,
     "in testing": """
 import mnist_vae.training.module as m
