@@ -203,7 +203,7 @@ def copy_from_pythae(vae: VAE, twin: Any) -> None:
     for ours, theirs in _same_weights(vae, twin):
         ours.copy_(theirs)
     if isinstance(vae.prior, VampPrior):
-        vae.prior.unbounded += twin.pseudo_inputs[0].bias.reshape(vae.image_shape)
+        vae.prior.unbounded.add_(twin.pseudo_inputs[0].bias.reshape(vae.image_shape))
 
 
 def _same_weights(vae: VAE, twin: Any) -> Iterator[tuple[Tensor, Tensor]]:

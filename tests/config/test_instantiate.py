@@ -303,8 +303,8 @@ def test_classes_of_known_packages_are_safe(node: dict) -> None:
         "mnist_vae.runs.folder.load_run",  # ours, and not a module
         "mnist_vae.models.networks.base.math.prod",  # reached through ours
         "mnist_vae.models.networks.base.activation_class",  # a function beside the classes
-        "mnist_vae.models.likelihoods.F.binary_cross_entropy_with_logits",
-        "mnist_vae.models.likelihoods.nn.Linear.load_state_dict",
+        "mnist_vae.models.likelihoods.independent.F.binary_cross_entropy_with_logits",
+        "mnist_vae.models.likelihoods.base.nn.Linear.load_state_dict",
         "torch.nn.modules.module.itertools.repeat",
         "torch.nn.modules.linear.torch.hub.load",
         "mnist_vae.models.likelihoods..Bernoulli",

@@ -15,6 +15,7 @@ from mnist_vae.runs.load import open_run
     ("old", "new"),
     [
         ("mnist_vae.networks.conv.Conv", "mnist_vae.models.networks.conv.Conv"),
+        ("mnist_vae.models.autoregressive.Autoregressive", "mnist_vae.models.likelihoods.Autoregressive"),
         ("mnist_vae.priors.Vamp", "mnist_vae.models.priors.VampPrior"),
         ("mnist_vae.priors.StandardNormal", "mnist_vae.models.priors.StandardNormal"),
         ("mnist_vae.sources.TorchvisionSource", "mnist_vae.data.mnist.TorchvisionSource"),

@@ -21,7 +21,6 @@ from mnist_vae.utils.errors import SettingsError, first_line, unknown_key
 SAFE_MODULES = (
     "mnist_vae.models.networks",
     "mnist_vae.models.likelihoods",
-    "mnist_vae.models.autoregressive",
     "mnist_vae.models.posteriors",
     "mnist_vae.models.priors",
     "torch.nn.modules",

@@ -21,6 +21,7 @@ REMOVED = ("accelerator.cuda_graph",)
 MOVED = {
     "mnist_vae.networks.": "mnist_vae.models.networks.",
     "mnist_vae.likelihoods.": "mnist_vae.models.likelihoods.",
+    "mnist_vae.models.autoregressive.": "mnist_vae.models.likelihoods.",
     "mnist_vae.posteriors.": "mnist_vae.models.posteriors.",
     "mnist_vae.priors.Vamp": "mnist_vae.models.priors.VampPrior",
     "mnist_vae.priors.": "mnist_vae.models.priors.",

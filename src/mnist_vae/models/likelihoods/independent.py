@@ -1,4 +1,4 @@
-"""Likelihoods p(x|z), parameterised by the decoder's output."""
+"""Likelihoods under which the values of an image are independent given z."""
 
 import math
 
@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from mnist_vae.models.likelihoods.base import Likelihood
 from mnist_vae.models.posteriors.base import LOG_2PI, clamp
 
 MAX_LEVEL = 255  # grey levels are 0, ..., 255
@@ -16,59 +17,6 @@ LOGISTIC_LOG_SCALES = -7.0, 5.0
 # At this logit both the cancellation of the closed forms in float32 and the truncation error of the series are about
 # 1e-6 or less.
 SERIES_BELOW = 0.1
-PARAMETER_LIMIT = 10.0  # of parameters_of_mean: a Bernoulli mean of 0.00005 or 0.99995
-BISECTIONS = 30
-
-
-class Likelihood(nn.Module):
-    """Base class of likelihoods p(x|z); under those of this module the values of an image are independent given z.
-
-    A subclass implements `log_prob` and `mean`, and sets:
-
-    - `parameters_per_value`: decoder outputs per value of the image;
-    - `grey_only`: whether it is a distribution of grey levels, which does not apply to binarised pixels;
-    - `binary_only`: whether it is a distribution of binarised pixels, which does not apply to grey levels;
-    - `sequential`: whether `mean` computes one pixel after the other, which no exported file can hold.
-    """
-
-    parameters_per_value = 1
-    grey_only = False
-    binary_only = False
-    sequential = False
-
-    def log_prob(self, parameters: Tensor, x: Tensor) -> Tensor:
-        """log p(x|z) in nats per image, summed over its values, (..., images).
-
-        Args:
-            parameters: the decoder's output, (..., images, parameters_per_value * channels, height, width).
-            x: pixels in [0, 1], (images, channels, height, width).
-        """
-        raise NotImplementedError
-
-    def mean(self, parameters: Tensor) -> Tensor:
-        """E[x|z] in [0, 1], or an estimate if it has no closed form, (..., images, channels, height, width)."""
-        raise NotImplementedError
-
-    def parameters_of_mean(self, mean: Tensor) -> Tensor:
-        """Parameters of a pixel of that mean, for a decoder to begin with.
-
-        The first parameter of each value is found by bisection, the others are 0: a subclass in which E[x|z] does not
-        increase with its first parameter overrides this.
-
-        Args:
-            mean: (channels,), in [0, 1].
-
-        Returns:
-            (parameters_per_value * channels,).
-        """
-        low = torch.full_like(mean, -PARAMETER_LIMIT)
-        high = -low
-        rest = mean.new_zeros((self.parameters_per_value - 1) * len(mean))
-        for _ in range(BISECTIONS):
-            middle = (low + high) / 2
-            is_below = self.mean(torch.cat([middle, rest])[:, None, None]).flatten() < mean
-            low, high = torch.where(is_below, middle, low), torch.where(is_below, high, middle)
-        return torch.cat([middle, rest])
 
 
 class Bernoulli(Likelihood):

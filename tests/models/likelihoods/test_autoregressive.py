@@ -8,8 +8,8 @@ from torch import Tensor, nn
 
 from mnist_vae.analysis.importance_sampling import importance_weights
 from mnist_vae.config.instantiate import instantiate
-from mnist_vae.models.autoregressive import Autoregressive, CausalConv2d
-from mnist_vae.models.likelihoods import Bernoulli
+from mnist_vae.models.likelihoods import Autoregressive, Bernoulli
+from mnist_vae.models.likelihoods.autoregressive import CausalConv2d
 from mnist_vae.models.networks.initialization import he
 from mnist_vae.models.networks.mlp import MLP
 from mnist_vae.models.priors import StandardNormal

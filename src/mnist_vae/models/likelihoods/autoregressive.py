@@ -6,7 +6,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from mnist_vae.models.likelihoods import Bernoulli, Likelihood
+from mnist_vae.models.likelihoods.base import Likelihood
+from mnist_vae.models.likelihoods.independent import Bernoulli
 from mnist_vae.models.networks.base import check_sizes
 
 
