@@ -13,7 +13,7 @@ from mnist_vae.analysis.evaluation import evaluate
 from mnist_vae.analysis.generation import sample
 from mnist_vae.analysis.sample_quality import Manifold, compare, frechet_distance, sample_images
 from mnist_vae.data.binarize import Binarize
-from mnist_vae.models.likelihoods import Bernoulli
+from mnist_vae.models.likelihoods import Autoregressive, Bernoulli
 from mnist_vae.models.networks.mlp import MLP
 from mnist_vae.models.priors.standard_normal import StandardNormal
 from mnist_vae.models.vae import VAE
@@ -111,6 +111,23 @@ def test_samples_of_grey_data_are_means_and_those_of_binarised_data_are_drawn_wi
         assert bits.shape == grey.shape == (400, 1, 4, 4) and set(bits.unique().tolist()) == {0.0, 1.0}
         assert (bits - grey).mean().abs() < 0.02  # four standard deviations of the mean of 6,400 pixels
     assert len(grey.unique()) > 1000 and torch.equal(grey, sample_images(vae, labels, Binarize.none))
+
+
+def test_samples_of_an_autoregressive_likelihood_are_images_of_it() -> None:
+    """Under it each pixel repeats the one left of it, which pixels that are drawn apart from each other do not."""
+    vae = tiny_vae()
+    vae.likelihood = likelihood = Autoregressive((1, 4, 4), features=2, kernel_size=3)
+    vae.decoder = nn.Sequential(nn.Linear(2, 3 * 16), nn.Unflatten(1, (3, 4, 4)))
+    for weight in (*vae.decoder.parameters(), *likelihood.parameters()):
+        nn.init.zeros_(weight)
+    with torch.no_grad():
+        likelihood.context.weight[0, 0, -1, 0] = 1  # the first feature is the pixel on the left
+        likelihood.mixing.weight[0, 0] = 1
+        likelihood.change.weight[0, 0] = 20
+        vae.decoder[0].bias[:16].reshape(4, 4)[:, 1:] = -10
+    bits = sample_images(vae, torch.zeros(300, dtype=torch.int64), Binarize.dynamic)
+    assert (bits == bits[..., :1]).float().mean() > 0.999  # each row is 0 or 1 as its first pixel is
+    assert abs(bits.mean().item() - 0.5) < 0.07
 
 
 def test_samples_of_a_conditional_model_have_the_labels_of_the_images() -> None:

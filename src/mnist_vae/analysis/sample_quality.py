@@ -16,13 +16,13 @@ from tqdm import tqdm
 from mnist_vae.analysis.digest import digest
 from mnist_vae.analysis.feature_classifier import feature_classifier
 from mnist_vae.analysis.generation import sample
+from mnist_vae.analysis.latent import BATCH_SIZE
 from mnist_vae.data.batches import EVALUATION_SEED
-from mnist_vae.data.binarize import Binarize, binarize
+from mnist_vae.data.binarize import Binarize
 from mnist_vae.models.vae import VAE
 from mnist_vae.runs.load import OpenRun
 from mnist_vae.utils.errors import SettingsError
 from mnist_vae.utils.io import read_text
-from mnist_vae.utils.seeding import Noise
 
 if TYPE_CHECKING:
     from mnist_vae.data.datamodule import ImageDataModule
@@ -92,24 +92,29 @@ def compare(features: Tensor, reference: Manifold) -> dict[str, float]:
     return dict(zip(NAMES, measured, strict=True))
 
 
+@torch.no_grad()
 def sample_images(vae: VAE, labels: Tensor, how: Binarize) -> Tensor:
     """Sample images of the kind that the data are, one per label: (labels, channels, height, width) in [0, 1].
 
     With grey data, E[x|z] of codes drawn from the prior, which is what is shown of a VAE: pixels drawn independently
-    around it would be noisy under every likelihood, as no image is. With binarised data, whose images are in {0, 1},
-    pixels drawn with E[x|z] as probability: the model is one of such images, and grey levels alone would tell its
-    samples from them.
+    around it would be noisy under every likelihood, as no image is. With binarised data, x drawn from p(x|z): the model
+    is one of images in {0, 1}, and grey levels alone would tell its samples from them.
 
     Args:
         labels: those of the test images that the samples are compared with, for a conditional VAE.
         how: how the data are binarised.
     """
     bar = partial(tqdm, desc="samples", unit="batch", leave=False, disable=None)
-    _, images = sample(vae, len(labels), EVALUATION_SEED, labels=labels if vae.classes else None, show_progress=bar)
     if how is Binarize.none:
-        return images
-    generator = torch.Generator().manual_seed(EVALUATION_SEED)
-    return binarize(images, Binarize.dynamic, Noise(len(images), generator=generator))
+        return sample(vae, len(labels), EVALUATION_SEED, labels=labels if vae.classes else None, show_progress=bar)[1]
+    codes = vae.prior.sample(len(labels), torch.Generator().manual_seed(EVALUATION_SEED))
+    draws = torch.rand(len(labels), *vae.image_shape, generator=torch.Generator().manual_seed(EVALUATION_SEED))
+    batches = zip(*(values.to(vae.device).split(BATCH_SIZE) for values in (codes, draws, labels)), strict=True)
+    images = [
+        vae.likelihood.sample_binary(vae.decode_parameters(z, given if vae.classes else None), part).cpu()
+        for z, part, given in bar(list(batches))
+    ]
+    return torch.cat(images)
 
 
 def sample_values(run: OpenRun, data: "ImageDataModule", count: int) -> dict[str, float | str]:
@@ -183,4 +188,4 @@ def _chosen(split: tuple[Tensor, Tensor], count: int) -> tuple[Tensor, Tensor]:
 
 
 def _digest(vae: VAE, test: tuple[Tensor, Tensor], count: int) -> str:
-    return digest(f"samples {count} {EVALUATION_SEED}", (*vae.state_dict().values(), *test))
+    return digest(f"samples drawn from p(x|z) {count} {EVALUATION_SEED}", (*vae.state_dict().values(), *test))

@@ -98,12 +98,13 @@ def test_every_weight_but_the_masked_has_a_gradient() -> None:
 def test_sampled_images_have_the_enumerated_probabilities(shape: tuple[int, int, int]) -> None:
     count, x, made, parameters = 40_000, all_images(shape), likelihood(shape), parameters_for(shape, 1)
     draws = torch.rand(count, *shape, generator=torch.Generator().manual_seed(2))
-    samples, probabilities = made.sample(parameters.expand(count, -1, -1, -1), draws)
+    samples, probabilities = made.sample_with_probabilities(parameters.expand(count, -1, -1, -1), draws)
     expected = made.log_prob(parameters.expand(len(x), -1, -1, -1), x).exp()
     powers = 2 ** torch.arange(x[0].numel() - 1, -1, -1)
     found = torch.bincount((samples.flatten(1).long() * powers).sum(dim=1), minlength=len(x)) / count
     error = (expected * (1 - expected) / count).sqrt()
     assert ((found - expected).abs() < 5 * error + 1e-4).all()
+    assert torch.equal(made.sample_binary(parameters.expand(count, -1, -1, -1), draws), samples)
     # The probabilities are those of the samples, and their mean is that of x: the estimate is unbiased.
     log_prob = Bernoulli().log_prob(torch.logit(probabilities), samples)
     torch.testing.assert_close(log_prob, made.log_prob(parameters.expand(count, -1, -1, -1), samples))
@@ -116,7 +117,7 @@ def test_the_window_of_each_pixel_holds_all_that_it_sees(kernel_size: int) -> No
     """The sampled pixels' probabilities are those of one pass over the whole image."""
     shape = 2, 7, 8
     made, parameters = likelihood(shape, kernel_size), parameters_for(shape, 2, 3)
-    samples, probabilities = made.sample(parameters, torch.rand(2, 3, *shape, dtype=torch.float64))
+    samples, probabilities = made.sample_with_probabilities(parameters, torch.rand(2, 3, *shape, dtype=torch.float64))
     for k in range(2):
         torch.testing.assert_close(made.logits(parameters[k], samples[k]).sigmoid(), probabilities[k])
 

@@ -70,10 +70,14 @@ class Autoregressive(Likelihood):
         """
         generator = torch.Generator().manual_seed(0)
         draws = torch.rand(self.channels, *parameters.shape[-2:], generator=generator)
-        return self.sample(parameters, draws.to(parameters.device))[1]
+        return self.sample_with_probabilities(parameters, draws.to(parameters.device))[1]
+
+    def sample_binary(self, parameters: Tensor, draws: Tensor) -> Tensor:
+        """See Likelihood; the pixels are drawn one after the other, without gradients."""
+        return self.sample_with_probabilities(parameters, draws)[0]
 
     @torch.no_grad()
-    def sample(self, parameters: Tensor, draws: Tensor) -> tuple[Tensor, Tensor]:
+    def sample_with_probabilities(self, parameters: Tensor, draws: Tensor) -> tuple[Tensor, Tensor]:
         """Draw images from p(x|z), pixel after pixel: a pixel is 1 if its draw is below its probability.
 
         Args:

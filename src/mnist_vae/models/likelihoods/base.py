@@ -36,6 +36,17 @@ class Likelihood(nn.Module):
         """E[x|z] in [0, 1], or an estimate if it has no closed form, (..., images, channels, height, width)."""
         raise NotImplementedError
 
+    def sample_binary(self, parameters: Tensor, draws: Tensor) -> Tensor:
+        """Draw images in {0, 1} from p(x|z), (..., images, channels, height, width).
+
+        This is for likelihoods of pixels that are independent given z, where p(x_i = 1) is E[x_i|z].
+
+        Args:
+            parameters: as of `log_prob`.
+            draws: uniform in [0, 1), of a shape that expands to that of the images.
+        """
+        return (draws < self.mean(parameters)).to(parameters.dtype)
+
     def parameters_of_mean(self, mean: Tensor) -> Tensor:
         """Parameters of a pixel of that mean, for a decoder to begin with.
 
