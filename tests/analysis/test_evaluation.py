@@ -14,11 +14,13 @@ from mnist_vae.cli.commands.evaluate import PARTS as PARTS_OF_THE_KL
 from mnist_vae.cli.commands.evaluate import card, table
 from mnist_vae.data.binarize import Binarize
 from mnist_vae.models.likelihoods import Bernoulli
-from mnist_vae.models.posteriors import Coupling, InverseAutoregressive, PosteriorLayer
+from mnist_vae.models.posteriors import Coupling, InverseAutoregressive, Ladder, PosteriorLayer
+from mnist_vae.models.priors import Hierarchical
 from mnist_vae.runs.load import open_run
-from mnist_vae.utils.text import DASH
+from mnist_vae.utils.text import DASH, number
 from tests.conftest import Done
 from tests.models.helpers import SHAPE, small_vae
+from tests.models.priors.helpers import randomised
 
 PARTS = ("mutual_information", "mutual_information_upper", "marginal_kl", "marginal_kl_lower", "total_correlation")
 NATS = ("elbo", "reconstruction", "kl", *PARTS, "total_correlation_lower")
@@ -129,6 +131,19 @@ def test_flow_posteriors_have_the_parts_of_the_kl_that_their_densities_give(
     assert "total correlation" not in card(file, values)
     header, row, *_ = (re.split(r"  +", line) for line in table([(file, values), (file, values)]).splitlines())
     assert (row[header.index("I(x;z)")] == DASH) == (not present)
+
+
+def test_the_kl_of_a_ladder_is_shown_by_layer(runs: Path) -> None:
+    run = open_run(runs / "mlp")
+    torch.manual_seed(0)
+    prior = randomised(Hierarchical(5, layers=2, hidden_dim=8)).float()
+    run.vae.prior, run.vae.to_posterior = prior, Ladder(32, 5, prior, hidden_dim=8)
+    values = evaluate(run)
+    layers = [float(values[f"test/kl_layer_{i}"]) for i in (1, 2)]
+    assert min(layers) > 0.01 and "test/kl_layer_3" not in values
+    error = float(values["test/kl_standard_error"])  # of other samples of z than these
+    assert sum(layers) == pytest.approx(float(values["test/kl"]), abs=3 * error)
+    assert re.search(rf"^ +KL of layer 2 +{number(layers[1], 3)} ±", card(runs / "evaluation.json", values), re.M)
 
 
 def test_the_script_prints_the_nll(tool: Callable[..., Done], runs: Path, monkeypatch: pytest.MonkeyPatch) -> None:

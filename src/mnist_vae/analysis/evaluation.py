@@ -14,8 +14,9 @@ from mnist_vae.analysis.nll import finished_weights, likelihood_values, resumabl
 from mnist_vae.analysis.probes import CLASSIFIERS
 from mnist_vae.analysis.sample_quality import check_count, finished_sample_values, sample_values
 from mnist_vae.data.batches import EVALUATION_BATCH, EVALUATION_SEED
-from mnist_vae.models.posteriors import GAUSSIANS, Posterior, mapped
+from mnist_vae.models.posteriors import GAUSSIANS, LadderPosterior, Posterior, mapped
 from mnist_vae.models.vae import VAE
+from mnist_vae.runs.fitted_priors import TRAINED
 from mnist_vae.runs.load import OpenRun
 from mnist_vae.utils.io import write_json
 from mnist_vae.utils.pixels import to_unit
@@ -41,7 +42,8 @@ def evaluate(
         sample_count: samples whose quality is measured, see sample_quality.py; with 0 likewise.
 
     Returns:
-        Flat: `test/elbo`, `test/reconstruction`, `test/kl` and those of `information_estimates` in nats per image,
+        Flat: `test/elbo`, `test/reconstruction`, `test/kl`, those of `information_estimates` and, with the prior that a
+        ladder was trained with, of `kl_by_layer` in nats per image,
         `test/knn_accuracy` and `test/logistic_regression_accuracy` in [0, 1], each with its `…_standard_error`;
         `test/active_units`; the values of nll.likelihood_values and of sample_quality.sample_values, if estimated; and
         the data set, checkpoint, prior and duration of the evaluation. If `grey_levels_as_probabilities` is true, ELBO
@@ -70,6 +72,8 @@ def evaluate(
         posterior = encode_images(run.vae, images, labels)
         if run.vae.to_posterior.density_in_one_pass:
             estimates |= information_estimates(posterior, kl)
+        if isinstance(posterior, LadderPosterior) and len(posterior.prior.groups) > 1 and run.prior == TRAINED:
+            estimates |= kl_by_layer(posterior)
         train_images, train_labels = data.fixed("train")
         train_means = encode_images(run.vae, train_images, train_labels).mean.numpy()
         bar.update()
@@ -135,6 +139,14 @@ def image_terms(vae: VAE, images: Tensor, labels: Tensor) -> tuple[Tensor, Tenso
         terms.append([term.cpu().double() for term in batch_terms])
     reconstruction, kl = zip(*terms, strict=True)
     return torch.cat(reconstruction), torch.cat(kl)
+
+
+@torch.no_grad()
+def kl_by_layer(posterior: LadderPosterior) -> dict[str, Estimate]:
+    """The KL term of each stochastic layer, `kl_layer_1` being the top: they add up to the KL term but for sampling."""
+    noise = torch.randn(posterior.encoded_mean.shape, generator=torch.Generator().manual_seed(EVALUATION_SEED))
+    terms = posterior.kl_by_group(posterior.rsample(noise))
+    return {f"kl_layer_{i}": Estimate.of(term) for i, term in enumerate(terms, start=1)}
 
 
 def information_estimates(posterior: Posterior, kl: Tensor) -> dict[str, Estimate]:

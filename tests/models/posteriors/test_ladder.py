@@ -86,6 +86,18 @@ def test_the_kl_is_in_closed_form_given_the_groups_above() -> None:
     torch.testing.assert_close(top.kl(single, z[0]), expected.sum(dim=1))
 
 
+def test_the_kl_of_each_group_is_that_of_its_gaussians() -> None:
+    """In a hierarchy that is a chain of two dimensions, with numbers for which both KLs are computed by hand."""
+    prior = Hierarchical(2, layers=2).double()
+    prior.networks[0] = nn.Linear(1, 2).double()  # p(z_2|z_1) = N(z_1/2, 1)
+    prior.networks[0].weight.data = torch.tensor([[0.5], [0.0]]).double()
+    prior.networks[0].bias.data = torch.zeros(2).double()
+    posterior = LadderPosterior(torch.tensor([[1.0, 3.0]]).double(), torch.tensor([[-1.0, 0.0]]).double(), prior)
+    z = torch.tensor([[4.0, 7.0]]).double()  # q(z_2|x, z_1) = N((3 + 2)/2, 1/2)
+    expected = [0.5 * (math.exp(-1) + 1 - 1 + 1), 0.5 * (0.5 + 0.25 - 1 + math.log(2))]
+    torch.testing.assert_close(posterior.kl_by_group(z)[:, 0], torch.tensor(expected).double())
+
+
 def test_an_encoder_that_says_nothing_leaves_the_prior() -> None:
     posterior = random_ladder()
     vague = posterior._replace(encoded_log_var=torch.full_like(posterior.encoded_log_var, 60.0))

@@ -6,11 +6,12 @@
     python scripts/evaluate.py run=outputs/runs/… nll.samples=5000 data.binarize=dynamic
 
 Metrics: ELBO, reconstruction and KL; the two parts of the KL, mutual information and marginal KL (Hoffman & Johnson
-2016), and the part of the latter that is the total correlation (Chen et al. 2018); active units (Burda et al. 2016);
-accuracy of k-NN and logistic regression on the posterior means, fitted on all training images. With nll.samples also
--log p(x) by importance sampling (Burda et al. 2016): after Ctrl-C, the same command resumes it. With samples.count
-the quality of samples in the features of a small classifier, which is trained once per data set: Fréchet distance to
-the test images (Heusel et al. 2017), precision and recall (Kynkäänniemi et al. 2019).
+2016), and the part of the latter that is the total correlation (Chen et al. 2018); the KL of each layer of a ladder,
+the first being the top; active units (Burda et al. 2016); accuracy of k-NN and logistic regression on the posterior
+means, fitted on all training images. With nll.samples also -log p(x) by importance sampling (Burda et al. 2016): after
+Ctrl-C, the same command resumes it. With samples.count the quality of samples in the features of a small classifier,
+which is trained once per data set: Fréchet distance to the test images (Heusel et al. 2017), precision and recall
+(Kynkäänniemi et al. 2019).
 
 The parts of the KL are estimated from both sides, "0.13 to 0.88", or "≤ 0.88" where the lower estimate is not above 0.
 Of grey levels that are read as probabilities, ELBO and NLL are bounds, no log p(x) of an image; with data.binarize
@@ -18,6 +19,7 @@ binarised test images are scored, as papers do, and the results are in evaluatio
 """
 
 import math
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -105,7 +107,8 @@ def card(file: Path, values: dict[str, Any]) -> str:
     """Format the results of one run, a metric per line."""
     measured = f"{values['test_images']:,} test images of {values['dataset']}, epoch {values['epochs']}"
     lines = [f"{shown(file.parent)}: {measured}"]
-    for name, heading in NATS.items():
+    layers = [name.removeprefix("test/") for name in values if re.fullmatch(r"test/kl_layer_\d+", name)]
+    for name, heading in (NATS | {name: f"    KL of {name[3:].replace('_', ' ')}" for name in layers}).items():
         if f"test/{name}" in values:
             lines.append(f"{heading:<24} {_nats(values, name)} nats")
     if "test/nll" in values:

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from mnist_vae.models.networks.base import check_sizes
 from mnist_vae.models.posteriors.base import sampled_log_var
-from mnist_vae.models.posteriors.gaussian import DiagonalGaussian, clamp_log_var
+from mnist_vae.models.posteriors.gaussian import DiagonalGaussian, clamp_log_var, gaussian_kl
 
 if TYPE_CHECKING:
     from mnist_vae.models.priors.hierarchical import Hierarchical
@@ -71,6 +71,19 @@ class LadderPosterior(NamedTuple):
         """log q(z|x) in nats of every code (codes, latent_dim) under every image's posterior, (codes, images)."""
         rows = max(1, MAX_PAIRS // self.encoded_mean.numel())
         return torch.cat([self.log_prob(part[:, None]) for part in z.split(rows)])
+
+    def kl_by_group(self, z: Tensor) -> Tensor:
+        """KL(q(z_i|x, z_above) || p(z_i|z_above)) in nats of every group, in closed form given samples z of q(z|x).
+
+        Args:
+            z: (..., images, latent_dim).
+
+        Returns:
+            (groups, ..., images), from the top.
+        """
+        given = [(i, z[..., : part.start]) for i, part in enumerate(self.prior.groups)]
+        terms = [gaussian_kl(self.factor(*each), self.prior.conditional(*each)).sum(dim=-1) for each in given]
+        return torch.stack(torch.broadcast_tensors(*terms))
 
     def factor(self, group: int, above: Tensor) -> DiagonalGaussian:
         """q(z_group|x, above) of codes (..., images, dimensions above)."""

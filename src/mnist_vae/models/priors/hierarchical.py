@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from mnist_vae.models.posteriors import DiagonalGaussian, LadderPosterior, Posterior
-from mnist_vae.models.posteriors.gaussian import clamp_log_var, gaussian_kl
+from mnist_vae.models.posteriors.gaussian import clamp_log_var
 from mnist_vae.models.priors.base import Prior, check_counts
 
 
@@ -66,9 +66,7 @@ class Hierarchical(Prior):
         """
         if not isinstance(posterior, LadderPosterior) or posterior.prior is not self:
             return super().kl(posterior, z, log_q)
-        above = [(i, z[..., : part.start]) for i, part in enumerate(self.groups)]
-        terms = [gaussian_kl(posterior.factor(*given), self.conditional(*given)).sum(dim=-1) for given in above]
-        return torch.stack(torch.broadcast_tensors(*terms)).sum(dim=0)
+        return posterior.kl_by_group(z).sum(dim=0)
 
     @torch.no_grad()
     def sample(self, count: int, generator: torch.Generator | None = None, temperature: float = 1.0) -> Tensor:
