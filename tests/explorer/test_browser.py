@@ -74,9 +74,13 @@ class Tab:
         return after
 
     def at(self, name: str, x: float, y: float) -> tuple[float, float]:
-        """A point of a plot, as shares of its width and height, on the page."""
-        self.page.evaluate(f"name => {VIEW}.scrollIntoView({{block: 'center'}})", name)
-        left, top, width, height = self.page.evaluate(BOX, name)
+        """A point of a plot, as shares of its width and height, on the page; once the plot stays where it is."""
+        box, last = None, [0.0] * 4
+        while box != last or not all(box[2:]):
+            self.page.evaluate(f"name => {VIEW}.scrollIntoView({{block: 'center'}})", name)
+            self.page.wait_for_timeout(50)
+            box, last = last, self.page.evaluate(BOX, name)
+        left, top, width, height = box
         return left + x * width, top + y * height
 
     def draw(self) -> None:
