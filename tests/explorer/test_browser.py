@@ -74,12 +74,12 @@ class Tab:
         return after
 
     def at(self, name: str, x: float, y: float) -> tuple[float, float]:
-        """A point of a plot, as shares of its width and height, on the page; once the plot stays where it is."""
-        box, last = None, [0.0] * 4
-        while box != last or not all(box[2:]):
-            self.page.evaluate(f"name => {VIEW}.scrollIntoView({{block: 'center'}})", name)
+        """A point of a plot on the page, as shares of its width and height, once the plot has been laid out."""
+        self.page.evaluate(f"name => {VIEW}.scrollIntoView({{block: 'center'}})", name)
+        previous = None
+        while (box := self.page.evaluate(BOX, name)) != previous or not all(box[2:]):
+            previous = box
             self.page.wait_for_timeout(50)
-            box, last = last, self.page.evaluate(BOX, name)
         left, top, width, height = box
         return left + x * width, top + y * height
 

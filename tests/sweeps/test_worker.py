@@ -170,13 +170,15 @@ def test_later_jobs_take_no_more_memory_than_three(worker: Worker, tmp_path: Pat
         )
 
     after = []
-    for job in range(8):
+    for job in range(6):
         cfg = composed("data=digits", "model.hidden_dims=[16]", "max_epochs=1", "accelerator=cpu", f"seed={job}")
         (tmp_path / str(job)).mkdir()
         assert "result" in worker.call(request("mnist_vae.training.train.train", tmp_path / str(job), cfg))
         after.append(held())
     megabytes, threads, open_files = (max(values) for values in zip(*after[:3], strict=True))
-    assert after[-1][0] < 1.1 * megabytes and after[-1][1] <= threads and after[-1][2] <= open_files, after
+    # A thread that ends with its job may still be seen once; one that every job left behind would be seen after all.
+    fewest_threads, fewest_files = (min(values) for values in list(zip(*after[3:], strict=True))[1:])
+    assert after[-1][0] < 1.1 * megabytes and fewest_threads <= threads and fewest_files <= open_files, after
 
 
 SERIAL = "workers.call(job)"

@@ -42,11 +42,11 @@ def evaluate(
         sample_count: samples whose quality is measured, see sample_quality.py; with 0 likewise.
 
     Returns:
-        Flat: `test/elbo`, `test/reconstruction`, `test/kl`, those of `information_estimates` and, with the prior that a
-        ladder was trained with, of `kl_by_layer` in nats per image,
-        `test/knn_accuracy` and `test/logistic_regression_accuracy` in [0, 1], each with its `…_standard_error`;
-        `test/active_units`; the values of nll.likelihood_values and of sample_quality.sample_values, if estimated; and
-        the data set, checkpoint, prior and duration of the evaluation. If `grey_levels_as_probabilities` is true, ELBO
+        Flat: `test/elbo`, `test/reconstruction`, `test/kl`, those of `information_estimates` and, for a ladder with the
+        prior it was trained with, of `kl_by_layer` in nats per image, `test/knn_accuracy` and
+        `test/logistic_regression_accuracy` in [0, 1], each with its `…_standard_error`; `test/active_units`; the values
+        of nll.likelihood_values and of sample_quality.sample_values, if estimated; and the data set, checkpoint, prior
+        and duration of the evaluation. If `grey_levels_as_probabilities` is true, ELBO
         and NLL are of grey levels under a likelihood of pixels in {0, 1}, whose logarithm is then the expected one of
         an image binarised with the grey levels as probabilities. They bound the expected log p(x) of such images from
         below, by Jensen's inequality, and are log p(x) of none.
@@ -72,7 +72,7 @@ def evaluate(
         posterior = encode_images(run.vae, images, labels)
         if run.vae.to_posterior.density_in_one_pass:
             estimates |= information_estimates(posterior, kl)
-        if isinstance(posterior, LadderPosterior) and len(posterior.prior.groups) > 1 and run.prior == TRAINED:
+        if isinstance(posterior, LadderPosterior) and run.prior == TRAINED:
             estimates |= kl_by_layer(posterior)
         train_images, train_labels = data.fixed("train")
         train_means = encode_images(run.vae, train_images, train_labels).mean.numpy()
@@ -143,7 +143,10 @@ def image_terms(vae: VAE, images: Tensor, labels: Tensor) -> tuple[Tensor, Tenso
 
 @torch.no_grad()
 def kl_by_layer(posterior: LadderPosterior) -> dict[str, Estimate]:
-    """The KL term of each stochastic layer, `kl_layer_1` being the top: they add up to the KL term but for sampling."""
+    """Estimate the KL term of each stochastic layer, `kl_layer_1` being the top.
+
+    Their sum differs from the estimate of the whole KL term only by the samples of z.
+    """
     noise = torch.randn(posterior.encoded_mean.shape, generator=torch.Generator().manual_seed(EVALUATION_SEED))
     terms = posterior.kl_by_group(posterior.rsample(noise))
     return {f"kl_layer_{i}": Estimate.of(term) for i, term in enumerate(terms, start=1)}
