@@ -17,6 +17,7 @@ from mnist_vae.models.likelihoods import Bernoulli
 from mnist_vae.models.posteriors import Coupling, InverseAutoregressive, Ladder, PosteriorLayer
 from mnist_vae.models.priors import Hierarchical
 from mnist_vae.runs.load import open_run
+from mnist_vae.sweeps.job_results import read_job
 from mnist_vae.utils.text import DASH, number
 from tests.conftest import Done
 from tests.models.helpers import SHAPE, small_vae
@@ -63,6 +64,15 @@ def test_classifiers_are_fitted_on_posterior_means_of_the_whole_training_set(run
         train, test = (run.vae.encode(split[0] / 255).mean.numpy() for split in (data.train_split, data.test_split))
     classifier = KNeighborsClassifier(5).fit(train, data.train_split[1].numpy())
     assert evaluate(run)["test/knn_accuracy"] == pytest.approx(classifier.score(test, data.test_split[1].numpy()))
+
+
+def test_a_report_recognises_it_by_the_runs_own_elbo_for_which_other_samples_may_have_been_drawn(runs: Path) -> None:
+    file = runs / "mlp" / "metrics.json"
+    file.write_text(json.dumps({**json.loads(file.read_text()), "test/elbo": -1.0}))
+    evaluate(open_run(runs / "mlp"))
+    assert "test/knn_accuracy" in read_job(runs / "mlp", ".", None).metrics
+    file.write_text(json.dumps({**json.loads(file.read_text()), "test/elbo": -2.0}))
+    assert "test/knn_accuracy" not in read_job(runs / "mlp", ".", None).metrics
 
 
 def test_the_nll_is_below_the_negative_elbo_and_has_error_estimates(runs: Path) -> None:

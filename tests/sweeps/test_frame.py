@@ -28,6 +28,13 @@ def test_a_row_per_job_with_numbers_as_numbers(tmp_path: Path) -> None:
     assert frame.groupby("beta")["test/elbo"].mean().loc[1] == -101
 
 
+def test_a_note_says_that_an_evaluation_is_left_out(tmp_path: Path) -> None:
+    make_sweep(tmp_path)
+    (tmp_path / "beta=4,seed=0" / "evaluation.json").write_text('{"run_test_elbo": -110.0, "test/nll": 100.0}')
+    notes = dict(zip(*(jobs_frame(read_sweep(tmp_path))[key] for key in ("job", "note")), strict=True))
+    assert "run scripts/evaluate.py again" in notes["beta=4,seed=0"] and not notes["beta=1,seed=0"]
+
+
 def test_learning_curves_in_long_form(tmp_path: Path) -> None:
     make_sweep(tmp_path)
     sweep = read_sweep(tmp_path)

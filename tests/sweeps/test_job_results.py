@@ -128,21 +128,23 @@ def test_a_single_run_has_the_name_of_its_folder(tmp_path: Path) -> None:
     assert read_job(make_run(tmp_path / "alone", -1.0), ".", None).name == "alone"
 
 
-def test_what_an_evaluation_measured_is_among_the_metrics_if_it_is_of_the_same_weights(tmp_path: Path) -> None:
+def test_what_an_evaluation_measured_is_among_the_metrics_if_it_was_made_beside_them(tmp_path: Path) -> None:
     run = make_run(tmp_path / "run", -100.0)
     alone = read(run).metrics
     measured = {"test/precision": 0.5, "train/precision": 0.9, "sample_count": 1000, "feature_classifier": "a1"}
-    others = {"test/elbo": -100.001, "test/kl": 99.0, "seconds": 3.0, "complete": True, "checkpoint": "best"}
+    # Of an importance-weighted objective the evaluation's ELBO has fewer samples than the run's own.
+    others = {"test/elbo": -100.5, "test/kl": 99.0, "seconds": 3.0, "complete": True, "checkpoint": "best"}
+    others |= {"run_test_elbo": -100.0}
     wrong = {"test/a": "text", "test/b": None, "test/c": [1]}
     (run / "evaluation.json").write_text(json.dumps({**others, **measured, **wrong}))
-    assert read(run).metrics == {**alone, **measured}
+    assert read(run).metrics == {**alone, **measured} and not read(run).outdated_evaluation
     for other in (-100.1, None, "x"):
-        (run / "evaluation.json").write_text(json.dumps({**others, **measured, "test/elbo": other}))
-        assert read(run).metrics == alone
-    huge, nested = '{"test/elbo": -100, "test/a": 1' + "0" * 30 + "}", '{"test/elbo": -100, "sample_count": []}'
-    for content in ("{", "[]", "{}", "NaN", '"test/elbo"', huge, nested):
+        (run / "evaluation.json").write_text(json.dumps({**others, **measured, "run_test_elbo": other}))
+        assert read(run).metrics == alone and read(run).outdated_evaluation
+    huge = '{"run_test_elbo": -100, "test/a": 1' + "0" * 30 + "}"
+    for content in ("{", "[]", "{}", "NaN", '"run_test_elbo"', huge, '{"run_test_elbo": -100, "sample_count": []}'):
         (run / "evaluation.json").write_text(content)
-        assert read(run).metrics == alone and state(run) == "complete"
+        assert read(run).metrics == alone and state(run) == "complete" and read(run).outdated_evaluation
     (run / "metrics.json").unlink()
     (run / "evaluation.json").write_text(json.dumps({**others, **measured}))
-    assert read(run).metrics == {}
+    assert read(run).metrics == {} and not read(run).outdated_evaluation

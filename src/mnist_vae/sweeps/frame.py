@@ -75,7 +75,9 @@ def _ranks(sweep: "Sweep") -> dict[str, int]:
 
 
 def _notes(sweep: "Sweep") -> dict[str, str]:
-    notes = {job.name: job.failure.error for job in sweep.of_state(State.failed) if job.failure}
+    outdated = "evaluation.json is not of these weights: run scripts/evaluate.py again"
+    notes = {job.name: outdated for job in sweep.jobs if job.outdated_evaluation}
+    notes |= {job.name: job.failure.error for job in sweep.of_state(State.failed) if job.failure}
     for group in sweep.groups:
         notes |= {job.name: f"set apart: {why}" for job, why in group.apart}
         if not group.monitor:

@@ -17,7 +17,6 @@ from mnist_vae.sweeps.varied import experiment_of, settings_of
 from mnist_vae.utils.errors import RunFolderError, first_line
 from mnist_vae.utils.io import read_text
 
-SAME_ELBO = 0.01  # nats, within which two devices compute the same test ELBO
 COMPARABLE_BY = ("nll_samples", "sample_count", "feature_classifier")  # what an evaluation was made with
 
 
@@ -70,6 +69,7 @@ class Job:
         metrics: metrics.json, and what evaluation.json has beyond it; empty unless complete.
         rows: metrics.csv, one per epoch so far.
         failure: why it failed, if it did.
+        outdated_evaluation: whether its evaluation.json is damaged or not of these metrics, and so left out.
     """
 
     name: str
@@ -81,6 +81,7 @@ class Job:
     metrics: dict[str, Any]
     rows: list[dict[str, float]]
     failure: Failure | None
+    outdated_evaluation: bool = False
 
     def number(self, metric: str) -> float:
         """A metric; NaN if the job does not have it as a number."""
@@ -132,7 +133,7 @@ def _read_job(top: Path, name: str, planned: list[str] | None) -> Job:
         raise RunFolderError(f"{run.config} is missing.")
     config: Any = OmegaConf.to_container(load_config(run.config)) if run.config.exists() else None
     metrics = _checked(run.read_metrics(), run.metrics) if run.complete else {}
-    metrics |= _read_evaluation(run, metrics)
+    evaluation = _read_evaluation(run, metrics) if run.complete and run.evaluation.exists() else {}
     failure = run.read_failure()
     overrides = _read_overrides(run, failure) if planned is None else planned
     parts = ("error", "type", "traceback")
@@ -141,7 +142,9 @@ def _read_job(top: Path, name: str, planned: list[str] | None) -> Job:
     state = _state(run, top / ".sweep" / "running" / name, failed=reported is not None)
     experiment = None if config is None else experiment_of(config)
     settings = settings_of(config, overrides, run.read_choices())
-    return Job(shown, run.path, overrides, state, settings, experiment, metrics, run.read_rows(), reported)
+    outdated = evaluation is None
+    metrics |= evaluation or {}
+    return Job(shown, run.path, overrides, state, settings, experiment, metrics, run.read_rows(), reported, outdated)
 
 
 def _checked(metrics: dict[str, Any], file: Path) -> dict[str, Any]:
@@ -152,13 +155,13 @@ def _checked(metrics: dict[str, Any], file: Path) -> dict[str, Any]:
     return metrics
 
 
-def _read_evaluation(run: RunFolder, metrics: dict[str, Any]) -> dict[str, Any]:
-    """What evaluation.json has beyond the metrics; nothing if it is damaged or of other weights than they are, such as
-    those before the run was given more epochs."""
+def _read_evaluation(run: RunFolder, metrics: dict[str, Any]) -> dict[str, Any] | None:
+    """What evaluation.json has beyond the metrics; None if it is damaged or was made beside other metrics, such as those
+    before the run was given more epochs."""
     try:
         values = json.loads(read_text(run.evaluation))
-        if not abs(values["test/elbo"] - metrics["test/elbo"]) < SAME_ELBO:
-            return {}
+        if values["run_test_elbo"] != metrics["test/elbo"]:
+            return None
         measured = {
             name: value
             for name, value in values.items()
@@ -166,7 +169,7 @@ def _read_evaluation(run: RunFolder, metrics: dict[str, Any]) -> dict[str, Any]:
         }
         return _checked(measured | {name: values[name] for name in COMPARABLE_BY if name in values}, run.evaluation)
     except Exception:  # a damaged file can raise anything
-        return {}
+        return None
 
 
 def _overrides_file(run: RunFolder) -> Path:

@@ -66,7 +66,7 @@ def test_what_evaluations_measured_has_columns_with_dashes_where_a_run_was_not_e
     for beta in (1, 2):
         make_run(tmp_path / str(beta), -100.0 - beta, beta=beta)
     assert tables.runs(group(tmp_path), tmp_path).headings[8:10] == ["epochs", "parameters"]
-    values = {"test/elbo": -101.0, "test/frechet_distance": 12.345, "test/precision": 0.5, "test/recall": 0.25}
+    values = {"run_test_elbo": -101.0, "test/frechet_distance": 12.345, "test/precision": 0.5, "test/recall": 0.25}
     (tmp_path / "1" / "evaluation.json").write_text(json.dumps(values))
     table = tables.runs(group(tmp_path), tmp_path)
     place = table.headings.index("Fréchet distance")
@@ -78,7 +78,7 @@ def test_an_nll_has_its_number_of_samples_beside_it(tmp_path: Path) -> None:
     """It decreases with them, so that those of different numbers do not compare."""
     for beta, samples in ((1, 500), (2, 5000)):
         make_run(tmp_path / str(beta), -100.0, beta=beta)
-        values = {"test/elbo": -100.0, "test/nll": 98.0, "nll_samples": samples}
+        values = {"run_test_elbo": -100.0, "test/nll": 98.0, "nll_samples": samples}
         (tmp_path / str(beta) / "evaluation.json").write_text(json.dumps(values))
     table = tables.runs(group(tmp_path), tmp_path)
     place = table.headings.index("NLL")

@@ -14,7 +14,7 @@ from tests.synthetic import make_run
 
 
 def evaluated(folder: Path, elbo: float, precision: float, count: int = 1000, by: str = "a", **settings: Any) -> None:
-    values = {"test/elbo": elbo, "test/frechet_distance": 5.0, "test/precision": precision, "test/recall": 0.5}
+    values = {"run_test_elbo": elbo, "test/frechet_distance": 5.0, "test/precision": precision, "test/recall": 0.5}
     run = make_run(folder, elbo, **settings)
     (run / "evaluation.json").write_text(json.dumps(values | {"sample_count": count, "feature_classifier": by}))
 
