@@ -38,7 +38,8 @@ def check_combination(cfg: DictConfig, choices: Choices, vae: VAE, objective: An
         raise SettingsError(
             f"objective.free_bits={cfg.objective.free_bits} with prior={prior} and "
             f"posterior={posterior}: free bits are given to each dimension, and only its KL for prior=standard_normal "
-            "with posterior=diagonal has a closed form, and no lower bound of its own."
+            "with posterior=diagonal has a closed form, and no lower bound of its own; use these, or "
+            "objective.free_bits=0."
         )
     if isinstance(objective, BetaTCVAE) and not issubclass(vae.to_posterior.family, GAUSSIANS):
         raise SettingsError(

@@ -249,7 +249,8 @@ def _arguments(key: str, target: Any, node: DictConfig, given: dict[str, Any]) -
     takes_any = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
     for name in arguments:
         if name not in configurable and (name in given or not takes_any):
-            raise SettingsError(unknown_key(f"{key}.{name}", [f"{key}.{other}" for other in configurable]))
+            remedy = f"; where an experiment sets it for another choice, ~{key}.{name} leaves it out"
+            raise SettingsError(unknown_key(f"{key}.{name}", [f"{key}.{other}" for other in configurable], remedy))
     arguments = {name: _typed(key, target, name, value) for name, value in arguments.items()}
     if not (node.get("_partial_") or node.get("_args_")):
         required = [n for n, p in parameters.items() if p.default is p.empty and p.kind is p.POSITIONAL_OR_KEYWORD]

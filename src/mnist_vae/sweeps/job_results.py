@@ -156,8 +156,8 @@ def _checked(metrics: dict[str, Any], file: Path) -> dict[str, Any]:
 
 
 def _read_evaluation(run: RunFolder, metrics: dict[str, Any]) -> dict[str, Any] | None:
-    """What evaluation.json has beyond the metrics; None if it is damaged or was made beside other metrics, such as those
-    before the run was given more epochs."""
+    """What evaluation.json has beyond the metrics; None if it is damaged, or was made beside other metrics, such as
+    those before the run was given more epochs."""
     try:
         values = json.loads(read_text(run.evaluation))
         if values["run_test_elbo"] != metrics["test/elbo"]:

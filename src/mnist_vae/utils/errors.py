@@ -38,14 +38,15 @@ class TrainingDiverged(UserError):
     """The loss is not finite."""
 
 
-def unknown_key(key: str, known: list[str]) -> str:
-    """Message for a key that does not exist, suggesting the most similar key of `known`, or listing all of them."""
+def unknown_key(key: str, known: list[str], remedy: str = "") -> str:
+    """Message for a key that does not exist, suggesting the most similar key of `known`, or listing all of them, and
+    then the remedy."""
     # Compared by the last component, since a long common prefix would make all keys of a group similar.
     leaves = {other.rpartition(".")[2]: other for other in known}
     similar = difflib.get_close_matches(key.rpartition(".")[2], leaves, n=1, cutoff=0.6)
     if similar:
         return f"{key}: there is no such key; did you mean {leaves[similar[0]]}?"
-    return f"{key}: there is no such key; there are {', '.join(known) or 'none here'}."
+    return f"{key}: there is no such key; there are {', '.join(known) or 'none here'}{remedy}."
 
 
 def first_line(error: BaseException) -> str:

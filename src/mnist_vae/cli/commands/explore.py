@@ -61,31 +61,32 @@ def main(options: ExploreOptions) -> None:
 
 
 def check_export(options: ExploreOptions) -> None:
-    """Raise SettingsError if the page cannot be written there, or not with this runtime."""
-    from mnist_vae.explorer.standalone import runtime_files
-
+    """Raise SettingsError if the page cannot be written there."""
     path = Path(options.export).expanduser()
     if path.is_dir():
         raise SettingsError(f"export={options.export}: it is a folder; name a file, as explore.html.")
     if not path.absolute().parent.is_dir():
         raise SettingsError(f"export={options.export}: there is no folder {shown(path.absolute().parent)}.")
-    runtime_files(Path(options.runtime).expanduser())
 
 
 def export(options: ExploreOptions, runs: dict[str, OpenRun], bar: "ShowProgress") -> None:
     """Write the page of one run to a file.
 
     Raises:
-        SettingsError: there are several runs.
+        SettingsError: there are several runs, or the runtime is missing.
+        ExportError: see export_page.
     """
+    from mnist_vae.analysis.export import parts
     from mnist_vae.explorer.explored_run import ExploredRun
-    from mnist_vae.explorer.standalone import export_page
+    from mnist_vae.explorer.standalone import export_page, runtime_files
 
     if len(runs) > 1:
         raise SettingsError(f"export={options.export}: the page is of one run, and run={options.run} are {len(runs)}.")
     [(name, run)] = runs.items()
-    path = Path(options.export).expanduser()
-    export_page(ExploredRun(run, name, options.data.root, bar), path, Path(options.runtime).expanduser())
+    path, runtime = Path(options.export).expanduser(), Path(options.runtime).expanduser()
+    parts(run.vae)  # a run that cannot be exported is refused before it is asked for a runtime
+    runtime_files(runtime)
+    export_page(ExploredRun(run, name, options.data.root, bar), path, runtime)
     tqdm.write(f"{shown(path)} ({path.stat().st_size / 1e6:.1f} MB): open it in a browser, or put it on a web server")
 
 

@@ -120,6 +120,8 @@ def _initial(options: FitOptions, vae: "VAE", node: DictConfig) -> "Prior":
     from mnist_vae.models.priors import VampPrior
     from mnist_vae.utils.seeding import seed_everything
 
+    if options.density == "flow" and vae.latent_dim == 1:
+        raise SettingsError("density=flow: this run has latent_dim=1, and a coupling flow needs 2; choose density=gmm.")
     seed_everything(options.seed)  # of the initial weights
     prior = build_prior(node, vae.latent_dim, vae.image_shape).to(vae.device)
     if isinstance(prior, VampPrior) and vae.classes:

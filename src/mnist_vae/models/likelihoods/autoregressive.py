@@ -28,7 +28,7 @@ class Autoregressive(Likelihood):
         kernel_size: side of the square around a pixel of which the earlier pixels are seen; odd.
 
     Raises:
-        ValueError: a size is below 1, or `kernel_size` is even or below 3.
+        ValueError: a size is below 1, or `kernel_size` is even, below 3, or reaches beyond the image from every pixel.
     """
 
     binary_only = True
@@ -36,6 +36,9 @@ class Autoregressive(Likelihood):
 
     def __init__(self, image_shape: tuple[int, int, int], features: int = 16, kernel_size: int = 7) -> None:
         check_sizes(features=features)
+        largest = 2 * max(image_shape[1:]) + 1
+        if kernel_size > largest:
+            raise ValueError(f"kernel_size is {kernel_size}; {largest} has all of the image in it")
         super().__init__()
         self.channels = image_shape[0]
         self.parameters_per_value = 1 + features

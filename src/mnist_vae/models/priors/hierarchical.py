@@ -26,7 +26,9 @@ class Hierarchical(Prior):
     def __init__(self, latent_dim: int, layers: int = 2, hidden_dim: int = 128) -> None:
         check_counts(latent_dim=latent_dim, layers=layers, hidden_dim=hidden_dim)
         if layers > latent_dim:
-            raise ValueError(f"layers is {layers}; each needs a dimension of its own, and latent_dim is {latent_dim}")
+            raise ValueError(
+                f"layers is {layers}; each needs a dimension of its own, and latent_dim is {latent_dim}; take fewer"
+            )
         super().__init__(latent_dim)
         self.ends = [latent_dim * (i + 1) // layers for i in range(layers)]
         self.networks = nn.ModuleList(
