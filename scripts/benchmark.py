@@ -10,7 +10,8 @@ sweep: eight jobs in one command and in eight. nll: importance sampling against 
 startup, memory, scaling: what their names say. Whatever is compared takes turns, so that a busy moment hits all alike;
 a comparison is the median of each round's quotient. Let nothing else run meanwhile.
 reproduction: models of pythae's table of results, trained by both one after the other for as many epochs as rounds, and
-their NLL; an epoch's seconds are indicative only.
+their NLL; an epoch's seconds are indicative only. samplers: densities fitted to the codes of a run, by
+scripts/fit_prior.py's densities and by pythae's samplers, flows for as many epochs as rounds.
 """
 
 import logging
@@ -30,7 +31,7 @@ from mnist_vae.utils.io import shown
 if TYPE_CHECKING:
     from benchmarks.results import Results
 
-SUITES = ("quality", "train", "whole", "sweep", "nll", "startup", "memory", "scaling", "reproduction")
+SUITES = ("quality", "train", "whole", "sweep", "nll", "startup", "memory", "scaling", "reproduction", "samplers")
 ROUNDS = {
     "quality": 5,
     "train": 5,
@@ -41,6 +42,7 @@ ROUNDS = {
     "memory": 1,
     "scaling": 1,
     "reproduction": 3,
+    "samplers": 10,
 }
 
 
@@ -107,7 +109,7 @@ def measure(options: BenchmarkOptions, folder: Path) -> "list[Results]":
 
 def _function(suite: str) -> "Callable[[int, list[str]], Results]":
     # Each imports what it needs; `startup` is about that very cost, in processes of its own.
-    from benchmarks import commands, likelihood, quality, reproduction, scaling, training
+    from benchmarks import commands, likelihood, quality, reproduction, samplers, scaling, training
 
     suites: dict[str, Callable[[int, list[str]], Results]] = {
         "quality": quality.suite,
@@ -119,6 +121,7 @@ def _function(suite: str) -> "Callable[[int, list[str]], Results]":
         "memory": commands.memory,
         "scaling": scaling.suite,
         "reproduction": reproduction.suite,
+        "samplers": samplers.suite,
     }
     return suites[suite]
 

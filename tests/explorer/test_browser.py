@@ -85,10 +85,11 @@ class Tab:
 
     def draw(self) -> None:
         self.page.get_by_text("Draw", exact=True).click()
-        self.page.mouse.move(*self.at("canvas", *STROKE[0]))
+        first, *others = [self.at("canvas", *point) for point in STROKE]
+        self.page.mouse.move(*first)
         self.page.mouse.down()
-        for point in STROKE[1:]:
-            self.page.mouse.move(*self.at("canvas", *point), steps=6)
+        for point in others:
+            self.page.mouse.move(*point, steps=6)
         self.page.mouse.up()
 
     def marker(self) -> list[float]:

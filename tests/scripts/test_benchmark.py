@@ -4,11 +4,16 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
+from sklearn.mixture import GaussianMixture
 
+from mnist_vae.analysis.density_estimation import log_likelihood
 from mnist_vae.analysis.importance_sampling import importance_weights
 from mnist_vae.config.build import build_vae
+from mnist_vae.models.posteriors import DiagonalGaussian
+from mnist_vae.models.priors import StandardNormal
 from mnist_vae.objectives import ELBO
 from mnist_vae.training.schedules import iwae
 from mnist_vae.training.train import train
@@ -19,7 +24,7 @@ from tests.conftest import ROOT, TINY, Done, composed
 
 sys.path.insert(0, str(ROOT / "scripts"))
 
-from benchmarks import commands, competitors, curves, likelihood, quality, reproduction, training
+from benchmarks import commands, competitors, curves, likelihood, quality, reproduction, samplers, training
 from benchmarks.picture import picture
 from benchmarks.progress import progress
 from benchmarks.results import Comparison, Measured, Results
@@ -227,10 +232,19 @@ def test_both_frameworks_train_the_same_models() -> None:
     assert reproduction.STAGES[:7] == [epoch for epoch in range(1, 1100) if rates[epoch] != rates[epoch - 1]]
 
 
-def test_it_asks_for_pythae(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reproduction, "is_installed", lambda package: False)
+@pytest.mark.parametrize("module", [reproduction, samplers])
+def test_it_asks_for_pythae(module: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "is_installed", lambda package: False)
     with pytest.raises(UserError, match="pip install pythae"):
-        reproduction.suite(1, [])
+        module.suite(1, [])
+
+
+def test_another_frameworks_density_is_scored_as_ours_is() -> None:
+    gmm = GaussianMixture(1, weights_init=[1.0], means_init=[[0.0, 0.0]], precisions_init=[np.eye(2)], max_iter=1)
+    gmm.fit(np.array([[1.0, 1.0], [-1.0, -1.0], [1.0, -1.0], [-1.0, 1.0]]))  # of variance 1 in each dimension
+    posterior = DiagonalGaussian(torch.randn(50, 2), torch.zeros(50, 2))
+    theirs = samplers.Theirs(2, samplers.mixture_density(SimpleNamespace(gmm=gmm)))
+    assert log_likelihood(theirs, posterior) == pytest.approx(log_likelihood(StandardNormal(2), posterior), rel=1e-4)
 
 
 def test_weights_go_to_pythae_and_back() -> None:
