@@ -83,11 +83,13 @@ class Tab:
         left, top, width, height = box
         return left + x * width, top + y * height
 
-    def draw(self) -> None:
+    def draw(self, pause: int = 0) -> None:
+        """Draw a stroke, after a pause in ms on its first point."""
         self.page.get_by_text("Draw", exact=True).click()
         first, *others = [self.at("canvas", *point) for point in STROKE]
         self.page.mouse.move(*first)
         self.page.mouse.down()
+        self.page.wait_for_timeout(pause)
         for point in others:
             self.page.mouse.move(*point, steps=6)
         self.page.mouse.up()
@@ -183,6 +185,13 @@ def test_a_stroke_is_reconstructed_with_its_nats(tab: Tab) -> None:
     assert (tab.pixels("input") & 255).max() == 255
     for text in ("ELBO", "reconstruction", "KL", "nearest training images", "class by nearest neighbours"):
         assert tab.page.get_by_text(text).first.is_visible(), text
+
+
+def test_a_stroke_may_begin_with_a_pause_and_a_click_is_a_dot(tab: Tab) -> None:
+    tab.changed(lambda: tab.draw(pause=500))  # a press to Bokeh
+    tab.changed(lambda: tab.page.mouse.click(*tab.at("canvas", 0.5, 0.9)))
+    strokes = tab.page.evaluate(f"() => {MODEL}('strokes').data.xs.map(xs => xs.length)")
+    assert len(strokes) == 2 and strokes[0] > len(STROKE) and strokes[1] == 1
 
 
 def test_a_stroke_may_end_beside_the_canvas(tab: Tab) -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 import torch
-from bokeh.models import ColumnDataSource, CustomJS, FreehandDrawTool
+from bokeh.models import ColumnDataSource, CustomJS
 from bokeh.plotting import figure
 from torch import Tensor
 
@@ -13,6 +13,7 @@ from mnist_vae.explorer.templates import read
 SIZE = 280  # CSS pixels
 NOTE = "Draw here. As MNIST's digits were, a drawing is scaled and centred."
 PEN = 22  # width in CSS pixels
+EVENTS = ("tap", "panstart", "pan", "panend", "press", "pressup", "mousemove")
 
 
 class Canvas:
@@ -25,19 +26,20 @@ class Canvas:
 
     def __init__(self) -> None:
         self.source = ColumnDataSource({"xs": [], "ys": []}, name="strokes")
+        pen = ColumnDataSource({"xs": [], "ys": []})  # the stroke that is being drawn
         bare = {"toolbar_location": None, "min_border": 0, "tools": ""}
         self.plot = figure(width=SIZE, height=SIZE, x_range=(0, 1), y_range=(0, 1), name="canvas", **bare)
         self.plot.styles = NO_SCROLLING
         self.plot.axis.visible = False
         self.plot.grid.visible = False
         self.plot.background_fill_color = "black"
-        pen = {"line_width": PEN, "line_color": "white", "line_cap": "round", "line_join": "round"}
-        strokes = self.plot.multi_line("xs", "ys", source=self.source, **pen)
-        tool = FreehandDrawTool(renderers=[strokes])
-        self.plot.add_tools(tool)
-        self.plot.toolbar.active_drag = tool
-        # The tool reports a stroke only if it ends on the canvas.
-        self.plot.js_on_event("panend", CustomJS(args={"strokes": self.source}, code=read("stroke_end.js")))
+        line = {"line_width": PEN, "line_color": "white", "line_cap": "round", "line_join": "round"}
+        for source in (self.source, pen):
+            self.plot.multi_line("xs", "ys", source=source, **line)
+        # Not FreehandDrawTool, which draws nothing after a press, and reports a stroke only if it ends on the canvas.
+        follow = CustomJS(args={"pen": pen, "strokes": self.source}, code=read("stroke.js"))
+        for event in EVENTS:
+            self.plot.js_on_event(event, follow)
 
     def segments(self) -> Tensor | None:
         """The line segments drawn, (n, 4): x and y of both ends, y downwards; None if there is none."""
