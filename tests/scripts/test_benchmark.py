@@ -240,8 +240,7 @@ def test_it_asks_for_pythae(module: Any, monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def test_another_frameworks_density_is_scored_as_ours_is() -> None:
-    gmm = GaussianMixture(1, weights_init=[1.0], means_init=[[0.0, 0.0]], precisions_init=[np.eye(2)], max_iter=1)
-    gmm.fit(np.array([[1.0, 1.0], [-1.0, -1.0], [1.0, -1.0], [-1.0, 1.0]]))  # of variance 1 in each dimension
+    gmm = GaussianMixture(1).fit(np.array([[1.0, 1.0], [-1.0, -1.0], [1.0, -1.0], [-1.0, 1.0]]))  # mean 0, variance 1
     posterior = DiagonalGaussian(torch.randn(50, 2), torch.zeros(50, 2))
     theirs = samplers.Theirs(2, samplers.mixture_density(SimpleNamespace(gmm=gmm)))
     assert log_likelihood(theirs, posterior) == pytest.approx(log_likelihood(StandardNormal(2), posterior), rel=1e-4)
