@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import torch
+from omegaconf import DictConfig
 from torch import Tensor
 
 from benchmarks.competitors import copy_to_pythae, is_installed, pythae_model, silence
@@ -75,8 +76,9 @@ def suite(rounds: int, overrides: list[str]) -> Results:
     test, count = data.fixed("test"), len(data.fixed("test")[0])
     classifier = feature_classifier(data.fixed("train"), test, len(data.classes)).classifier
     reference = classifier.features(test[0])
+    held_out = encode_images(vae, *data.fixed("val"))
     results, found = Results("samplers"), {}
-    for name, fitted in [*_ours(vae, data, cfg.seed, rounds), *_theirs(vae, data, cfg, rounds, count)]:
+    for name, fitted in [*_ours(vae, data, held_out, cfg, rounds), *_theirs(vae, data, held_out, cfg, rounds)]:
         distance = frechet_distance(classifier.features(fitted.samples), reference)
         found[name] = fitted.log_prob, distance
         if not math.isnan(fitted.log_prob):
@@ -89,26 +91,30 @@ def suite(rounds: int, overrides: list[str]) -> Results:
     return results
 
 
-def _ours(vae: VAE, data: ImageDataModule, seed: int, rounds: int) -> Iterator[tuple[str, Fitted]]:
+def _ours(
+    vae: VAE, data: ImageDataModule, held_out: Posterior, cfg: DictConfig, rounds: int
+) -> Iterator[tuple[str, Fitted]]:
     train_images, labels = data.fixed("train")
-    codes, held_out = encode_images(vae, train_images, labels), encode_images(vae, *data.fixed("val"))
+    codes = encode_images(vae, train_images, labels)
     test_labels, trained = data.fixed("test")[1], vae.prior
     for density in ("N(0, I)", "gmm", "flow", "vamp"):
         prior = trained
         if density != "N(0, I)":
-            seed_everything(seed)
+            seed_everything(cfg.seed)
             prior = build_prior(prior_config(density, {}), vae.latent_dim, vae.image_shape)
             prior.bind(vae.encode)
-            fit(prior, codes, held_out, train_images, seed, max_epochs=100 if density == "gmm" else rounds)
+            fit(prior, codes, held_out, train_images, cfg.seed, max_epochs=100 if density == "gmm" else rounds)
         vae.use_prior(prior)
         yield density, Fitted(log_likelihood(prior, held_out), sample_images(vae, test_labels, data.binarize))
     vae.use_prior(trained)
 
 
-def _theirs(vae: VAE, data: ImageDataModule, cfg: Any, rounds: int, count: int) -> Iterator[tuple[str, Fitted]]:
+def _theirs(
+    vae: VAE, data: ImageDataModule, held_out: Posterior, cfg: DictConfig, rounds: int
+) -> Iterator[tuple[str, Fitted]]:
     from pythae import samplers
 
-    held_out = encode_images(vae, *data.fixed("val"))
+    count = len(data.fixed("test")[0])
     twin = pythae_model("VAE", tuple(cfg.model.hidden_dims), cfg.latent_dim)
     copy_to_pythae(vae, twin)
     twin.eval()
@@ -126,11 +132,8 @@ def _theirs(vae: VAE, data: ImageDataModule, cfg: Any, rounds: int, count: int) 
             else:
                 sampler.fit(train_images, val_images, training_config=_training(folder, rounds))
             samples = sampler.sample(count, return_gen=True).detach().cpu().reshape(count, *vae.image_shape)
-        yield name, Fitted(_log_likelihood(vae, sampler, density, held_out), samples)
-
-
-def _log_likelihood(vae: VAE, sampler: Any, density: Callable[[Any], Density] | None, held_out: Posterior) -> float:
-    return math.nan if density is None else log_likelihood(Theirs(vae.latent_dim, density(sampler)), held_out)
+        prior = density and Theirs(vae.latent_dim, density(sampler))
+        yield name, Fitted(log_likelihood(prior, held_out) if prior else math.nan, samples)
 
 
 def mixture_density(sampler: Any) -> Density:

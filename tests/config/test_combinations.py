@@ -182,10 +182,7 @@ NONSENSE = [
     (("prior=flow", "latent_dim=1"), "prior: latent_dim is 1"),
     (("likelihood=gaussian", "likelihood.scale=0"), "likelihood: scale is 0"),
     (("likelihood=autoregressive", "likelihood.kernel_size=4"), "likelihood: kernel_size is 4; it must be odd"),
-    (
-        ("likelihood=autoregressive", "likelihood.kernel_size=99"),
-        "kernel_size is 99; 57 has",
-    ),
+    (("likelihood=autoregressive", "likelihood.kernel_size=99"), "kernel_size is 99; it must be at most 57"),
 ]
 
 

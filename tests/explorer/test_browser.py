@@ -97,15 +97,14 @@ class Tab:
     def marker(self) -> list[float]:
         return self.page.evaluate(f"() => {{const data = {MODEL}('marker').data; return [data.x[0], data.y[0]]}}")
 
-    def clicked(self, x: float, y: float) -> list[float]:
-        """Where the marker is after a click on the map, as shares of its width and height."""
+    def click(self, x: float, y: float) -> None:
+        """Click on the map, at shares of its width and height, and wait until the marker has moved."""
         before = self.marker()
         self.page.mouse.click(*self.at("map", x, y))
         deadline = time.monotonic() + PATIENCE / 1000
         while self.marker() == before:
             assert time.monotonic() < deadline, "the marker did not move"
             self.page.wait_for_timeout(50)
-        return self.marker()
 
     def settled(self) -> list[float]:
         """Where the marker is once it has not moved for a second."""
@@ -135,8 +134,8 @@ def tab(browser: Any, served: ShownExplorer) -> Iterator[Tab]:
 
 
 def test_a_click_and_a_drag_on_the_map_decode_there(tab: Tab) -> None:
-    clicked = []
-    tab.changed(lambda: clicked.extend(tab.clicked(0.4, 0.4)))
+    tab.changed(lambda: tab.click(0.4, 0.4))
+    clicked = tab.marker()
     tab.page.mouse.move(*tab.at("map", 0.5, 0.4))
     tab.page.mouse.down()
     tab.changed(lambda: tab.page.mouse.move(*tab.at("map", 0.7, 0.5), steps=10))
@@ -232,8 +231,8 @@ def test_two_runs_side_by_side_and_a_label_that_keeps_the_code(browser: Any, ser
     tab = Tab(browser, f"{served.url}?run=2&compare=0")
     both = lambda: [tab.pixels("output0"), tab.pixels("output1")]  # noqa: E731
     before = both()
-    marker: list[float] = []
-    tab.changed(lambda: marker.extend(tab.clicked(0.3, 0.4)), "output1")
+    tab.changed(lambda: tab.click(0.3, 0.4), "output1")
+    marker = tab.marker()
     assert all((now != then).any() for now, then in zip(both(), before, strict=True))
     tab.changed(lambda: tab.page.get_by_label("label").select_option("4"))
     assert tab.marker() == marker

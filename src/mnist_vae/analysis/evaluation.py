@@ -46,10 +46,10 @@ def evaluate(
         prior it was trained with, of `kl_by_layer` in nats per image, `test/knn_accuracy` and
         `test/logistic_regression_accuracy` in [0, 1], each with its `…_standard_error`; `test/active_units`; the values
         of nll.likelihood_values and of sample_quality.sample_values, if estimated; and the data set, checkpoint, prior
-        and duration of the evaluation. If `grey_levels_as_probabilities` is true, ELBO
-        and NLL are of grey levels under a likelihood of pixels in {0, 1}, whose logarithm is then the expected one of
-        an image binarised with the grey levels as probabilities. They bound the expected log p(x) of such images from
-        below, by Jensen's inequality, and are log p(x) of none.
+        and duration of the evaluation. If `grey_levels_as_probabilities` is true, ELBO and NLL are of grey levels under
+        a likelihood of pixels in {0, 1}, whose logarithm is then the expected one of an image binarised with the grey
+        levels as probabilities. They bound the expected log p(x) of such images from below, by Jensen's inequality, and
+        are log p(x) of none.
 
     Raises:
         DataError: the images are not available.

@@ -38,7 +38,7 @@ class Autoregressive(Likelihood):
         check_sizes(features=features)
         largest = 2 * max(image_shape[1:]) + 1
         if kernel_size > largest:
-            raise ValueError(f"kernel_size is {kernel_size}; {largest} has all of the image in it")
+            raise ValueError(f"kernel_size is {kernel_size}; it must be at most {largest}, which covers the image")
         super().__init__()
         self.channels = image_shape[0]
         self.parameters_per_value = 1 + features
