@@ -193,6 +193,19 @@ def test_a_stroke_may_begin_with_a_pause_and_a_click_is_a_dot(tab: Tab) -> None:
     assert len(strokes) == 2 and strokes[0] > len(STROKE) and strokes[1] == 1
 
 
+def test_a_stroke_may_come_before_the_first_events_have_been_handled(tab: Tab) -> None:
+    events = [
+        ("panstart", 0.3, 0.8),
+        ("pan", 0.7, 0.8),
+        ("pan", 0.5, 0.4),
+        ("panend", 0.45, 0.2),
+        ("doubletap", 0.2, 0.2),
+    ]
+    send = f"{MODEL}('canvas').trigger_event({{event_name, x, y}})"
+    tab.changed(lambda: tab.page.evaluate(f"events => events.forEach(([event_name, x, y]) => {send})", events))
+    assert tab.page.evaluate(f"() => {MODEL}('strokes').data.xs") == [[0.3, 0.7, 0.5, 0.45], [0.2]]
+
+
 def test_a_stroke_may_end_beside_the_canvas(tab: Tab) -> None:
     tab.page.get_by_text("Draw", exact=True).click()
     tab.page.mouse.move(*tab.at("canvas", 0.3, 0.2))

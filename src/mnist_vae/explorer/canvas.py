@@ -3,17 +3,17 @@
 from collections.abc import Sequence
 
 import torch
-from bokeh.models import ColumnDataSource, CustomJS
+from bokeh.models import ColumnDataSource
 from bokeh.plotting import figure
 from torch import Tensor
 
 from mnist_vae.explorer.controls import NO_SCROLLING
-from mnist_vae.explorer.templates import read
+from mnist_vae.explorer.templates import callback
 
 SIZE = 280  # CSS pixels
 NOTE = "Draw here. As MNIST's digits were, a drawing is scaled and centred."
 PEN = 22  # width in CSS pixels
-EVENTS = ("tap", "panstart", "pan", "panend", "press", "pressup", "mousemove")
+EVENTS = ("tap", "doubletap", "panstart", "pan", "panend", "press", "pressup", "mousemove")
 
 
 class Canvas:
@@ -37,7 +37,7 @@ class Canvas:
         for source in (self.source, pen):
             self.plot.multi_line("xs", "ys", source=source, **line)
         # Not FreehandDrawTool, which draws nothing after a press, and reports a stroke only if it ends on the canvas.
-        follow = CustomJS(args={"pen": pen, "strokes": self.source}, code=read("stroke.js"))
+        follow = callback("stroke", pen=pen, strokes=self.source)
         for event in EVENTS:
             self.plot.js_on_event(event, follow)
 

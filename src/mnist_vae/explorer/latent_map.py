@@ -3,14 +3,14 @@
 from collections.abc import Callable
 
 import torch
-from bokeh.models import ColumnDataSource, CustomJS, HoverTool, LinearColorMapper, Select
+from bokeh.models import ColumnDataSource, HoverTool, LinearColorMapper, Select
 from bokeh.plotting import figure
 from torch import Tensor
 
 from mnist_vae.analysis.plane import Axis, Plane, density, dimension, principal_components
 from mnist_vae.explorer.controls import NO_SCROLLING, on_change
 from mnist_vae.explorer.explored_run import SHOWN, ExploredRun
-from mnist_vae.explorer.templates import read
+from mnist_vae.explorer.templates import callback
 from mnist_vae.figures.colours import class_colours
 
 GRID = 80  # cells of the density, a side
@@ -46,7 +46,7 @@ class LatentMap:
         self.up = Select(title="up", value=[*names, ""][1], options=names, width=150, visible=len(names) > 1)
         self.density = ColumnDataSource(name="density")
         self.plot = self._plot()
-        follow = CustomJS(args={"pointer": self.pointer, "marker": self.marker}, code=read("pointer.js"))
+        follow = callback("pointer", pointer=self.pointer, marker=self.marker)
         for event in EVENTS:
             self.plot.js_on_event(event, follow)
         self.marker.js_on_change("data", follow)

@@ -19,7 +19,7 @@ from mnist_vae.explorer.panels.draw import DrawPanel
 from mnist_vae.explorer.panels.interpolate import InterpolationPanel
 from mnist_vae.explorer.panels.sample import SamplePanel
 from mnist_vae.explorer.subject import Subject
-from mnist_vae.explorer.templates import read
+from mnist_vae.explorer.templates import SCRIPTS, read
 
 
 class Page:
@@ -73,11 +73,12 @@ class Page:
             self.interpolation.update()
 
 
-def style(document: Document, heading: str) -> None:
-    """Give a document the explorer's template and colours."""
+def style(document: Document, heading: str, more_scripts: Sequence[str] = ()) -> None:
+    """Give a document the explorer's template, scripts and colours."""
+    scripts = [read(name) for name in (*SCRIPTS, *more_scripts)]
     document.title = heading
     document.template = Environment(autoescape=True).from_string(read("explorer.html"))
-    document.template_variables.update({"page_css": read("explorer.css"), "heading": heading})
+    document.template_variables.update({"page_css": read("explorer.css"), "heading": heading, "scripts": scripts})
     widgets = read("widgets.css")
     legend = {"background_fill_alpha": 0, "label_text_color": "#7d8590"}  # seen on white and on black
     clear = {"background_fill_color": None, "border_fill_color": None}

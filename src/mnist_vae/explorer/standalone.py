@@ -11,7 +11,7 @@ import torch
 from bokeh.document import Document
 from bokeh.embed import file_html
 from bokeh.layouts import column, row
-from bokeh.models import Button, CustomJS, Div, TabPanel, Tabs
+from bokeh.models import Button, Div, TabPanel, Tabs
 from bokeh.resources import INLINE
 from torch import Tensor, nn
 
@@ -27,7 +27,7 @@ from mnist_vae.explorer.output import Output
 from mnist_vae.explorer.page import style
 from mnist_vae.explorer.sliders import Sliders
 from mnist_vae.explorer.subject import Subject
-from mnist_vae.explorer.templates import read
+from mnist_vae.explorer.templates import callback
 from mnist_vae.models.vae import VAE
 from mnist_vae.utils.errors import SettingsError
 from mnist_vae.utils.io import write_atomically
@@ -74,9 +74,9 @@ def export_page(run: ExploredRun, path: Path, runtime: Path) -> None:
     models = onnx_models(run.vae)
     document = Document()
     _fill(document, run)
-    style(document, run.title)
+    style(document, run.title, ("standalone.js", "runtime.js"))
     packed = {name: base64.b64encode(gzip.compress(content)).decode() for name, content in (scripts | models).items()}
-    document.template_variables.update(packed=packed, runtime_js=read("runtime.js"))
+    document.template_variables.update(packed=packed)
     html = file_html(document, INLINE, template=document.template, template_variables=document.template_variables)
     write_atomically(path, html.encode())
 
@@ -135,36 +135,34 @@ def _fill(document: Document, run: ExploredRun) -> None:
     output.layout.name = "output"
     for root in (column(latent_map.plot, sizing_mode="stretch_width", name="plane"), output.layout, tabs):
         document.add_root(root)
-    callback = CustomJS(
-        args={
-            "pointer": latent_map.pointer,
-            "marker": latent_map.marker,
-            "plane": _plain(latent_map.plane),
-            "strokes": canvas.source,
-            "input": output.input.source,
-            "output": output.decoded[0].source,
-            "input_column": output.input_column,
-            "numbers": output.numbers,
-            "label": output.label,
-            "sliders": list(sliders.sliders.values()),
-            "dimensions": list(sliders.sliders),
-            "start": start.tolist(),
-            "start_label": subject.label,
-            "name": escape(run.name),
-            "classes": [escape(run.class_name(label)) for label in range(run.vae.classes)],
-            "prior_mean": run.prior_mean.tolist(),
-            "prior": run.prior_codes[:RANDOM_CODES].tolist(),
-            **{f"{name}_button": button for name, button in buttons.items()},
-        },
-        code=read("standalone.js"),
+    answer = callback(
+        "standalone",
+        pointer=latent_map.pointer,
+        marker=latent_map.marker,
+        plane=_plain(latent_map.plane),
+        strokes=canvas.source,
+        input=output.input.source,
+        output=output.decoded[0].source,
+        input_column=output.input_column,
+        numbers=output.numbers,
+        label=output.label,
+        sliders=list(sliders.sliders.values()),
+        dimensions=list(sliders.sliders),
+        start=start.tolist(),
+        start_label=subject.label,
+        name=escape(run.name),
+        classes=[escape(run.class_name(label)) for label in range(run.vae.classes)],
+        prior_mean=run.prior_mean.tolist(),
+        prior=run.prior_codes[:RANDOM_CODES].tolist(),
+        **{f"{name}_button": button for name, button in buttons.items()},
     )
-    latent_map.pointer.js_on_change("data", callback)
-    canvas.source.js_on_change("data", callback)
-    output.label.js_on_change("value", callback)
+    latent_map.pointer.js_on_change("data", answer)
+    canvas.source.js_on_change("data", answer)
+    output.label.js_on_change("value", answer)
     for slider in sliders.sliders.values():
-        slider.js_on_change("value", callback)
+        slider.js_on_change("value", answer)
     for button in buttons.values():
-        button.js_on_event("button_click", callback)
+        button.js_on_event("button_click", answer)
 
 
 def _plain(plane: Plane) -> dict[str, list]:

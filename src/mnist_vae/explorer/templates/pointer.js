@@ -14,7 +14,7 @@ function send(pointer, force) {
   pointer.data = {x: [position.x], y: [position.y]}
 }
 
-export default ({pointer, marker}, event) => {
+window.callbacks.pointer = ({pointer, marker}, event) => {
   if (event === marker) {  // it has changed
     sent = -Infinity
     send(pointer, false)

@@ -73,7 +73,7 @@ async function showStrokes(args, model) {
   place(args)
 }
 
-export default async (args, changed) => {
+window.callbacks.standalone = async (args, changed) => {
   const model = await window.vae
   z ??= args.start
   label ??= args.start_label

@@ -1,10 +1,10 @@
 // Collect a stroke in the source `pen`, which is sent nowhere, and add it to `strokes` when it ends.
-const BEGIN = ["panstart", "press", "tap"]  // a drag that begins with a pause is a press to Bokeh, and then moves
-const END = ["panend", "pressup", "tap"]
+const BEGIN = ["panstart", "press", "tap", "doubletap"]  // a drag that begins with a pause is a press to Bokeh, and then moves
+const END = ["panend", "pressup", "tap", "doubletap"]
 
 let drawing = false
 
-export default ({pen, strokes}, {event_name: kind, x, y}) => {
+window.callbacks.stroke = ({pen, strokes}, {event_name: kind, x, y}) => {
   const {xs, ys} = pen.data
   if (BEGIN.includes(kind)) {
     drawing = true
