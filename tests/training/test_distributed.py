@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from mnist_vae.training.distributed import run_on_processes
-from tests.conftest import command, composed, forked
+from tests.conftest import composed, forked, forked_sweep
 from tests.synthetic import make_checkpoint
 from tests.training.test_train import rows
 
@@ -77,7 +77,7 @@ def test_two_processes_give_the_statistics_of_one(model: str, tmp_path: Path) ->
 @pytest.mark.slow
 def test_it_works_inside_a_multirun(tmp_path: Path) -> None:
     sweep = ("-m", *RUN, *MODELS["mlp"], "max_epochs=1", "accelerator=ddp_cpu", "seed=0,1")
-    done = command(*sweep, f"hydra.sweep.dir={tmp_path}")
+    done = forked_sweep(*sweep, f"hydra.sweep.dir={tmp_path}")
     assert done.returncode == 0 and done.stderr == "", done.stderr
     jobs = sorted(path.parent for path in tmp_path.glob("*/metrics.json"))
     assert [job.name[:7] for job in jobs] == ["seed=0,", "seed=1,"]

@@ -11,7 +11,7 @@ from scripts.notebook import curve
 from tests.conftest import composed
 from tests.training.test_train import rows
 
-SEED, EPOCHS, THEIRS = 0, 3, 2  # the beginning of the curve, where it varies most
+SEED, EPOCHS, THEIRS = 0, 2, 1  # the beginning of the curve, where it varies most
 
 
 @pytest.mark.slow
@@ -23,13 +23,10 @@ def test_the_notebooks_curve(real_mnist: str, tmp_path: Path) -> None:
         tmp_path,
     )
     ours = [float(row["train/loss"]) for row in rows(tmp_path)]
-    # From seed to seed the first epoch varies with a standard deviation of 0.7 nats, the second with 0.3: the same seed
-    # draws other numbers in both.
-    for epoch, spread in ((0, 0.7), (1, 0.3)):
-        assert abs(ours[epoch] - theirs[epoch]) < 4 * math.sqrt(2) * spread
-    published = [163.1, 121.3, 114.5]
-    for epoch in range(1, EPOCHS):
-        assert ours[epoch] == pytest.approx(published[epoch], abs=0.7 if epoch == 1 else 0.5), f"epoch {epoch + 1}"
+    # From seed to seed the first epoch varies with a standard deviation of 0.7 nats: the same seed draws other numbers
+    # in both.
+    assert abs(ours[0] - theirs[0]) < 4 * math.sqrt(2) * 0.7
+    assert ours[1] == pytest.approx(121.3, abs=0.7)  # published
     assert len(ours) == EPOCHS
 
 

@@ -19,6 +19,7 @@ binarised test images are scored, as papers do, and the results are in evaluatio
 """
 
 import math
+import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -126,10 +127,14 @@ def card(file: Path, values: dict[str, Any]) -> str:
 
 def table(done: list[Evaluated]) -> str:
     """Format the results of several runs, a run per row; standard errors that are not shown are in the files."""
+    from mnist_vae.training.board import short_names
+
     with_nll = any("test/nll" in values for _, values in done)
     with_quality = any("sample_count" in values for _, values in done)
     with_pixels = len({values["binarize"] for _, values in done}) > 1
     headings = ["run", *(["binarize"] if with_pixels else []), *COLUMNS]
+    folders = [file.parent for file, _ in done]
+    names = short_names(Path(os.path.commonpath(folders)), folders)
     rows = [[*headings, *(NLL_COLUMNS if with_nll else []), *(QUALITY_COLUMNS if with_quality else [])]]
     for file, values in done:
         pixels = [values["binarize"]] if with_pixels else []
@@ -138,7 +143,7 @@ def table(done: list[Evaluated]) -> str:
         accuracies = [f"{values[f'test/{name}']:.2%}" for name in ACCURACIES]
         units = f"{values['test/active_units']} of {values['latent_dim']}"
         last = [*(_nll(values) if with_nll else []), *(_quality(values) if with_quality else [])]
-        rows.append([shown(file.parent), *pixels, _nats(values, "elbo"), *terms, *parts, units, *accuracies, *last])
+        rows.append([names[file.parent], *pixels, _nats(values, "elbo"), *terms, *parts, units, *accuracies, *last])
     width = terminal_width()
     numbers = sum(2 + max(map(len, column)) for column in zip(*(row[1:] for row in rows), strict=True))
     longest = max(SHORTEST, width - numbers)
@@ -148,7 +153,7 @@ def table(done: list[Evaluated]) -> str:
 
 
 def _end(text: str, longest: int) -> str:
-    """The end of a path, in which runs of one folder differ."""
+    """The end of a name that is too long."""
     return text if len(text) <= longest else f"…{text[1 - longest :]}"
 
 
