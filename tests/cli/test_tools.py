@@ -168,6 +168,9 @@ def test_evaluate_shows_which_runs_have_an_nll_and_of_how_many_samples(
         assert max(map(len, rows)) <= width
     sweep = [(runs / f"beta={beta},callbacks=none" / file.name, without) for beta in (1, 4)]
     assert [line.split()[0] for line in table(sweep).splitlines()[1:3]] == ["beta=1", "beta=4"]
+    monkeypatch.setenv("COLUMNS", "80")
+    sweep = [(runs / f"beta={beta},lr={lr},{'x' * 20}={lr}" / file.name, without) for beta in (1, 4) for lr in (1, 2)]
+    assert len({line.split()[0] for line in table(sweep).splitlines()[1:5]}) == 4
 
 
 def test_encode_gives_what_the_encoder_gives(tool: Tool, runs: Path) -> None:

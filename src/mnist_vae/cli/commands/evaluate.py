@@ -146,15 +146,16 @@ def table(done: list[Evaluated]) -> str:
         rows.append([names[file.parent], *pixels, _nats(values, "elbo"), *terms, *parts, units, *accuracies, *last])
     width = terminal_width()
     numbers = sum(2 + max(map(len, column)) for column in zip(*(row[1:] for row in rows), strict=True))
-    longest = max(SHORTEST, width - numbers)
-    lines = aligned([[_end(row[0], longest), *row[1:]] for row in rows], width, left=[0])
+    shortened = _ends([row[0] for row in rows], max(SHORTEST, width - numbers))
+    lines = aligned([[name, *row[1:]] for name, row in zip(shortened, rows, strict=True)], width, left=[0])
     files = sorted({file.name for file, _ in done})
     return "\n".join([*lines, *_notes([values for _, values in done]), f"written to {', '.join(files)} in each folder"])
 
 
-def _end(text: str, longest: int) -> str:
-    """The end of a name that is too long."""
-    return text if len(text) <= longest else f"…{text[1 - longest :]}"
+def _ends(names: list[str], longest: int) -> list[str]:
+    """The ends of names that are too long, as long as it takes to tell them apart."""
+    ends = [name if len(name) <= longest else f"…{name[1 - longest :]}" for name in names]
+    return ends if len(set(ends)) == len(set(names)) else _ends(names, longest + 1)
 
 
 def _nll(values: dict[str, Any]) -> list[str]:
