@@ -180,10 +180,13 @@ def _nats(values: dict[str, Any], name: str) -> str:
 
 
 def _part(values: dict[str, Any], name: str, digits: int) -> str:
-    """Format a part of the KL as `lower to upper`, or by one end if the other says nothing; a dash if it is absent."""
+    """Format a part of the KL as `lower to upper`, or by one end if the other says nothing; a dash if it is absent.
+
+    None is negative, though an estimate of 0 may be.
+    """
     if f"test/{name}" not in values:
         return DASH
-    lower, upper = (number(values[f"test/{end}"], digits) for end in PARTS[name])
+    lower, upper = (number(max(0.0, values[f"test/{end}"]), digits) for end in PARTS[name])
     if _informative(values, name):
         return f"{lower} to {upper}"
     return f"≥ {lower}" if name == "mutual_information" else f"≤ {upper}"
