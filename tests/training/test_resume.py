@@ -179,7 +179,8 @@ def test_a_run_killed_at_any_moment_ends_as_if_undisturbed(
     folder = tmp_path / "run"
     assert Run(folder, *VARIANTS[variant], killer=MOMENTS[moment]).wait() == -signal.SIGKILL
     assert not (folder / "metrics.json").exists()
-    finish(Run(folder, *VARIANTS[variant]))
+    finish(resumed := Run(folder, *VARIANTS[variant]))
+    assert "checkpoint" not in resumed.stdout.read_text()  # the line of ours that says where it goes on is enough
     assert_equal_runs(folder, undisturbed(variant))
 
 

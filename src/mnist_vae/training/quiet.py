@@ -15,6 +15,7 @@ ROUTINE = (
     "`Trainer.",
     "Running in `fast_dev_run`",
     "Restor",
+    "Found current_model_state",
     "`weights_only`",
     "Using ",
     "LOCAL_RANK",
