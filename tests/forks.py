@@ -21,7 +21,6 @@ ROOT = Path(__file__).parents[1]
 FORKS = multiprocessing.get_context("forkserver")
 # With what every run on the digits imports late; one that is not installed is passed over.
 LATE = ["sklearn.datasets", "matplotlib.backends.backend_agg"]
-LATE += [f"hydra_plugins.hydra_{name}_launcher" for name in ("joblib", "ray", "submitit")]
 FORKS.set_forkserver_preload(["mnist_vae.training.train", *LATE, __name__])
 
 

@@ -206,6 +206,12 @@ def test_parts_of_the_kl_are_shown_by_the_ends_that_say_something(
     assert f"{second.replace(' to ', '0 to ')}0 ± " in card(file, values)
 
 
+def test_a_part_of_the_kl_that_is_no_number_is_a_dash(runs: Path) -> None:
+    values = evaluate(open_run(runs / "mlp"))
+    values |= {f"test/{end}": math.nan for end in PARTS_OF_THE_KL["marginal_kl"]}
+    assert re.search(f"marginal KL +≤ {DASH} ", card(runs / "mlp" / "evaluation.json", values))
+
+
 def test_the_script_scores_other_pixels(tool: Callable[..., Done], runs: Path) -> None:
     done = tool("evaluate", f"run={runs}/mlp", "data.binarize=dynamic", "nll.samples=2")
     assert done.returncode == 0 and done.stderr == "" and "evaluation_dynamic.json" in done.stdout

@@ -1,3 +1,4 @@
+import re
 import time
 
 import numpy as np
@@ -5,13 +6,15 @@ import pytest
 import torch
 from bokeh.document import Document
 from bokeh.embed import file_html
+from bokeh.models import CustomJS
 from bokeh.resources import CDN
 
 from mnist_vae.explorer.explored_run import ExploredRun
-from mnist_vae.explorer.page import Page, held
+from mnist_vae.explorer.page import Page, held, style
 from mnist_vae.explorer.pictures import packed, to_bytes
 
 Explored = dict[str, ExploredRun]
+CALL = re.compile(r"window\.callbacks\.(\w+)")
 
 
 def page_of(*runs: ExploredRun) -> Page:
@@ -43,6 +46,14 @@ def test_a_move_on_the_map_keeps_what_the_map_does_not_show(explored: Explored) 
     before = page.subject.codes[0]
     page.map.pointer.data = {"x": [1.0], "y": [2.0]}
     assert torch.allclose(page.subject.codes[0], torch.cat([torch.tensor([1.0, 2.0]), before[2:]]), atol=1e-5)
+
+
+def test_the_page_has_the_scripts_that_its_callbacks_call(explored: Explored) -> None:
+    page = page_of(explored["mlp"])
+    style(page.document, "a run")
+    called = {name for js in page.document.select({"type": CustomJS}) for name in CALL.findall(js.code)}
+    scripts = page.document.template_variables["scripts"]
+    assert called == {"pointer", "stroke"} == set(re.findall(r"^window\.callbacks\.(\w+) = ", "\n".join(scripts), re.M))
 
 
 def test_another_plane_moves_the_mark(explored: Explored) -> None:

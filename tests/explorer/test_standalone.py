@@ -55,6 +55,9 @@ def test_the_page_is_one_file_that_asks_for_nothing(explored: Explored, runtime:
     html = (tmp_path / "page.html").read_text()
     packed = dict(re.findall(r'<script type="application/base64" id="([\w-]+)">([^<]*)</script>', html))
     assert set(packed) == {*RUNTIME, "decoder", "describer"}
+    calls = re.findall(r"window\.callbacks\.(\w+)\(", html)
+    assert set(calls) == {"pointer", "stroke", "standalone"}
+    assert all(f"window.callbacks.{name} = " in html for name in calls)
     unpacked = {name: gzip.decompress(base64.b64decode(content)) for name, content in packed.items()}
     assert {name: unpacked[name].decode() for name in RUNTIME} == RUNTIME
     session = onnxruntime.InferenceSession(unpacked["decoder"])

@@ -1,5 +1,7 @@
 from pathlib import Path
 
+import pytest
+
 from mnist_vae.training.board import short_names, update_links
 
 
@@ -9,7 +11,7 @@ def run(top: Path, name: str) -> Path:
 
 
 def names(top: Path) -> list[str]:
-    return sorted(short_names(top, [path.parent for path in top.rglob("tensorboard")]).values())
+    return sorted(short_names(path.parent for path in top.rglob("tensorboard")).values())
 
 
 def test_a_sweeps_jobs_are_named_by_what_differs(tmp_path: Path) -> None:
@@ -37,6 +39,16 @@ def test_folders_that_hold_all_runs_are_left_out(tmp_path: Path) -> None:
 
 def test_a_run_itself_can_be_shown(tmp_path: Path) -> None:
     assert names(run(tmp_path, "mine")) == ["mine"]
+
+
+def test_no_two_runs_have_the_same_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("c,x", "x,c", "c,y"):
+        run(tmp_path / "swapped", name)
+    assert names(tmp_path / "swapped") == ["c,x", "x,c", "y"]
+    run(run(tmp_path / "nested", "run"), "run")
+    assert names(tmp_path / "nested") == ["run", "run/run"]
+    monkeypatch.chdir(tmp_path / "nested" / "run")
+    assert list(short_names([Path(), Path("run")]).values()) == ["run", "run/run"]
 
 
 def test_links_follow_the_runs(tmp_path: Path) -> None:

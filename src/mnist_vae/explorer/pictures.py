@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from bokeh.events import Tap
+from bokeh.events import DoubleTap, Tap
 from bokeh.models import ColumnDataSource
 from bokeh.plotting import figure
 from torch import Tensor
@@ -84,7 +84,8 @@ class Gallery:
             if index is not None:
                 callback(index)
 
-        self.picture.plot.on_event(Tap, clicked)
+        for event in (Tap, DoubleTap):
+            self.picture.plot.on_event(event, clicked)
 
     def index_at(self, x: float, y: float) -> int | None:
         """Index of the image at a point, from (0, 0) at the lower left to (1, 1); None if there is none."""

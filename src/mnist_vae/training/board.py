@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable
 from pathlib import Path, PurePath
 
@@ -47,7 +47,7 @@ def _wait(process: "subprocess.Popen[bytes]", top: Path, view: Path) -> int:
 def update_links(top: Path, view: Path) -> None:
     """Make `view` hold a link to the event files of each run below `top`, and no other."""
     folders = [path.parent for path in top.resolve().rglob("tensorboard") if path.is_dir()]
-    wanted = {view / name: folder / "tensorboard" for folder, name in short_names(top.resolve(), folders).items()}
+    wanted = {view / name: folder / "tensorboard" for folder, name in short_names(folders).items()}
     for link in [path for path in view.rglob("*") if path.is_symlink()]:
         if wanted.get(link) != Path(os.readlink(link)):
             link.unlink()
@@ -58,19 +58,20 @@ def update_links(top: Path, view: Path) -> None:
             link.symlink_to(target)
 
 
-def short_names(top: PurePath, folders: Iterable[PurePath]) -> dict[PurePath, str]:
-    """A name for each run's folder below `top`: without the folders that all are in, and the overrides that all
-    neighbours have.
-    """
-    paths = sorted(set(folders))
+def short_names(folders: Iterable[PurePath]) -> dict[PurePath, str]:
+    """A name for each run's folder: without the folders that all are in, and the overrides that all neighbours have."""
+    paths = {folder: Path(os.path.abspath(folder)) for folder in sorted(set(folders))}
     neighbours = defaultdict(list)
-    for path in paths:
+    for path in paths.values():
         neighbours[path.parent].append(set(path.name.split(",")))
-    above = Path(os.path.commonpath([path.parent if path != top else path for path in paths])) if paths else top
+    above = os.path.commonpath([path.parent for path in paths.values()]) if paths else ""
     names = {}
-    for path in paths:
+    for folder, path in paths.items():
         others = neighbours[path.parent]
         shared = set.intersection(*others) if len(others) > 1 else set()
         name = ",".join(word for word in path.name.split(",") if word not in shared) or path.name
-        names[path] = str(path.with_name(name).relative_to(above)) if path != above else path.name
-    return names
+        names[folder] = str(path.with_name(name).relative_to(above))
+    taken = Counter(names.values())
+    return {
+        folder: name if taken[name] == 1 else str(paths[folder].relative_to(above)) for folder, name in names.items()
+    }

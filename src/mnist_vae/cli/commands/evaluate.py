@@ -19,7 +19,6 @@ binarised test images are scored, as papers do, and the results are in evaluatio
 """
 
 import math
-import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -133,8 +132,7 @@ def table(done: list[Evaluated]) -> str:
     with_quality = any("sample_count" in values for _, values in done)
     with_pixels = len({values["binarize"] for _, values in done}) > 1
     headings = ["run", *(["binarize"] if with_pixels else []), *COLUMNS]
-    folders = [file.parent for file, _ in done]
-    names = short_names(Path(os.path.commonpath(folders)), folders)
+    names = short_names(file.parent for file, _ in done)
     rows = [[*headings, *(NLL_COLUMNS if with_nll else []), *(QUALITY_COLUMNS if with_quality else [])]]
     for file, values in done:
         pixels = [values["binarize"]] if with_pixels else []
@@ -154,8 +152,11 @@ def table(done: list[Evaluated]) -> str:
 
 def _ends(names: list[str], longest: int) -> list[str]:
     """The ends of names that are too long, as long as it takes to tell them apart."""
-    ends = [name if len(name) <= longest else f"…{name[1 - longest :]}" for name in names]
-    return ends if len(set(ends)) == len(set(names)) else _ends(names, longest + 1)
+    while True:
+        ends = [name if len(name) <= longest else f"…{name[1 - longest :]}" for name in names]
+        if len(set(ends)) == len(set(names)):
+            return ends
+        longest += 1
 
 
 def _nll(values: dict[str, Any]) -> list[str]:
@@ -182,11 +183,11 @@ def _nats(values: dict[str, Any], name: str) -> str:
 def _part(values: dict[str, Any], name: str, digits: int) -> str:
     """Format a part of the KL as `lower to upper`, or by one end if the other says nothing; a dash if it is absent.
 
-    None is negative, though an estimate of 0 may be.
+    Negative estimates are shown as 0, below which none of the quantities can be.
     """
     if f"test/{name}" not in values:
         return DASH
-    lower, upper = (number(max(0.0, values[f"test/{end}"]), digits) for end in PARTS[name])
+    lower, upper = (number(max(values[f"test/{end}"], 0.0), digits) for end in PARTS[name])
     if _informative(values, name):
         return f"{lower} to {upper}"
     return f"≥ {lower}" if name == "mutual_information" else f"≤ {upper}"

@@ -7,7 +7,6 @@ It serves a page on this machine until Ctrl-C, and opens it. Of several runs, th
 It needs the extra `explore`.
 """
 
-import os
 import sys
 from dataclasses import dataclass
 from functools import partial
@@ -99,7 +98,7 @@ def opened(options: ExploreOptions) -> dict[str, OpenRun]:
     from mnist_vae.training.board import short_names
 
     paths = find_runs(options.run)
-    names = short_names(Path(os.path.commonpath(paths)), paths)
+    names = short_names(paths)
     runs = {}
     for path in tqdm(paths, unit="run", leave=False, disable=len(paths) == 1 or None):
         try:

@@ -14,9 +14,9 @@ def read(name: str) -> str:
 
 
 def callback(name: str, /, **args: Any) -> CustomJS:
-    """A callback in the browser: the function that a script of the page calls `callbacks.NAME`.
+    """Run, in the browser, what a script of the page has assigned to `window.callbacks.NAME`, with args and the event.
 
-    The code itself is no ES module: Bokeh imports one at the first event, and once more at each event that comes before
-    the import ends, so that each would have variables of its own.
+    Its variables are the page's, for all callbacks of this name. In an ES module of Bokeh's they would be those of one
+    import, of which Bokeh makes another one at each event that comes before the first has ended.
     """
     return CustomJS(args=args, code=f"return window.callbacks.{name}({{{', '.join(args)}}}, cb_obj)")

@@ -1,5 +1,6 @@
 // Collect a stroke in the source `pen`, which is sent nowhere, and add it to `strokes` when it ends.
-const BEGIN = ["panstart", "press", "tap", "doubletap"]  // a drag that begins with a pause is a press to Bokeh, and then moves
+// A drag that begins with a pause is a press to Bokeh, and then moves. The second of two quick taps is a doubletap.
+const BEGIN = ["panstart", "press", "tap", "doubletap"]
 const END = ["panend", "pressup", "tap", "doubletap"]
 
 let drawing = false
