@@ -23,7 +23,7 @@ CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shuti
 # Without these, Chromium asks for updates and the like when it starts.
 QUIET = ["--disable-background-networking", "--disable-component-update", "--no-first-run", "--disable-sync"]
 STROKE = [(0.3, 0.2), (0.7, 0.2), (0.6, 0.45), (0.45, 0.85)]
-PATIENCE = 10_000  # ms
+PATIENCE = 30_000  # ms; a server in the same process can be slow where all cores are busy
 READY = "window.Bokeh && Bokeh.documents.length && Bokeh.documents[0].is_idle"
 MODEL = "Bokeh.documents[0].get_model_by_name"
 VIEW = f"Bokeh.index.find_one({MODEL}(name)).el"
