@@ -14,9 +14,9 @@ def read(name: str) -> str:
 
 
 def callback(name: str, /, **args: Any) -> CustomJS:
-    """Run, in the browser, what a script of the page has assigned to `window.callbacks.NAME`, with args and the event.
+    """Make a callback that calls `window.callbacks.<name>`, set by a script of the page, with args and the event.
 
-    Its variables are the page's, for all callbacks of this name. In an ES module of Bokeh's they would be those of one
-    import, of which Bokeh makes another one at each event that comes before the first has ended.
+    The script's variables belong to the page, so all callbacks of one name share them. Bokeh would import an ES module
+    anew, with variables of its own, at each event that comes before the first import has ended.
     """
     return CustomJS(args=args, code=f"return window.callbacks.{name}({{{', '.join(args)}}}, cb_obj)")
