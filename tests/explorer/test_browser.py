@@ -28,7 +28,8 @@ READY = "window.Bokeh && Bokeh.documents.length && Bokeh.documents[0].is_idle"
 MODEL = "Bokeh.documents[0].get_model_by_name"
 VIEW = f"Bokeh.index.find_one({MODEL}(name)).el"
 BOX = f"name => {{const {{x, y, width, height}} = {VIEW}.getBoundingClientRect(); return [x, y, width, height]}}"
-PIXELS = f"name => Array.from(new Uint32Array({MODEL}(name).get_array('image')[0]))"
+# As text, since a list of numbers takes Playwright seconds for the 270,000 pixels of the samples.
+PIXELS = f"name => new Uint32Array({MODEL}(name).get_array('image')[0]).join()"
 
 
 @pytest.fixture(scope="module")
@@ -61,7 +62,7 @@ class Tab:
         self.page.wait_for_function(READY, timeout=6 * PATIENCE)
 
     def pixels(self, name: str = "output0") -> np.ndarray:
-        return np.array(self.page.evaluate(PIXELS, name), dtype=np.uint32)
+        return np.array(self.page.evaluate(PIXELS, name).split(","), dtype=np.uint32)
 
     def changed(self, act: Callable[[], Any], name: str = "output0") -> np.ndarray:
         """The pixels of a picture after an action that changes them."""

@@ -193,6 +193,13 @@ def test_a_damaged_checkpoint_is_refused(changes: dict[str, object], message: st
         warm_start(*begun(tmp_path))
 
 
+def test_a_file_cut_short_is_refused_with_the_key(tmp_path: Path) -> None:
+    file = make_checkpoint(tmp_path / "there", composed(*SMALL)) / "checkpoints" / "best.ckpt"
+    file.write_bytes(file.read_bytes()[:1000])
+    with pytest.raises(RunFolderError, match=r"^init_from=.*best\.ckpt is damaged"):
+        warm_start(*begun(tmp_path))
+
+
 def test_weights_that_are_not_finite_are_refused(tmp_path: Path) -> None:
     file = make_checkpoint(tmp_path / "there", composed(*SMALL)) / "checkpoints" / "best.ckpt"
     content = torch.load(file, weights_only=True)

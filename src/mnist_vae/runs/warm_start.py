@@ -103,7 +103,10 @@ def warm_start(vae: "VAE", cfg: DictConfig, run: RunFolder) -> WarmStart | None:
     file = source_of(cfg, run)
     if file is None:
         return None
-    content = read_checkpoint(file)
+    try:
+        content = read_checkpoint(file)
+    except RunFolderError as error:
+        raise RunFolderError(f"init_from={cfg.init_from}: {error}") from error
     digest = hashlib.sha256(file.read_bytes()).hexdigest()
     try:
         weights, epoch, about = vae_weights(content), int(content["epoch"]) + 1, content["hyper_parameters"]
