@@ -7,11 +7,12 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
+from filelock import FileLock
 from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig, OmegaConf, open_dict
 
@@ -165,19 +166,31 @@ def tool(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) ->
     return run
 
 
-@pytest.fixture(scope="session")
-def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with three complete runs on the embedded digits: `mlp`, `plane` of two latent dimensions, `conv`.
-    Tests copy what they write into."""
+def train_once(factory: pytest.TempPathFactory, name: str, runs: Mapping[str, Sequence[str]]) -> Path:
+    """A folder with complete runs on the embedded digits, by their names; one worker trains them for all."""
     from mnist_vae.training.train import train
 
-    outputs = tmp_path_factory.mktemp("trained")
-    base = ("data=digits", "accelerator=cpu", "lr=3e-3")
-    conv = ("model=conv", "model.channels=[4,8]", "model.hidden_dim=16")
-    train(composed(*base, "model.hidden_dims=[32]", "latent_dim=5", "max_epochs=3"), outputs / "mlp")
-    train(composed(*base, "model.hidden_dims=[32]", "latent_dim=2", "max_epochs=2", "beta=2"), outputs / "plane")
-    train(composed(*base, *conv, "latent_dim=3", "max_epochs=1", "data.binarize=dynamic"), outputs / "conv")
-    return outputs
+    place = factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        place = place.parent
+    with FileLock(place / f"{name}.lock"):
+        for run, overrides in runs.items():
+            if not (place / name / run / "metrics.json").exists():
+                train(composed("data=digits", "accelerator=cpu", *overrides), place / name / run)
+    return place / name
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with three runs: `mlp`, `plane` of two latent dimensions, `conv`. Tests copy what they write into."""
+    mlp = ("lr=3e-3", "model.hidden_dims=[32]")
+    conv = ("lr=3e-3", "model=conv", "model.channels=[4,8]", "model.hidden_dim=16")
+    runs = {
+        "mlp": (*mlp, "latent_dim=5", "max_epochs=3"),
+        "plane": (*mlp, "latent_dim=2", "max_epochs=2", "beta=2"),
+        "conv": (*conv, "latent_dim=3", "max_epochs=1", "data.binarize=dynamic"),
+    }
+    return train_once(tmp_path_factory, "trained", runs)
 
 
 @pytest.fixture

@@ -329,6 +329,11 @@ TABLE = {
         ),
     ],
     "values": [
+        ("model.hidden_dims=big", "model.hidden_dims=big: "),
+        ("objective.beta=nan", "objective: beta is nan; it must be 0 or more, and finite"),
+        ("latent_dim=99999999999999999999999", "latent_dim=99999999999999999999999: it must be 1 or more, and at most"),
+        ("callbacks.epoch_images=null", "callbacks.epoch_images: it must be a mapping with a _target_"),
+        ("accelerator=cpu accelerator.precision=16-mixed", "accelerator.precision=16-mixed: it needs a GPU"),
         ("beta=1e308", "beta=1e+308: it must be 0 or more, and at most 1e+30."),
         ("seed=-1", "seed=-1: it must be 0 or more, and finite."),
         ("max_epochs=0", "max_epochs=0: it must be 1 or more, and at most 1,000,000,000."),

@@ -1,9 +1,13 @@
 """Exported files reproduce the outputs of torch with any batch size, and incorrect ones are not written."""
 
+import atexit
+import copy
+import functools
 import json
 import logging
-import subprocess
+import shutil
 import sys
+import tempfile
 import warnings
 from pathlib import Path
 
@@ -17,13 +21,14 @@ from torch import nn
 
 import mnist_vae
 from mnist_vae.analysis import export
-from mnist_vae.analysis.export import ExportError, export_vae
+from mnist_vae.analysis.export import ExportedFile, ExportError, export_vae
 from mnist_vae.config.build import build_vae
 from mnist_vae.models.vae import VAE
 from mnist_vae.training.train import train
-from tests.conftest import ROOT, TINY, composed
+from tests.conftest import ROOT, TINY, composed, forked
 
 FILES = ["decoder.onnx", "encoder.onnx", "vae.safetensors"]
+ABOUT = {"trained_on": "digits"}
 MLP = ("model.hidden_dims=[8]",)
 CONV = ("model=conv", "model.channels=[2,3]", "model.hidden_dim=8", "model.activation=gelu")
 
@@ -38,6 +43,16 @@ def onnx_outputs(file: Path, outputs: list[str], **inputs: torch.Tensor) -> list
     session = onnxruntime.InferenceSession(file, providers=["CPUExecutionProvider"])
     found = session.run(outputs, {name: value.numpy() for name, value in inputs.items()})
     return [torch.from_numpy(value) for value in found]
+
+
+@functools.cache
+def exported(*overrides: str) -> tuple[VAE, Path, list[ExportedFile]]:
+    """An untrained VAE with a clamped log-variance, and the folder and files of its export, not to be written into."""
+    vae = untrained_vae(*overrides)
+    nn.init.constant_(vae.to_posterior.bias[-1:].detach(), 50.0)
+    place = Path(tempfile.mkdtemp())
+    atexit.register(shutil.rmtree, place)
+    return vae, place / "export", export_vae(vae, place / "export", ABOUT)
 
 
 def compare(vae: VAE, folder: Path, batch_size: int) -> None:
@@ -61,15 +76,13 @@ GREY = (*MLP, "likelihood=discretized_logistic", "conditional=true")
 @pytest.mark.parametrize(
     "overrides", [MLP, CONV, RESNET, CONSTANT, GREY], ids=["mlp", "conv", "resnet", "constant", "grey"]
 )
-def test_exported_files_reproduce_the_outputs_of_torch(overrides: tuple[str, ...], tmp_path: Path) -> None:
-    vae = untrained_vae(*overrides)
-    nn.init.constant_(vae.to_posterior.bias[-1:].detach(), 50.0)  # a log-variance that is clamped
-    files = export_vae(vae, tmp_path / "export", {})
-    assert sorted(path.name for path in (tmp_path / "export").iterdir()) == FILES
-    assert [path.name for path in tmp_path.iterdir()] == ["export"]
+def test_exported_files_reproduce_the_outputs_of_torch(overrides: tuple[str, ...]) -> None:
+    vae, folder, files = exported(*overrides)
+    assert sorted(path.name for path in folder.iterdir()) == FILES
+    assert [path.name for path in folder.parent.iterdir()] == ["export"]
     assert all(file.size == file.path.stat().st_size and file.difference < 1e-5 for file in files)
     for batch_size in (1, 2, 13):
-        compare(vae, tmp_path / "export", batch_size)
+        compare(vae, folder, batch_size)
 
 
 @pytest.mark.parametrize(
@@ -88,21 +101,20 @@ def test_of_posteriors_without_a_variance_in_closed_form_the_mean_is_exported(
         torch.testing.assert_close(found, vae.encode(x).mean, rtol=1e-4, atol=1e-5)
 
 
-def test_files_have_metadata_and_no_local_paths(tmp_path: Path) -> None:
-    vae = untrained_vae(*CONV)
-    export_vae(vae, tmp_path / "export", {"model": "conv"})
-    about = {"latent_dim": "3", "image_shape": "[1, 9, 6]", "model": "conv"}
+def test_files_have_metadata_and_no_local_paths() -> None:
+    vae, folder, _ = exported(*CONV)
+    about = {"latent_dim": "3", "image_shape": "[1, 9, 6]", **ABOUT}
     shapes = {"encoder.onnx": ["batch", 1, 9, 6], "decoder.onnx": ["batch", 3]}
     for name, shape in shapes.items():
-        model = onnx.load(tmp_path / "export" / name)
+        model = onnx.load(folder / name)
         assert {entry.key: entry.value for entry in model.metadata_props} == about
         [entry] = model.graph.input
         assert [dim.dim_param or dim.dim_value for dim in entry.type.tensor_type.shape.dim] == shape
         assert str(ROOT).encode() not in model.SerializeToString()
-    weights = load_file(tmp_path / "export" / "vae.safetensors")
+    weights = load_file(folder / "vae.safetensors")
     assert weights.keys() == vae.state_dict().keys()
     assert all(torch.equal(weights[name], value) for name, value in vae.state_dict().items())
-    with safe_open(tmp_path / "export" / "vae.safetensors", "pt") as file:
+    with safe_open(folder / "vae.safetensors", "pt") as file:
         assert file.metadata() == about
 
 
@@ -152,9 +164,10 @@ def test_a_failed_export_leaves_no_files(layer: nn.Module, sentence: str, tmp_pa
 
 
 def test_a_failed_export_keeps_the_earlier_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    vae = untrained_vae(*MLP)
-    export_vae(vae, tmp_path / "export", {})
+    vae, folder, _ = exported(*MLP)
+    shutil.copytree(folder, tmp_path / "export")
     before = {path.name: path.read_bytes() for path in (tmp_path / "export").iterdir()}
+    vae = copy.deepcopy(vae)
     nn.init.zeros_(vae.to_posterior.weight)
 
     def truncated(weights: dict[str, torch.Tensor], about: dict[str, str]) -> bytes:
@@ -187,12 +200,11 @@ def test_a_missing_package_raises(package: str, tmp_path: Path, monkeypatch: pyt
         export_vae(untrained_vae(*MLP), tmp_path / "export", {})
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_the_script_exports_a_run(tmp_path: Path) -> None:
     run = tmp_path / "run"
     train(composed(*TINY, "callbacks=none", "logger=none"), run)
-    done = subprocess.run(
-        [sys.executable, "scripts/export.py", f"run={run}", "checkpoint=last"], cwd=ROOT, capture_output=True, text=True
-    )
+    done = forked(f"run={run}", "checkpoint=last", script="scripts/export.py")
     assert (done.returncode, done.stderr) == (0, "")
     assert all(f"\n{name}" in done.stdout for name in FILES) and str(run / "export_last") in done.stdout
     compare(mnist_vae.load_run(run, "last"), run / "export_last", 5)

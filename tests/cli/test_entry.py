@@ -60,20 +60,10 @@ def test_shell_completion_can_be_installed() -> None:
     assert "complete" in command("-sc", "install=bash").stdout
 
 
+# Two of tests/test_bad_commands.py: found in the config, and when its parts are built.
 MISTAKES = [
     (["latent_dmi=3"], "latent_dmi: there is no such key; did you mean latent_dim?"),
-    (["+latent_dmi=3"], "did you mean latent_dim?"),
-    (["beta=-1"], "beta=-1.0: it must be 0 or more"),
-    (["model.hidden_dims=[0]"], "hidden_dims is [0]"),
-    (["model.hidden_dims=big"], "model.hidden_dims=big"),
     (["batch_size=5000"], "batch_size=5000: the training split of digits has 1300 images"),
-    (["objective.beta=nan"], "beta is nan; it must be 0 or more, and finite"),
-    (["latent_dim=99999999999999999999999"], "at most 1,000,000."),
-    (["latent_dim=${nope}"], "latent_dim=${nope}: the reference can't be resolved"),
-    (["+logger.backend._target_=os.getcwd"], "logger.backend._target_=os.getcwd: it makes no Logger"),
-    (["optimizer.wd=3"], "optimizer.wd: there is no such key; there are optimizer._target_"),
-    (["callbacks.epoch_images=null"], "callbacks.epoch_images: it must be a mapping with a _target_"),
-    (["accelerator.precision=16-mixed"], "16-mixed: it needs a GPU"),
 ]
 
 
@@ -167,7 +157,7 @@ def test_a_run_prints_what_is_needed_and_nothing_else(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_the_quickstart(tmp_path: Path) -> None:
-    done = command("experiment=quickstart", "max_epochs=10", f"hydra.run.dir={tmp_path}/run")
+    done = forked("experiment=quickstart", "max_epochs=10", f"hydra.run.dir={tmp_path}/run")
     assert done.returncode == 0 and not done.stderr, done.stderr
     assert json.loads((tmp_path / "run" / "metrics.json").read_text())["test/elbo"] > -110
 

@@ -6,11 +6,12 @@ import pytest
 
 from mnist_vae.explorer.explored_run import ExploredRun
 from mnist_vae.runs.load import open_run
-from tests.conftest import composed
+from tests.conftest import train_once
 
+SMALL = ("model.hidden_dims=[32]", "max_epochs=2")
 MORE = {
-    "conditional": ("conditional=true", "latent_dim=3"),
-    "vamp": ("prior=vamp", "prior.components=5", "latent_dim=1"),
+    "conditional": (*SMALL, "conditional=true", "latent_dim=3"),
+    "vamp": (*SMALL, "prior=vamp", "prior.components=5", "latent_dim=1"),
 }
 
 
@@ -19,13 +20,8 @@ def run_folders(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> dict
     """Folders of runs by their names: `mlp` of five latent dimensions, `plane` of two, `conv` of three, `conditional`
     of three and `vamp` of one.
     """
-    from mnist_vae.training.train import train
-
-    outputs = tmp_path_factory.mktemp("explored")
-    for name, overrides in MORE.items():
-        common = ("data=digits", "accelerator=cpu", "model.hidden_dims=[32]", "max_epochs=2")
-        train(composed(*common, *overrides), outputs / name)
-    return {name: trained / name for name in ("mlp", "plane", "conv")} | {name: outputs / name for name in MORE}
+    more = train_once(tmp_path_factory, "explored", MORE)
+    return {name: trained / name for name in ("mlp", "plane", "conv")} | {name: more / name for name in MORE}
 
 
 @pytest.fixture(scope="session")

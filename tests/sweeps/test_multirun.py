@@ -265,7 +265,7 @@ def test_joblib_goes_on_without_a_process_that_was_killed(tmp_path: Path) -> Non
     assert all(("ParentKillingCallback" in name) == (state == "failed") for name, state in found.items())
 
 
-JOBS = ("data=digits", "model.hidden_dims=[32]", "max_epochs=8", "callbacks=none", "latent_dim=2,3", "seed=0,1")
+JOBS = ("data=digits", "model.hidden_dims=[32]", "max_epochs=8", "callbacks=none", "latent_dim=2,3,4")
 
 
 @pytest.fixture(scope="module")
@@ -295,14 +295,14 @@ def test_a_sweep_killed_in_the_middle_ends_as_an_undisturbed_one(
     process.wait()
     wait_until(lambda: not processes_with(f"{SWEEP}={process.pid}"))  # they end by themselves
     finished = [path.parent for path in tmp_path.glob("*/metrics.json")]
-    assert 1 <= len(finished) < 4
+    assert 1 <= len(finished) < 3
     before = {folder: files(folder) for folder in finished}
     interrupted = {path.parents[1] for path in tmp_path.glob("*/checkpoints/last.ckpt")} - set(finished)
 
     again = forked_sweep if launcher == "serial" else command  # at its end, a fork waits for joblib's idle processes
     done = again("-m", *JOBS, f"launcher={launcher}", f"hydra.sweep.dir={tmp_path}", OMP_NUM_THREADS="1")
     assert done.returncode == 0, done.stderr
-    assert f"{len(finished)} of 4 jobs are complete already" in done.stdout
+    assert f"{len(finished)} of 3 jobs are complete already" in done.stdout
     assert {folder: files(folder) for folder in finished} == before
     assert table(tmp_path) == table(undisturbed)
     for folder in interrupted:

@@ -62,8 +62,9 @@ def sample(
     Returns:
         Codes (count, latent_dim) and images (count, …).
     """
-    codes = vae.prior.sample(count, torch.Generator().manual_seed(seed), temperature).cpu()
-    return codes, latent.decode(vae, codes, labels, show_progress)
+    generator = torch.Generator().manual_seed(seed)
+    codes = vae.prior.sample(count, generator, temperature).cpu()
+    return codes, latent.decode(vae, codes, labels, show_progress, generator)
 
 
 def vary(

@@ -15,12 +15,19 @@ from mnist_vae.models.vae import VAE
 
 
 @torch.no_grad()
-def decode(vae: VAE, z: Tensor, labels: Tensor | None = None, show_progress: ShowProgress = iter) -> Tensor:
+def decode(
+    vae: VAE,
+    z: Tensor,
+    labels: Tensor | None = None,
+    show_progress: ShowProgress = iter,
+    generator: torch.Generator | None = None,
+) -> Tensor:
     """Compute E[x|z] of codes (..., latent_dim) in batches: images (..., channels, height, width).
 
     Args:
         labels: for a conditional VAE, of a shape that expands to the codes' leading shape.
         show_progress: wrapper of the iterable of batches, such as tqdm.
+        generator: see `VAE.decode`.
     """
     batches = z.reshape(-1, z.shape[-1]).to(torch.float32).split(BATCH_SIZE)
     if labels is not None and vae.classes:
@@ -28,7 +35,7 @@ def decode(vae: VAE, z: Tensor, labels: Tensor | None = None, show_progress: Sho
     else:
         batch_labels = (None,) * len(batches)
     pairs = show_progress(list(zip(batches, batch_labels, strict=True)))
-    images = torch.cat([vae.decode(batch.to(vae.device), given).float().cpu() for batch, given in pairs])
+    images = torch.cat([vae.decode(batch.to(vae.device), given, generator).float().cpu() for batch, given in pairs])
     return images.reshape(*z.shape[:-1], *images.shape[1:])
 
 

@@ -159,7 +159,15 @@ def build_optimizer(
     for name, value in (("lr", lr), ("fused", fused)):
         if value is not None and name in node:
             node = OmegaConf.merge(node, {name: value})
-    return instantiate("optimizer", node, torch.optim.Optimizer, params=parameters)
+    given = list(parameters)
+    optimizer: torch.optim.Optimizer = instantiate("optimizer", node, torch.optim.Optimizer, params=given)
+    known = {"params", *optimizer.defaults}
+    ignored = [name for group in given if isinstance(group, dict) for name in group if name not in known]
+    if ignored:
+        raise SettingsError(
+            f"objective.{ignored[0]}: {type(optimizer).__name__} has no such option; choose another optimizer."
+        )
+    return optimizer
 
 
 def depends_on_max_epochs(cfg: DictConfig) -> bool:

@@ -6,10 +6,10 @@ from omegaconf import DictConfig
 
 from mnist_vae.config.hparams import Choices, choice
 from mnist_vae.data.binarize import Binarize
-from mnist_vae.models.posteriors import GAUSSIANS, Constant, DiagonalGaussian
+from mnist_vae.models.posteriors import GAUSSIANS, Constant, DiagonalGaussian, Ladder
 from mnist_vae.models.priors import StandardNormal, VampPrior
 from mnist_vae.models.vae import VAE
-from mnist_vae.objectives import ELBO, MMD, RAE, BetaTCVAE, Capacity
+from mnist_vae.objectives import ELBO, MMD, RAE, BetaTCVAE, Capacity, FactorVAE
 from mnist_vae.utils.errors import SettingsError
 from mnist_vae.utils.program import as_called
 
@@ -46,6 +46,16 @@ def check_combination(cfg: DictConfig, choices: Choices, vae: VAE, objective: An
             f"objective={objective_name} with posterior={posterior}: it needs the density of each dimension, which has "
             "a closed form only for posterior=diagonal, constant and full_covariance."
         )
+    if isinstance(objective, BetaTCVAE | FactorVAE) and vae.latent_dim == 1:
+        raise SettingsError(
+            f"latent_dim=1 with objective={objective_name}: the total correlation of one dimension is 0, whatever its "
+            "weight; use latent_dim=2 or more, or objective=elbo."
+        )
+    if isinstance(objective, Capacity) and isinstance(vae.to_posterior, Constant):
+        raise SettingsError(
+            f"objective={objective_name} with posterior={posterior}: with constant variances the KL term has a lower "
+            "bound of its own, which may be above the capacity; use posterior=diagonal."
+        )
     if cfg.batch_size < getattr(objective, "min_batch_size", 1):
         raise SettingsError(
             f"batch_size={cfg.batch_size}: objective={objective_name} compares the images of a batch; take more."
@@ -68,6 +78,11 @@ def check_combination(cfg: DictConfig, choices: Choices, vae: VAE, objective: An
         raise SettingsError(
             f"objective={objective_name} with posterior={posterior}: its loss depends on the mean of q(z|x) only, so "
             "nothing else of the posterior would be trained; use posterior=constant."
+        )
+    if choices.get("model") == "ladder" and not isinstance(vae.to_posterior, Ladder):
+        raise SettingsError(
+            f"model=ladder with posterior={posterior} and prior={prior}: without posterior=ladder it is no ladder; add "
+            "prior=hierarchical posterior=ladder, in whose places an experiment has others, or choose model=mlp."
         )
     if isinstance(vae.prior, VampPrior) and not vae.to_posterior.density_in_one_pass:
         raise SettingsError(

@@ -12,7 +12,7 @@ from mnist_vae.figures.style import DPI, FONT, TITLE_COLOUR
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-GREY = 0.5
+GREY = 128
 TILE = 112  # approximate length in screen pixels of the longer side of an image
 MANY = 15  # number of columns above which images are half as large
 GAP = 8  # screen pixels between images
@@ -33,10 +33,9 @@ def image_grid(images: np.ndarray, columns: int, zoom: int = 3, gap: int = 2) ->
     """
     count, channels, height, width = images.shape
     rows = -(-count // columns)
-    cells = np.full((rows * columns, channels, height, width), GREY, dtype=np.float32)
-    cells[:count] = images
-    grid = _joined(cells.reshape(rows, columns, channels, height, width), zoom, gap, GREY)
-    return (grid.clip(0, 1) * 255).round().astype(np.uint8)
+    cells = np.full((rows * columns, height, width, channels), GREY, dtype=np.uint8)
+    cells[:count] = (images.clip(0, 1) * 255).round().transpose(0, 2, 3, 1)
+    return _joined(cells.reshape(rows, columns, height, width, channels), zoom, gap, GREY)
 
 
 class Block(NamedTuple):
@@ -105,8 +104,8 @@ def _draw(figure: "Figure", block: Block, layout: _Layout, left: int, top: int) 
     # Rounded, because with a fractional size the last row or column of screen pixels may be missing.
     width, height = (round(size * DPI) for size in figure.get_size_inches())
     axis = figure.add_axes((box[0] / width, box[1] / height, box[2] / width, box[3] / height))
-    pixels = _joined(block.images, layout.zoom, block.gap, np.nan)
-    axis.imshow(_shown(pixels, block), cmap=block.cmap, vmin=0, vmax=block.largest, interpolation="none", aspect="auto")
+    pixels = _joined(_coloured(block), layout.zoom, block.gap, 0)
+    axis.imshow(pixels, interpolation="none", aspect="auto")
     axis.set_axis_off()
     for row, name in enumerate(block.rows):
         middle = top - row * layout.tile[0] - (layout.tile[0] - block.gap) / 2
@@ -118,19 +117,26 @@ def _draw(figure: "Figure", block: Block, layout: _Layout, left: int, top: int) 
         _text(figure, left, top + GAP / 2 + layout.names, block.heading, va="bottom", color=TITLE_COLOUR)
 
 
-def _shown(pixels: np.ndarray, block: Block) -> np.ndarray:
-    """Convert (height, width, channels) for imshow: one channel as masked (height, width), three with NaN as white."""
-    if pixels.shape[2] == 1:
-        return np.ma.masked_invalid(pixels[:, :, 0])
-    return np.nan_to_num(pixels / block.largest, nan=1.0).clip(0, 1)
+def _coloured(block: Block) -> np.ndarray:
+    """Colours of a block's values, uint8 (rows, columns, height, width, RGBA); NaN is transparent.
+
+    They are computed before the images are enlarged, when there are a hundred times fewer of them.
+    """
+    import matplotlib
+
+    shown = np.ma.masked_invalid(np.moveaxis(block.images, 2, -1) / block.largest).clip(0, 1)
+    if shown.shape[-1] == 1:
+        return matplotlib.colormaps[block.cmap](shown[..., 0], bytes=True)
+    opaque = ~np.ma.getmaskarray(shown).any(axis=-1, keepdims=True)
+    return (255 * np.concatenate([shown.filled(1), opaque], axis=-1)).round().astype(np.uint8)
 
 
-def _joined(cells: np.ndarray, zoom: int, gap: int, between: float) -> np.ndarray:
-    """Join (rows, columns, channels, height, width) to (height, width, channels), enlarged, with gaps."""
-    rows, columns, channels, height, width = cells.shape
-    large = np.full((rows, columns, channels, height * zoom + gap, width * zoom + gap), between, dtype=np.float32)
-    large[..., : height * zoom, : width * zoom] = cells.repeat(zoom, axis=3).repeat(zoom, axis=4)
-    grid = large.transpose(0, 3, 1, 4, 2).reshape(rows * (height * zoom + gap), -1, channels)
+def _joined(cells: np.ndarray, zoom: int, gap: int, between: int) -> np.ndarray:
+    """Join uint8 (rows, columns, height, width, channels) to (height, width, channels), enlarged, with gaps."""
+    rows, columns, height, width, channels = cells.shape
+    large = np.full((rows, height * zoom + gap, columns, width * zoom + gap, channels), between, dtype=np.uint8)
+    large[:, : height * zoom, :, : width * zoom] = cells.repeat(zoom, axis=2).repeat(zoom, axis=3).swapaxes(1, 2)
+    grid = large.reshape(rows * (height * zoom + gap), -1, channels)
     return grid[: len(grid) - gap, : grid.shape[1] - gap]
 
 

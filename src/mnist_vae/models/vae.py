@@ -108,9 +108,17 @@ class VAE(nn.Module):
         parameters = self.decoder(flat).to(z.dtype)
         return parameters.reshape(*z.shape[:-1], *parameters.shape[1:])
 
-    def decode(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
-        """Compute E[x|z] of codes (..., latent_dim): images (..., channels, height, width) in [0, 1]."""
-        return self.likelihood.mean(self.decode_parameters(z, labels))
+    def decode(self, z: Tensor, labels: Tensor | None = None, generator: torch.Generator | None = None) -> Tensor:
+        """Compute E[x|z] of codes (..., latent_dim): images (..., channels, height, width) in [0, 1].
+
+        Args:
+            generator: source of draws for each code, where E[x|z] can only be estimated; the same draws for all codes,
+                which are then compared fairly, if None.
+        """
+        parameters = self.decode_parameters(z, labels)
+        if generator is None:
+            return self.likelihood.mean(parameters)
+        return self.likelihood.estimate_mean(parameters, generator)
 
     @torch.no_grad()
     def reconstruct(self, x: Tensor, labels: Tensor | None = None) -> Tensor:
@@ -137,7 +145,8 @@ class VAE(nn.Module):
             temperature: scale of the prior's standard deviation.
             labels: for a conditional VAE, (count,) or ().
         """
-        return self.decode(self.prior.sample(count, generator, temperature).to(self.device), labels)
+        generator = generator or torch.default_generator
+        return self.decode(self.prior.sample(count, generator, temperature).to(self.device), labels, generator)
 
     def infer(self, x: Tensor, noise: Noise, *samples: int, labels: Tensor | None = None) -> Inference:
         """Encode images x (images, channels, height, width), sample z from q(z|x), and compute log p(x|z).

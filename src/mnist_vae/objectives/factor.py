@@ -28,8 +28,8 @@ class FactorVAE(nn.Module):
         lr, betas: of the discriminator's Adam.
 
     Raises:
-        ValueError: gamma is negative, infinite or NaN, lr not positive and finite, a beta not in [0, 1), a size below
-            1, or latent_dim 1, of which the total correlation is 0.
+        ValueError: gamma is negative, infinite or NaN, lr not positive and finite, a beta not in [0, 1), or a size
+            below 1.
     """
 
     requires_full_batch = True
@@ -44,8 +44,6 @@ class FactorVAE(nn.Module):
         if not all(0 <= beta < 1 for beta in betas):
             raise ValueError(f"betas is {list(betas)}; each must be 0 or more, and below 1")
         check_counts(latent_dim=latent_dim, layers=layers, hidden_dim=hidden_dim)
-        if latent_dim == 1:
-            raise ValueError("latent_dim is 1; the total correlation of one dimension is 0, so it must be 2 or more")
         super().__init__()
         self.gamma = gamma
         self.optimizer_options = {"lr": lr, "betas": tuple(betas)}

@@ -133,6 +133,30 @@ def test_the_mean_is_that_of_one_image_and_does_not_depend_on_the_others() -> No
     assert not torch.allclose(mean, Bernoulli().mean(parameters[..., :2, :, :]), atol=0.05)
 
 
+def test_estimates_of_the_mean_have_draws_of_their_own() -> None:
+    """Equal parameters: their average is the mean over all images."""
+    shape = 1, 2, 3
+    made, parameters, x = likelihood(shape), parameters_for(shape, 1), all_images(shape)
+    copies = 4000
+    generator = torch.Generator().manual_seed(0)
+    found = made.estimate_mean(parameters.expand(copies, -1, -1, -1), generator)
+    assert found.shape == (copies, *shape) and not torch.equal(found[0], found[1])
+    probabilities = made.log_prob(parameters.expand(len(x), -1, -1, -1), x).exp()
+    expected = (probabilities[:, None, None, None] * x).sum(dim=0)
+    torch.testing.assert_close(found.mean(dim=0), expected, atol=0.01, rtol=0)
+
+
+def test_samples_of_a_vae_have_draws_of_their_own() -> None:
+    """At temperature 0 all codes are equal."""
+    vae = VAE(
+        MLP((1, 6, 6), 3, 1 + FEATURES, [8], "relu"), likelihood((1, 6, 6), dtype=torch.float32), StandardNormal(3)
+    )
+    first, second = vae.sample(2, torch.Generator().manual_seed(0), temperature=0)
+    assert not torch.allclose(first, second)
+    again, decoded = (vae.sample(2, torch.Generator().manual_seed(0), temperature=0), vae.decode(torch.zeros(2, 3)))
+    assert torch.equal(again[0], first) and torch.equal(*decoded)
+
+
 def test_leading_dimensions_equal_a_loop() -> None:
     shape = 2, 4, 5
     made, parameters = likelihood(shape), parameters_for(shape, 2, 3, 6)

@@ -75,6 +75,11 @@ class Autoregressive(Likelihood):
         draws = torch.rand(self.channels, *parameters.shape[-2:], generator=generator)
         return self.sample_with_probabilities(parameters, draws.to(parameters.device))[1]
 
+    def estimate_mean(self, parameters: Tensor, generator: torch.Generator) -> Tensor:
+        shape = (*parameters.shape[:-3], self.channels, *parameters.shape[-2:])
+        draws = torch.rand(shape, generator=generator, device=generator.device)
+        return self.sample_with_probabilities(parameters, draws.to(parameters.device))[1]
+
     def sample_binary(self, parameters: Tensor, draws: Tensor) -> Tensor:
         """See Likelihood; the pixels are drawn one after the other, without gradients."""
         return self.sample_with_probabilities(parameters, draws)[0]

@@ -36,6 +36,14 @@ class Likelihood(nn.Module):
         """E[x|z] in [0, 1], or an estimate if it has no closed form, (..., images, channels, height, width)."""
         raise NotImplementedError
 
+    def estimate_mean(self, parameters: Tensor, generator: torch.Generator) -> Tensor:
+        """E[x|z] of independent codes, as `mean`; where that is an estimate, with draws of its own for each code.
+
+        Args:
+            generator: source of the draws.
+        """
+        return self.mean(parameters)
+
     def sample_binary(self, parameters: Tensor, draws: Tensor) -> Tensor:
         """Draw images in {0, 1} from p(x|z), (..., images, channels, height, width).
 
