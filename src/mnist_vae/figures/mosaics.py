@@ -124,11 +124,11 @@ def _coloured(block: Block) -> np.ndarray:
     """
     import matplotlib
 
-    shown = np.ma.masked_invalid(np.moveaxis(block.images, 2, -1) / block.largest).clip(0, 1)
-    if shown.shape[-1] == 1:
-        return matplotlib.colormaps[block.cmap](shown[..., 0], bytes=True)
-    opaque = ~np.ma.getmaskarray(shown).any(axis=-1, keepdims=True)
-    return (255 * np.concatenate([shown.filled(1), opaque], axis=-1)).round().astype(np.uint8)
+    values = np.moveaxis(block.images, 2, -1) / block.largest
+    if values.shape[-1] == 1:
+        return matplotlib.colormaps[block.cmap](np.ma.masked_invalid(values[..., 0]), bytes=True)
+    opaque = ~np.isnan(values).any(axis=-1, keepdims=True)
+    return (255 * np.concatenate([np.nan_to_num(values).clip(0, 1), opaque], axis=-1)).round().astype(np.uint8)
 
 
 def _joined(cells: np.ndarray, zoom: int, gap: int, between: int) -> np.ndarray:
