@@ -17,7 +17,7 @@ class CodeDecoder(torch.nn.Module):
     device = torch.device("cpu")
     classes = 0
 
-    def decode(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
+    def decode(self, z: Tensor, labels: Tensor | None = None, generator: torch.Generator | None = None) -> Tensor:
         return z[:, None, None, :]
 
 

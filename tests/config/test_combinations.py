@@ -173,7 +173,7 @@ NONSENSE = [
     (("objective=factor", "latent_dim=1"), "latent_dim=1 with objective=factor: the total correlation"),
     (("objective=beta_tcvae", "latent_dim=1"), "latent_dim=1 with objective=beta_tcvae: the total correlation"),
     (
-        ("objective=factor", "optimizer._target_=torch.optim.SGD", "~optimizer.betas", "~optimizer.eps"),
+        ("objective=factor", "optimizer._target_=torch.optim.SGD", "~optimizer.betas"),
         "objective.betas: SGD has no such option; choose another optimizer",
     ),
     (

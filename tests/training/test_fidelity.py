@@ -31,10 +31,11 @@ def test_the_notebooks_curve(real_mnist: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_conv_has_left_its_plateau_after_an_epoch(real_mnist: str, tmp_path: Path) -> None:
-    """With PyTorch's initial weights it ends this epoch between -127 and -151."""
-    metrics = train(composed("model=conv", "max_epochs=1", "callbacks=none", "logger=none"), tmp_path)
-    assert float(metrics["test/elbo"]) > -121
+def test_conv_has_left_its_plateau_after_200_steps(real_mnist: str, tmp_path: Path) -> None:
+    """With PyTorch's initial weights it is at -198 then."""
+    short = ("max_epochs=1", "trainer.limit_train_batches=200", "callbacks=none", "logger=none")
+    metrics = train(composed("model=conv", *short), tmp_path)
+    assert float(metrics["test/elbo"]) > -155
 
 
 @pytest.mark.slow

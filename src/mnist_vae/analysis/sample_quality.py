@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from tqdm import tqdm
 
 from mnist_vae.analysis.digest import digest
@@ -69,13 +69,14 @@ def frechet_distance(first: Tensor, second: Tensor) -> float:
     Args:
         first, second: (n, features) and (m, features), float64.
     """
-    covariance, other = torch.cov(first.T), torch.cov(second.T)
-    values, vectors = torch.linalg.eigh(covariance)
-    root = vectors * values.clamp(min=0).sqrt() @ vectors.T
-    # root · other · root has the eigenvalues of covariance · other, and is symmetric.
-    overlap = torch.linalg.eigvalsh(root @ other @ root).clamp(min=0).sqrt().sum()
-    shift = (first.mean(dim=0) - second.mean(dim=0)).square().sum()
-    return (shift + covariance.trace() + other.trace() - 2 * overlap).item()
+    from torchmetrics.image.fid import FrechetInceptionDistance
+
+    features = nn.Identity()  # they are computed already
+    features.num_features = first.shape[1]  # type: ignore[assignment]
+    metric = FrechetInceptionDistance(features)
+    metric.update(second, real=True)
+    metric.update(first, real=False)
+    return metric.compute().item()
 
 
 def compare(features: Tensor, reference: Manifold) -> dict[str, float]:
