@@ -19,8 +19,8 @@ from typing import Any
 
 ROOT = Path(__file__).parents[1]
 FORKS = multiprocessing.get_context("forkserver")
-# With what every run on the digits imports late; one that is not installed is passed over.
-LATE = ["sklearn.datasets", "matplotlib.backends.backend_agg"]
+# With what every run on the digits imports late; what is not installed is passed over.
+LATE = ["sklearn.datasets", "PIL.PngImagePlugin", "tests.drawn_once"]
 FORKS.set_forkserver_preload(["mnist_vae.training.train", *LATE, __name__])
 
 
