@@ -48,7 +48,6 @@ REFUSED = {
     ("beta_tcvae", "iaf"),
     ("beta_tcvae", "coupling"),
     ("beta_tcvae", "ladder"),
-    ("capacity", "constant"),
     ("vamp", "iaf"),
 }
 
@@ -169,17 +168,20 @@ NONSENSE = [
     (("objective=rae", "model=ladder"), "objective=rae with prior=hierarchical: its loss does not depend on the prior"),
     (("objective=rae", "objective.weight_penalty=-1"), "objective: weight_penalty is -1"),
     (("posterior=constant", "posterior.scale=0"), "posterior: scale is 0.0; it must be from"),
-    (("objective=capacity", "posterior=constant"), "objective=capacity with posterior=constant: with constant"),
+    (
+        ("objective=capacity", "posterior=constant", "latent_dim=20"),
+        r"objective.capacity=25 with posterior=constant: .* is at least 36\.2 nats; set objective.capacity above",
+    ),
     (("objective=factor", "latent_dim=1"), "latent_dim=1 with objective=factor: the total correlation"),
-    (("objective=beta_tcvae", "latent_dim=1"), "latent_dim=1 with objective=beta_tcvae: the total correlation"),
     (
         ("objective=factor", "optimizer._target_=torch.optim.SGD", "~optimizer.betas"),
-        "objective.betas: SGD has no such option; choose another optimizer",
+        "objective: its parameters have the option betas of their own, which SGD does not take; choose",
     ),
     (
         ("model=ladder", "experiment=iwae_vae_k1", "data=digits"),
-        "model=ladder with posterior=diagonal .*; add prior=hierarchical posterior=ladder",
+        "model=ladder with posterior=diagonal: .*, or add prior=hierarchical posterior=ladder",
     ),
+    (("model=ladder", "posterior=iaf"), "model=ladder with posterior=iaf: .*, or add posterior=ladder"),
     (("posterior=ladder",), "posterior: the prior has no groups of dimensions; choose prior=hierarchical"),
     (("prior=hierarchical", "prior.layers=30"), "prior: layers is 30"),
     (("posterior=coupling", "latent_dim=1"), "posterior: latent_dim is 1"),

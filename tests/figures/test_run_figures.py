@@ -239,3 +239,18 @@ def test_traversals_have_the_kl_of_their_dimensions_in_descending_order(trained:
     assert shown == sorted(shown, reverse=True)
     numbers = [int(name.split(",")[0][1:].translate(str.maketrans("₀₁₂₃₄₅₆₇₈₉", "0123456789"))) - 1 for name in names]
     assert shown == pytest.approx(kl.mean(dim=0)[numbers].tolist(), abs=0.005)
+
+
+@pytest.mark.parametrize(("classes", "expected"), [(0, 100), (4, 0)])
+def test_samples_have_draws_of_their_own_unless_they_share_codes(
+    classes: int, expected: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn: list[int] = []
+
+    def estimate_mean(self: Bernoulli, parameters: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+        drawn.append(len(parameters))
+        return self.mean(parameters)
+
+    monkeypatch.setattr(Bernoulli, "estimate_mean", estimate_mean)
+    samples(small_run(StandardNormal(3), classes=classes))
+    assert sum(drawn) == expected

@@ -5,6 +5,7 @@ slightly above 0, and a precision and a recall below 1.
 """
 
 import json
+import math
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -71,6 +72,8 @@ def frechet_distance(first: Tensor, second: Tensor) -> float:
     """
     from torchmetrics.image.fid import FrechetInceptionDistance
 
+    if not (first.isfinite().all() and second.isfinite().all()):
+        return math.nan  # some solvers of eigenvalues end the process
     features = nn.Identity()  # they are computed already
     features.num_features = first.shape[1]  # type: ignore[assignment]
     metric = FrechetInceptionDistance(features)

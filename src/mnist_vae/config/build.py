@@ -161,11 +161,12 @@ def build_optimizer(
             node = OmegaConf.merge(node, {name: value})
     given = list(parameters)
     optimizer: torch.optim.Optimizer = instantiate("optimizer", node, torch.optim.Optimizer, params=given)
-    known = {"params", *optimizer.defaults}
+    known = {"params", "name", *optimizer.defaults}
     ignored = [name for group in given if isinstance(group, dict) for name in group if name not in known]
     if ignored:
         raise SettingsError(
-            f"objective.{ignored[0]}: {type(optimizer).__name__} has no such option; choose another optimizer."
+            f"objective: its parameters have the option {ignored[0]} of their own, which {type(optimizer).__name__} "
+            "does not take; choose another optimizer."
         )
     return optimizer
 

@@ -1,5 +1,6 @@
 """Checks that the choices made in several groups fit together; each group is checked alone when it is built."""
 
+import math
 from typing import Any
 
 from omegaconf import DictConfig
@@ -7,7 +8,7 @@ from omegaconf import DictConfig
 from mnist_vae.config.hparams import Choices, choice
 from mnist_vae.data.binarize import Binarize
 from mnist_vae.models.posteriors import GAUSSIANS, Constant, DiagonalGaussian, Ladder
-from mnist_vae.models.priors import StandardNormal, VampPrior
+from mnist_vae.models.priors import Hierarchical, StandardNormal, VampPrior
 from mnist_vae.models.vae import VAE
 from mnist_vae.objectives import ELBO, MMD, RAE, BetaTCVAE, Capacity, FactorVAE
 from mnist_vae.utils.errors import SettingsError
@@ -46,15 +47,16 @@ def check_combination(cfg: DictConfig, choices: Choices, vae: VAE, objective: An
             f"objective={objective_name} with posterior={posterior}: it needs the density of each dimension, which has "
             "a closed form only for posterior=diagonal, constant and full_covariance."
         )
-    if isinstance(objective, BetaTCVAE | FactorVAE) and vae.latent_dim == 1:
+    if isinstance(objective, FactorVAE) and vae.latent_dim == 1:
         raise SettingsError(
             f"latent_dim=1 with objective={objective_name}: the total correlation of one dimension is 0, whatever its "
             "weight; use latent_dim=2 or more, or objective=elbo."
         )
-    if isinstance(objective, Capacity) and isinstance(vae.to_posterior, Constant):
+    if isinstance(objective, Capacity) and _least_kl(vae) > objective.capacity:
         raise SettingsError(
-            f"objective={objective_name} with posterior={posterior}: with constant variances the KL term has a lower "
-            "bound of its own, which may be above the capacity; use posterior=diagonal."
+            f"objective.capacity={objective.capacity:g} with posterior={posterior}: with its constant variances the KL "
+            f"term is at least {_least_kl(vae):.1f} nats; set objective.capacity above that, or choose "
+            "posterior=diagonal."
         )
     if cfg.batch_size < getattr(objective, "min_batch_size", 1):
         raise SettingsError(
@@ -80,9 +82,10 @@ def check_combination(cfg: DictConfig, choices: Choices, vae: VAE, objective: An
             "nothing else of the posterior would be trained; use posterior=constant."
         )
     if choices.get("model") == "ladder" and not isinstance(vae.to_posterior, Ladder):
+        others = "" if isinstance(vae.prior, Hierarchical) else "prior=hierarchical "
         raise SettingsError(
-            f"model=ladder with posterior={posterior} and prior={prior}: without posterior=ladder it is no ladder; add "
-            "prior=hierarchical posterior=ladder, in whose places an experiment has others, or choose model=mlp."
+            f"model=ladder with posterior={posterior}: it is no ladder, and its network is that of model=mlp "
+            f"model.hidden_dims=[512,256]; choose that, or add {others}posterior=ladder."
         )
     if isinstance(vae.prior, VampPrior) and not vae.to_posterior.density_in_one_pass:
         raise SettingsError(
@@ -103,6 +106,14 @@ def check_processes(cfg: DictConfig, choices: Choices, objective: Any, processes
             f"objective={choice(cfg, choices, 'objective')} in {processes} processes: it needs the whole batch in one "
             "process; use accelerator.devices=1 and accelerator.num_nodes=1."
         )
+
+
+def _least_kl(vae: VAE) -> float:
+    """Nats below which the KL term can't fall because of constant variances; 0 where that is not known."""
+    if not (isinstance(vae.to_posterior, Constant) and isinstance(vae.prior, StandardNormal)):
+        return 0.0
+    log_var = vae.to_posterior.log_var
+    return 0.5 * vae.latent_dim * (math.exp(log_var) - 1 - log_var)
 
 
 def _takes_free_bits(vae: VAE) -> bool:

@@ -126,7 +126,7 @@ def samples(run: RunSummary) -> "Figure":
     generator, given = torch.Generator().manual_seed(SAMPLE_SEED), run.given_classes
     codes = run.vae.prior.sample(CODES if given else 100, generator)
     if not given:
-        images = latent.decode(run.vae, codes)
+        images = latent.decode(run.vae, codes, generator=generator)
         return figures.samples(images.numpy(), title=f"{run.title}\nsamples from the prior")
     images = latent.decode(run.vae, codes.expand(len(given), -1, -1), torch.arange(len(given))[:, None]).flatten(0, 1)
     title = f"{run.title}\nsamples from the prior: a row for each label, a column for each code"
