@@ -112,8 +112,8 @@ class VAE(nn.Module):
         """Compute E[x|z] of codes (..., latent_dim): images (..., channels, height, width) in [0, 1].
 
         Args:
-            generator: source of draws for each code, where E[x|z] can only be estimated; the same draws for all codes,
-                which are then compared fairly, if None.
+            generator: for a likelihood whose mean is an estimate, the source of each code's draws; if None, all codes
+                have the same fixed draws, so that images differ by their codes alone.
         """
         parameters = self.decode_parameters(z, labels)
         if generator is None:

@@ -76,6 +76,7 @@ class Autoregressive(Likelihood):
         return self.sample_with_probabilities(parameters, draws.to(parameters.device))[1]
 
     def estimate_mean(self, parameters: Tensor, generator: torch.Generator) -> Tensor:
+        """See Likelihood; p(x_i = 1 | x_<i, z) along one image for each code."""
         shape = (*parameters.shape[:-3], self.channels, *parameters.shape[-2:])
         draws = torch.rand(shape, generator=generator, device=generator.device)
         return self.sample_with_probabilities(parameters, draws.to(parameters.device))[1]

@@ -37,7 +37,7 @@ class Likelihood(nn.Module):
         raise NotImplementedError
 
     def estimate_mean(self, parameters: Tensor, generator: torch.Generator) -> Tensor:
-        """E[x|z] of independent codes, as `mean`; where that is an estimate, with draws of its own for each code.
+        """Compute E[x|z] as `mean` does; where that is an estimate, each code has draws of its own.
 
         Args:
             generator: source of the draws.
